@@ -1,0 +1,68 @@
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Capability is something that a test may need and a host may lack. Its text is the word used in LQOSD_REQUIRE.
+type Capability string
+
+// The capabilities that tests of this repository know.
+const (
+	Netns Capability = "netns" // may create network namespaces and veth links in them; ip(8) is there
+	TC    Capability = "tc"    // tc(8) is there
+	BPF   Capability = "bpf"   // may load BPF programs
+	VM    Capability = "vm"    // linux.uml of Debian's package user-mode-linux is there
+)
+
+// probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
+var probes = map[Capability]func() error{
+	Netns: sync.OnceValue(probeNetns),
+	TC:    sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
+	BPF:   sync.OnceValue(probeBPF),
+	VM:    sync.OnceValue(func() error { return probeProgram("linux.uml", "user-mode-linux") }),
+}
+
+// Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.
+func Need(t testing.TB, needed ...Capability) {
+	t.Helper()
+	required, err := parseRequired(os.Getenv("LQOSD_REQUIRE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range needed {
+		probe, ok := probes[c]
+		if !ok {
+			t.Fatalf("testenv: no capability is called %q", c)
+		}
+		switch err := probe(); {
+		case err == nil:
+		case slices.Contains(required, c):
+			t.Fatalf("LQOSD_REQUIRE lists %s, and this host lacks it: %v", c, err)
+		default:
+			t.Skipf("this host lacks %s: %v", c, err)
+		}
+	}
+}
+
+// parseRequired reads the value of LQOSD_REQUIRE. A word that is no capability is an error: a typing mistake there
+// would quietly require nothing.
+func parseRequired(list string) ([]Capability, error) {
+	var required []Capability
+	for word := range strings.SplitSeq(list, ",") {
+		c := Capability(strings.TrimSpace(word))
+		if c == "" {
+			continue
+		}
+		if _, ok := probes[c]; !ok {
+			return nil, fmt.Errorf("LQOSD_REQUIRE: no capability is called %q", c)
+		}
+		required = append(required, c)
+	}
+	return required, nil
+}

@@ -1,0 +1,14 @@
+// Package testenv tells a test what this host can do, and gives it a network of its own.
+//
+// A test that needs more than the Go toolchain names it:
+//
+//	testenv.Need(t, testenv.Netns, testenv.TC)
+//
+// Where a capability is missing the test is skipped, and the skip names the capability and the reason. The environment
+// variable LQOSD_REQUIRE (a comma-separated list, for example "netns,bpf") turns the skip into a failure, so that a build
+// machine can't lose a tier of tests without anybody noticing. No other package of this repository calls t.Skip:
+// internal/tidy checks it.
+//
+// [InNetns] runs a test in a process with a fresh network namespace, and [NoLeakedFDs] fails a test that leaves file
+// descriptors open.
+package testenv

@@ -1,0 +1,67 @@
+package testenv
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeProgram looks for a program in PATH; pkg is the Debian package that has it.
+func probeProgram(name, pkg string) error {
+	if _, err := exec.LookPath(name); err != nil {
+		return fmt.Errorf("no %s in PATH (Debian package %s)", name, pkg)
+	}
+	return nil
+}
+
+// probeNetns makes a veth pair in a network namespace that lives as long as one ip(8) process.
+func probeNetns() error {
+	if err := probeProgram("ip", "iproute2"); err != nil {
+		return err
+	}
+	cmd := exec.Command("ip", "link", "add", "lqprobe0", "type", "veth", "peer", "name", "lqprobe1")
+	cmd.SysProcAttr = freshNamespaces()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("making a veth pair in a fresh network namespace: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// bpfLoad is the part of union bpf_attr that BPF_PROG_LOAD reads first, as in linux/bpf.h.
+type bpfLoad struct {
+	progType   uint32
+	insnCnt    uint32
+	insns      uint64
+	license    uint64
+	logLevel   uint32
+	logSize    uint32
+	logBuf     uint64
+	kernVers   uint32
+	progFlags  uint32
+	progName   [16]byte
+	progIndex  uint32
+	attachType uint32
+}
+
+// probeBPF loads the smallest XDP program there is: r0 = XDP_PASS; exit.
+func probeBPF() error {
+	insns := [...]uint64{0x00000002_000000b7, 0x95} // struct bpf_insn: code, registers, offset, immediate
+	license := [...]byte{'G', 'P', 'L', 0}
+	attr := bpfLoad{
+		progType: unix.BPF_PROG_TYPE_XDP,
+		insnCnt:  uint32(len(insns)),
+		insns:    uint64(uintptr(unsafe.Pointer(&insns))),
+		license:  uint64(uintptr(unsafe.Pointer(&license))),
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(&insns)
+	runtime.KeepAlive(&license)
+	if errno != 0 {
+		return fmt.Errorf("loading an XDP program: %w", errno)
+	}
+	return unix.Close(int(fd))
+}
