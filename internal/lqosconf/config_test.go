@@ -1,0 +1,272 @@
+package lqosconf
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// minimal has the keys that a file can't do without, in n-th tables' order, for tests to append to.
+const minimal = `
+lqos_directory = "/opt/libreqos"
+[bridge]
+to_internet = "eth0"
+to_network = "eth1"
+[queues]
+default_sqm = "cake diffserv4"
+uplink_bandwidth_mbps = 100
+downlink_bandwidth_mbps = 1000.5
+`
+
+func TestParseMinimalFile(t *testing.T) {
+	got, warnings, err := Parse([]byte(minimal), "lqos.conf")
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("err %v, warnings %q", err, warnings)
+	}
+	want := Config{
+		LqosDirectory: "/opt/libreqos",
+		Bridge:        &Bridge{ToInternet: "eth0", ToNetwork: "eth1"},
+		Queues:        Queues{DefaultSQM: "cake diffserv4", UplinkMbps: 100, DownlinkMbps: 1000.5, LazyQueues: "No", LazyExpireSeconds: 600},
+		Bakery: Bakery{
+			Mode: "apply", StateDirectory: "/var/lib/lqosd", Socket: "/run/lqos/bus", SocketGroup: "lqos",
+			SettleMS: 1000, SettleMaxMS: 10000, RetainDays: 30, Drift: "repair",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadFileOfLibreQoS(t *testing.T) {
+	path := filepath.Join("testdata", "libreqos.conf")
+	got, warnings, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queues, fast := 12, 1000.0
+	want := optional()
+	want.LqosDirectory = "/opt/libreqos/src"
+	want.Bridge = &Bridge{ToInternet: "enp1s0f1", ToNetwork: "enp1s0f2", UseXDPBridge: true}
+	want.Queues = Queues{
+		DefaultSQM: "cake diffserv4", UplinkMbps: 10000, DownlinkMbps: 10000.5,
+		OverrideAvailableQueues: &queues, FastQueuesFqCodel: &fast, LazyQueues: LazyHtb, LazyExpireSeconds: 300,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	wantWarning := Warning(path + ": ignoring keys that lqosd doesn't use: version, node_id, node_name, packet_capture_time, " +
+		"queue_check_period_ms, disable_webserver, webserver_listen, [usage_stats], [tuning], queues.monitor_only, " +
+		"queues.generated_pn_download_mbps, queues.generated_pn_upload_mbps, queues.dry_run, queues.sudo, queues.use_binpacking, " +
+		"[long_term_stats], [ip_ranges], [integration_common], [spylnx_integration], [uisp_integration], [influxdb]")
+	if diff := cmp.Diff([]Warning{wantWarning}, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestWarningStaysOneLine(t *testing.T) {
+	_, warnings, err := Parse([]byte(minimal+`"a\nb" = 1`+"\n[[list]]\nx = 1\n[[list]]\nx = 2\n"), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Warning{`f: ignoring keys that lqosd doesn't use: "queues.a\nb", list`}; !cmp.Equal(want, warnings) {
+		t.Errorf("warnings %q, want %q", warnings, want)
+	}
+}
+
+func TestDefault(t *testing.T) {
+	c := Default()
+	if c.Bakery.Mode != ModeFile || c.Stick() {
+		t.Errorf("default: mode %q, stick %v; want file mode on a bridge", c.Bakery.Mode, c.Stick())
+	}
+	for _, path := range []string{c.LqosDirectory, c.Bakery.StateDirectory, c.Bakery.Socket} {
+		if !strings.HasPrefix(path, "./lqosd-state") {
+			t.Errorf("%s is not under ./lqosd-state", path)
+		}
+	}
+	text := DefaultFile()
+	text[0] = 'X'
+	if bytes.Equal(text, DefaultFile()) {
+		t.Error("DefaultFile hands out its own memory")
+	}
+}
+
+func TestLinks(t *testing.T) {
+	for _, tc := range []struct {
+		name                  string
+		config                Config
+		toInternet, toNetwork string
+	}{
+		{"bridge", Config{Bridge: &Bridge{ToInternet: "a", ToNetwork: "b"}}, "a", "b"},
+		{"stick", Config{SingleInterface: &SingleInterface{Interface: "c"}}, "c", "c"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if i, n := tc.config.Links(); i != tc.toInternet || n != tc.toNetwork {
+				t.Errorf("Links() = %q, %q; want %q, %q", i, n, tc.toInternet, tc.toNetwork)
+			}
+		})
+	}
+}
+
+// TestTOMLOfRecordedClients writes the configuration of every recorded client, and reads it back.
+func TestTOMLOfRecordedClients(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/golden/*/cfg.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("recorded configurations: %v, %v", files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			want := recorded(t, file)
+			text, err := want.TOML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, warnings, err := Parse(text, "written")
+			if err != nil || len(warnings) > 0 {
+				t.Fatalf("err %v, warnings %q in\n%s", err, warnings, text)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("read back (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// recorded makes a Config of the JSON form of a recording's README.
+func recorded(t *testing.T, file string) Config {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct {
+		NICQueues int `json:"nic_queues"`
+		Bridge    *struct {
+			ToInternet string `json:"to_internet"`
+			ToNetwork  string `json:"to_network"`
+		} `json:"bridge"`
+		SingleInterface *struct {
+			Interface    string `json:"interface"`
+			InternetVLAN int    `json:"internet_vlan"`
+			NetworkVLAN  int    `json:"network_vlan"`
+		} `json:"single_interface"`
+		Queues struct {
+			DefaultSQM   string  `json:"default_sqm"`
+			UplinkMbps   float64 `json:"uplink_bandwidth_mbps"`
+			DownlinkMbps float64 `json:"downlink_bandwidth_mbps"`
+		} `json:"queues"`
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	c := optional()
+	c.LqosDirectory = t.TempDir()
+	if b := r.Bridge; b != nil {
+		c.Bridge = &Bridge{ToInternet: b.ToInternet, ToNetwork: b.ToNetwork}
+	}
+	if s := r.SingleInterface; s != nil {
+		c.SingleInterface = &SingleInterface{Interface: s.Interface, InternetVLAN: s.InternetVLAN, NetworkVLAN: s.NetworkVLAN}
+	}
+	c.Queues.DefaultSQM, c.Queues.UplinkMbps, c.Queues.DownlinkMbps = r.Queues.DefaultSQM, r.Queues.UplinkMbps, r.Queues.DownlinkMbps
+	c.Queues.OverrideAvailableQueues = &r.NICQueues
+	return c
+}
+
+func TestTOMLRefusesWhatParseRefuses(t *testing.T) {
+	c := Default()
+	c.Queues.UplinkMbps = -1
+	var p *Problem
+	if text, err := c.TOML(); !errors.As(err, &p) || p.Key != "queues.uplink_bandwidth_mbps" {
+		t.Errorf("TOML() = %s, %v; want the problem with the uplink", text, err)
+	}
+}
+
+func TestLoadNamesTheFileThatIsNotThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lqos.conf")
+	if _, _, err := Load(path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("err = %v, want ErrNotExist with the path", err)
+	}
+}
+
+// TestProblems compares every message about a file that is refused with testdata/problems.txtar.
+func TestProblems(t *testing.T) {
+	const golden = "testdata/problems.txtar"
+	archive, err := txtar.ParseFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, f := range archive.Files {
+		want[f.Name] = string(f.Data)
+	}
+	out := &txtar.Archive{Comment: archive.Comment}
+	for _, f := range archive.Files {
+		name, isConf := strings.CutSuffix(f.Name, ".conf")
+		if !isConf {
+			continue
+		}
+		c, _, err := Parse(f.Data, f.Name)
+		if err == nil {
+			t.Errorf("%s is accepted", f.Name)
+			continue
+		}
+		if !cmp.Equal(c, Config{}) {
+			t.Errorf("%s: a config beside the error: %+v", f.Name, c)
+		}
+		got := err.Error() + "\n"
+		if diff := cmp.Diff(want[name+".want"], got); diff != "" && !*update {
+			t.Errorf("%s (-want +got):\n%s", f.Name, diff)
+		}
+		out.Files = append(out.Files, f, txtar.File{Name: name + ".want", Data: []byte(got)})
+	}
+	if *update {
+		if err := os.WriteFile(golden, txtar.Format(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	archive, err := txtar.ParseFile("testdata/problems.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range archive.Files {
+		f.Add(file.Data)
+	}
+	libreqos, err := os.ReadFile("testdata/libreqos.conf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(libreqos)
+	f.Add(DefaultFile())
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, warnings, err := Parse(text, "lqos.conf")
+		if len(warnings) > 1 || len(warnings) == 1 && strings.Contains(string(warnings[0]), "\n") {
+			t.Fatalf("warnings %q, want one line at most", warnings)
+		}
+		if err != nil {
+			return
+		}
+		written, err := c.TOML()
+		if err != nil {
+			t.Fatalf("writing what was read: %v", err)
+		}
+		again, warnings, err := Parse(written, "written")
+		if err != nil || len(warnings) > 0 {
+			t.Fatalf("reading what was written: %v, %q\n%s", err, warnings, written)
+		}
+		if diff := cmp.Diff(c, again); diff != "" {
+			t.Fatalf("read back (-want +got):\n%s", diff)
+		}
+	})
+}
