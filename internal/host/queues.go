@@ -1,0 +1,69 @@
+package host
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// DefaultQueues is the number of queues per direction where nothing says how many there are.
+const DefaultQueues = 16
+
+// QueueRule is what the number of queues per direction follows from, besides the host itself.
+type QueueRule struct {
+	Override   *int   // override_available_queues, or nil
+	ToInternet string // the names of the two links; on a stick they are one
+	ToNetwork  string
+}
+
+// LinkQueues counts the rx and tx queues of a link: the directories rx-N and tx-N of /sys/class/net/NAME/queues
+// (Documentation/ABI/testing/sysfs-class-net-queues of the kernel). A link that isn't there is fs.ErrNotExist.
+func (h Host) LinkQueues(name string) (rx, tx int, err error) {
+	entries, err := fs.ReadDir(h.root, "sys/class/net/"+name+"/queues")
+	if err != nil {
+		return 0, 0, fmt.Errorf("counting the queues of link %s: %w", name, err)
+	}
+	for _, e := range entries {
+		switch {
+		case strings.HasPrefix(e.Name(), "rx-"):
+			rx++
+		case strings.HasPrefix(e.Name(), "tx-"):
+			tx++
+		}
+	}
+	return rx, tx, nil
+}
+
+// Queues is the number of queues per direction, at least 1, and the reason for it in words.
+//
+// An override is taken exactly. Otherwise it is the smallest of the rx and tx queues of both links and the CPUs, on a
+// stick half of that, rounded down. Where a link or the number of CPUs can't be read it is [DefaultQueues].
+func (h Host) Queues(r QueueRule) (n int, reason string) {
+	if r.Override != nil {
+		return *r.Override, "override_available_queues"
+	}
+	n, err := h.CPUs()
+	if err != nil {
+		return DefaultQueues, fmt.Sprintf("the default, because: %v", err)
+	}
+	reason = fmt.Sprintf("%d CPUs", n)
+	links := []string{r.ToInternet, r.ToNetwork}
+	stick := r.ToInternet == r.ToNetwork
+	if stick {
+		links = links[:1]
+	}
+	for _, link := range links {
+		rx, tx, err := h.LinkQueues(link)
+		if err != nil {
+			return DefaultQueues, fmt.Sprintf("the default, because: %v", err)
+		}
+		n = min(n, rx, tx)
+		reason += fmt.Sprintf(", %s with %d rx and %d tx queues", link, rx, tx)
+	}
+	reason = "the smallest of " + reason
+	if stick {
+		n /= 2
+		reason = "half of " + reason
+	}
+	return max(n, 1), reason
+}
