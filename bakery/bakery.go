@@ -1,0 +1,184 @@
+package bakery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"lqosd/eventlog"
+)
+
+// Log is what the bakery needs of an event log; *eventlog.Log is one.
+type Log interface {
+	Enqueue(eventlog.Tx) (*eventlog.Pending, error)
+	Lookup(key string) (eventlog.Result, bool)
+	Snapshot() ([]byte, eventlog.Seq, error)
+	Records(from eventlog.Seq) iter.Seq2[eventlog.Record, error]
+	LastSeq() eventlog.Seq
+	NeedsRoll() bool
+	Roll(eventlog.Snapshot) (*eventlog.Pending, error)
+	Prune(eventlog.Policy) (eventlog.Pruned, error)
+	Close() error
+}
+
+// Sink is told what became durable.
+type Sink interface {
+	// Write takes the tc lines of durable records, whole, in log order, before their
+	// senders are answered. It must not keep lines. After an error the same lines
+	// come again, with those that followed.
+	Write(lines []byte) error
+}
+
+// Options is what the bakery is given by its caller.
+type Options struct {
+	// OpenLog opens the event log: once when the bakery starts, and again after a
+	// failed commit.
+	OpenLog func() (Log, error)
+	// Setup reads the configuration: at the start and at every MqSetup.
+	Setup func() (Setup, error)
+	// Now stamps the records.
+	Now func() time.Time
+	// Sink may be nil.
+	Sink Sink
+	// Retain says what of the log is kept when a segment is full.
+	Retain Retention
+	// Logger gets what no sender is told. Not nil.
+	Logger *slog.Logger
+}
+
+// Retention says how much of the log is kept; zero values keep all.
+type Retention struct {
+	MaxAge      time.Duration
+	MaxBytes    int64
+	Generations uint64 // resets, counted back from the newest
+}
+
+const (
+	// submissions is the capacity of the channel into the folder, and waiting that
+	// of the one between folder and acker. A full channel blocks the sender: that
+	// is the backpressure which the bus passes on.
+	submissions = 64
+	waiting     = 4096
+
+	// reopenEvery is the pause between tries to open a log whose commit failed, and
+	// rerollEvery the one between tries to begin a new segment.
+	reopenEvery = time.Second
+	rerollEvery = 10 * time.Second
+)
+
+// Handle is a running bakery.
+type Handle struct {
+	in    chan *Ticket
+	ended chan struct{}
+
+	mu     sync.Mutex
+	health Health
+}
+
+// Health is what is wrong with the bakery at the moment; zero when nothing is.
+type Health struct {
+	Log  error // the log can't take commands
+	Sink error // the Sink is behind
+}
+
+// Start opens the log, folds it, and starts the bakery. It ends when ctx does,
+// after everything submitted before was answered; Done tells when.
+func Start(ctx context.Context, o Options) (*Handle, error) {
+	f := &folder{o: o, out: make(chan *Ticket, waiting), torn: make(chan struct{}, 1)}
+	var err error
+	if f.setup, err = o.Setup(); err != nil {
+		return nil, fmt.Errorf("starting the bakery: %w", err)
+	}
+	f.h = &Handle{in: make(chan *Ticket, submissions), ended: make(chan struct{})}
+	if err := f.open(); err != nil {
+		return nil, fmt.Errorf("starting the bakery: %w", err)
+	}
+	acked := make(chan struct{})
+	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, h: f.h, log: o.Logger}
+	go func() {
+		defer close(acked)
+		a.run()
+	}()
+	go func() {
+		defer close(f.h.ended)
+		f.run(ctx)
+		close(f.out)
+		<-acked
+		if err := f.close(); err != nil {
+			o.Logger.Error("closing the event log", "err", err)
+		}
+	}()
+	return f.h, nil
+}
+
+// Done is closed when the bakery has ended and the log is closed.
+func (h *Handle) Done() <-chan struct{} { return h.ended }
+
+// Health tells what is wrong at the moment.
+func (h *Handle) Health() Health {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.health
+}
+
+func (h *Handle) setLog(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.health.Log = err
+}
+
+func (h *Handle) setSink(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.health.Sink = err
+}
+
+// Submit hands a submission in. It blocks while the bakery is behind; the error is
+// ctx's, or ErrStopped.
+func (h *Handle) Submit(ctx context.Context, s Submission) (*Ticket, error) {
+	t := newTicket(s)
+	return t, h.send(ctx, t)
+}
+
+func (h *Handle) send(ctx context.Context, t *Ticket) error {
+	select {
+	case <-h.ended:
+		return ErrStopped
+	default:
+	}
+	select {
+	case h.in <- t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-h.ended:
+		return ErrStopped
+	}
+}
+
+// errTornRead tells a reader to ask again: its clone may hold what isn't durable.
+var errTornRead = errors.New("a commit failed while reading")
+
+// Tree gives the Tree as of everything submitted before, all of it durable. It is
+// the caller's own.
+func (h *Handle) Tree(ctx context.Context) (*Tree, error) {
+	for {
+		t := newTicket(Submission{})
+		t.read = &Tree{}
+		if err := h.send(ctx, t); err != nil {
+			return nil, err
+		}
+		select {
+		case <-t.ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !errors.Is(t.err, errTornRead) {
+			return t.read, t.err
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package bakery
+
+import (
+	"fmt"
+)
+
+// Fold gives a record its meaning: it changes t to what the record asks for.
+// It is deterministic and depends on nothing else. On an error t is unchanged; the
+// error says why the record can't be folded. Records of a log always can.
+func Fold(t *Tree, r Record) error {
+	if r.Seq != t.Seq+1 {
+		return fmt.Errorf("folding record %d: the tree is at %d", r.Seq, t.Seq)
+	}
+	if err := t.fold(r); err != nil {
+		return fmt.Errorf("folding record %d, %s: %w", r.Seq, r.Command.Kind(), err)
+	}
+	t.Seq = r.Seq
+	return nil
+}
+
+func (t *Tree) fold(r Record) error {
+	switch c := r.Command.(type) {
+	case ClearPriorSettings:
+		t.keepIdentities()
+		t.reset()
+		return nil
+	case MqSetup:
+		return t.foldMqSetup(c, r.Seq)
+	case AddStructuralHTBClass:
+		return t.foldClass(askOfSite(c), r.Seq)
+	case AddCircuitHTBClass:
+		return t.foldClass(askOfCircuit(c), r.Seq)
+	case AddCircuitQdisc:
+		return t.foldLeaf(c, r.Seq)
+	case ExecuteTCCommands:
+		_, refused := t.foldLines(ExecuteTCCommands{Lines: c.Lines}, r.Seq, nil)
+		return joinLineErrors(refused)
+	case MapIPToFlow:
+		return t.foldMapping(c)
+	case DelIPFlow:
+		return t.foldUnmapping(c)
+	case ClearIPFlow:
+		t.mappings.Clear()
+		return nil
+	}
+	return fmt.Errorf("no fold for %T", r.Command)
+}
+
+// reset empties what shapes. Address mappings stay, and so does the memory of
+// leaf handles, without which the next refresh would give every leaf a new one.
+func (t *Tree) reset() {
+	empty := NewTree()
+	t.state, t.notes = empty.state, empty.notes
+	t.opaque, t.Setup = nil, nil
+	t.Generation++
+}

@@ -1,0 +1,76 @@
+package bakery
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// notLeaves are the kinds that can't hang at a class.
+var notLeaves = map[string]bool{"mq": true, "htb": true, "clsact": true, "ingress": true}
+
+func (t *Tree) foldLeaf(c AddCircuitQdisc, seq eventlog.Seq) error {
+	if c.ParentMajor == 0 || c.ParentMajor > math.MaxUint16 || c.ParentMinor == 0 || c.ParentMinor > math.MaxUint16 {
+		return fmt.Errorf("parent %x:%x: major and minor must be 1 to ffff", c.ParentMajor, c.ParentMinor)
+	}
+	class := tc.NewHandle(uint16(c.ParentMajor), uint16(c.ParentMinor))
+	if _, ok := t.state.Class(c.Link, class); !ok {
+		return fmt.Errorf("link %s has no class %s", c.Link, class)
+	}
+	return t.setLeaf(c.Link, class, c.SQM, seq)
+}
+
+// setLeaf gives a class the leaf qdisc that words describe. A leaf keeps its
+// handle when its options or kind change.
+func (t *Tree) setLeaf(link string, class tc.Handle, words []string, seq eventlog.Seq) error {
+	if hasControl(words...) {
+		return errors.New("control character")
+	}
+	words = splitWords(words)
+	if len(words) == 0 {
+		return errors.New("no qdisc named")
+	}
+	if notLeaves[words[0]] {
+		return fmt.Errorf("%s can't be the leaf of a class", words[0])
+	}
+	options, err := tc.ParseOptions(words[0], words[1:])
+	if err != nil {
+		return err
+	}
+	q := tc.Qdisc{Link: link, Parent: class, Options: options}
+	if err := t.applyQdisc(tc.Op{Verb: tc.Replace, Qdisc: &q}); err != nil {
+		return err
+	}
+	n, _ := t.Note(link, class)
+	n.LeafSeq = seq
+	t.setNote(link, class, n)
+	return nil
+}
+
+// applyQdisc applies a qdisc op, with a handle chosen for a new qdisc that has none.
+func (t *Tree) applyQdisc(op tc.Op) error {
+	q := *op.Qdisc
+	chosen := false
+	if op.Verb != tc.Delete && q.Handle == 0 && q.Parent != tc.Ingress {
+		if old, ok := t.state.Qdisc(q.Link, q.Parent); ok {
+			q.Handle = old.Handle
+		} else {
+			h, err := t.leafHandle(q.Link, q.Parent)
+			if err != nil {
+				return err
+			}
+			q.Handle, chosen = h, true
+		}
+		op.Qdisc = &q
+	}
+	if err := t.state.Apply(op); err != nil {
+		return err
+	}
+	if chosen {
+		t.rememberHandle(q.Link, q.Parent, q.Handle)
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package bakery
+
+import (
+	"iter"
+
+	"lqosd/eventlog"
+)
+
+// Source is where the records of a log come from.
+type Source interface {
+	// Snapshot is the encoding of the Tree at Seq at; nil at 0 for none.
+	Snapshot() (data []byte, at eventlog.Seq, err error)
+	Records(from eventlog.Seq) iter.Seq2[eventlog.Record, error]
+}
+
+// Load folds all that a log holds, from its snapshot on.
+func Load(s Source) (*Tree, error) {
+	data, at, err := s.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	t := NewTree()
+	if at > 0 {
+		if t, err = DecodeSnapshot(data); err != nil {
+			return nil, err
+		}
+	}
+	for raw, err := range s.Records(t.Seq + 1) {
+		if err != nil {
+			return nil, err
+		}
+		r, err := DecodeRecord(raw.Seq, raw.Data)
+		if err != nil {
+			return nil, err
+		}
+		if err := Fold(t, r); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,141 @@
+package bakery
+
+import (
+	"github.com/tidwall/btree"
+
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// Note is what the Tree knows about a class beyond what the kernel is told.
+type Note struct {
+	Role    Role         `json:"role"`
+	Hash    int64        `json:"hash,omitempty"`    // the client's name for the site or circuit
+	Comment string       `json:"comment,omitempty"` // as the client wrote it
+	Seq     eventlog.Seq `json:"seq"`               // the record that last set the class
+	LeafSeq eventlog.Seq `json:"leaf_seq,omitempty"`
+	// From is the record that gave Role, Hash and Comment, where that isn't Seq.
+	From eventlog.Seq `json:"from,omitempty"`
+	// AskedMbps are rate and ceil as asked, where less than MinRate was asked.
+	AskedMbps *[2]float64 `json:"asked_mbps,omitempty"`
+}
+
+// Role says which kind of command made a class.
+type Role uint8
+
+// The roles. The numbers are part of the snapshot format.
+const (
+	RoleTC       Role = 0 // a line of ExecuteTCCommands
+	RoleSkeleton Role = 1 // MqSetup
+	RoleSite     Role = 2
+	RoleCircuit  Role = 3
+)
+
+var roleNames = [...]string{RoleTC: "tc", RoleSkeleton: "skeleton", RoleSite: "site", RoleCircuit: "circuit"}
+
+// String is the role's name in listings: "site".
+func (r Role) String() string { return roleNames[r] }
+
+// MarshalText makes a Role readable in JSON.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Note is what is known about a class; false when the class isn't there.
+func (t *Tree) Note(link string, id tc.Handle) (Note, bool) {
+	if m := t.notes[link]; m != nil {
+		return m.Get(id)
+	}
+	return Note{}, false
+}
+
+// ClassRef names a class among all links.
+type ClassRef struct {
+	Link string    `json:"link"`
+	ID   tc.Handle `json:"class"`
+}
+
+// Notes gives every class's note, by link and handle.
+func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
+	for _, link := range sortedKeys(t.notes) {
+		more := true
+		t.notes[link].Scan(func(id tc.Handle, n Note) bool {
+			more = yield(ClassRef{link, id}, n)
+			return more
+		})
+		if !more {
+			return
+		}
+	}
+}
+
+func (t *Tree) setNote(link string, id tc.Handle, n Note) {
+	m := t.notes[link]
+	if m == nil {
+		m = &btree.Map[tc.Handle, Note]{}
+		t.notes[link] = m
+	}
+	m.Set(id, n)
+}
+
+// pruneNotes drops the notes of classes that a removal took away.
+func (t *Tree) pruneNotes(link string) {
+	m := t.notes[link]
+	if m == nil {
+		return
+	}
+	var gone []tc.Handle
+	m.Scan(func(id tc.Handle, _ Note) bool {
+		if _, ok := t.state.Class(link, id); !ok {
+			gone = append(gone, id)
+		}
+		return true
+	})
+	for _, id := range gone {
+		m.Delete(id)
+	}
+	if m.Len() == 0 {
+		delete(t.notes, link)
+	}
+}
+
+// identity is who a class was before ClearPriorSettings. First-generation clients
+// name every class, clear, and send the same classes again as tc lines, which have no
+// names: a class of the same handle and parent is then the same site or circuit.
+type identity struct {
+	parent tc.Handle
+	note   Note
+}
+
+// keepIdentities remembers the classes that commands named since the last reset.
+func (t *Tree) keepIdentities() {
+	kept := map[string]*btree.Map[tc.Handle, identity]{}
+	for at, n := range t.Notes {
+		class, ok := t.state.Class(at.Link, at.ID)
+		if !ok || n.From != 0 || n.Role == RoleTC || n.Role == RoleSkeleton {
+			continue
+		}
+		if kept[at.Link] == nil {
+			kept[at.Link] = &btree.Map[tc.Handle, identity]{}
+		}
+		kept[at.Link].Set(at.ID, identity{class.Parent, n})
+	}
+	if len(kept) > 0 {
+		t.former = kept
+	}
+}
+
+// identify gives the note for a class that a tc line sets: what it was named
+// already, or before the reset.
+func (t *Tree) identify(class tc.Class) Note {
+	if n, ok := t.Note(class.Link, class.ID); ok {
+		if n.From == 0 && n.Role != RoleTC {
+			n.From = n.Seq
+		}
+		return n
+	}
+	if m := t.former[class.Link]; m != nil {
+		if was, ok := m.Get(class.ID); ok && was.parent == class.Parent {
+			return Note{Role: was.note.Role, Hash: was.note.Hash, Comment: was.note.Comment, From: was.note.Seq}
+		}
+	}
+	return Note{}
+}

@@ -1,0 +1,129 @@
+package bakery
+
+import (
+	"strconv"
+	"strings"
+
+	"lqosd/bakery/tc"
+)
+
+// Rates chooses how command-form lines show rates.
+type Rates uint8
+
+const (
+	// RatesAsClient rounds as clients do ("1.2gbit"): what tc-rust.txt holds.
+	RatesAsClient Rates = iota
+	// RatesExact is what the kernel is given ("1234560kbit").
+	RatesExact
+)
+
+// AppendLines appends a command's tc lines, each with its newline: the command
+// form of tc-rust.txt. before is the Tree that the command is folded into; the
+// command must be resolved, and one that can be folded.
+func AppendLines(dst []byte, before *Tree, c Command, rates Rates) []byte {
+	p := printer{dst, rates}
+	switch c := c.(type) {
+	case ClearPriorSettings:
+		p.clear(before, c)
+	case MqSetup:
+		p.mqSetup(c)
+	case AddStructuralHTBClass:
+		p.class(askOfSite(c))
+	case AddCircuitHTBClass:
+		p.class(askOfCircuit(c))
+	case AddCircuitQdisc:
+		p.put("qdisc add dev ", c.Link, " parent ", hexText(c.ParentMajor), ":", hexText(c.ParentMinor), " ")
+		p.line(strings.Join(splitWords(c.SQM), " "))
+	case ExecuteTCCommands:
+		for _, l := range c.Lines {
+			p.line(l)
+		}
+	}
+	return p.b
+}
+
+// printer appends lines to b.
+type printer struct {
+	b     []byte
+	rates Rates
+}
+
+func (p *printer) put(parts ...string) {
+	for _, s := range parts {
+		p.b = append(p.b, s...)
+	}
+}
+
+func (p *printer) line(s string) { p.b = append(append(p.b, s...), '\n') }
+
+func hexText[N uint16 | uint32](n N) string { return strconv.FormatUint(uint64(n), 16) }
+
+func (p *printer) rate(mbps float64) string {
+	if p.rates == RatesAsClient {
+		return tc.FormatMbps(mbps)
+	}
+	r, err := programmedRate(mbps)
+	if err != nil {
+		panic("bakery: rendering a rate that Fold refuses: " + err.Error())
+	}
+	return r.String()
+}
+
+func quantumText(ceilMbps float64, r2q uint64) string {
+	q, err := tc.Quantum(ceilMbps, r2q)
+	if err != nil {
+		panic("bakery: rendering a quantum that Fold refuses: " + err.Error())
+	}
+	return strconv.FormatUint(q, 10)
+}
+
+func (p *printer) clear(before *Tree, c ClearPriorSettings) {
+	for _, link := range c.Links {
+		if q, ok := before.state.Qdisc(link, tc.Root); ok && q.Options.Kind() == "mq" {
+			p.put("qdisc delete dev ", link)
+			p.line(" root")
+		}
+	}
+}
+
+func (p *printer) class(a classAsk) {
+	p.put("class add dev ", a.link, " parent ", a.parent, " classid ", a.classID,
+		" htb rate ", p.rate(a.rateMbps), " ceil ", p.rate(a.ceilMbps), " prio ", strconv.Itoa(clientPrio))
+	p.put(" quantum ")
+	p.line(quantumText(a.ceilMbps, a.r2q))
+}
+
+func (p *printer) mqSetup(m MqSetup) {
+	p.root(m.Down.Link)
+	p.queues(m.Down, m.R2Q)
+	if !m.Stick() {
+		p.root(m.Up.Link)
+	}
+	p.queues(m.Up, m.R2Q)
+}
+
+func (p *printer) root(link string) {
+	p.put("qdisc replace dev ", link)
+	p.line(" root handle 7FFF: mq")
+}
+
+func (p *printer) queues(d Direction, r2q uint64) {
+	quantum := quantumText(d.CapacityMbps, r2q)
+	capacity, rest, ceil := p.rate(d.CapacityMbps), p.rate(restRate(d.CapacityMbps)), p.rate(restCeil(d.CapacityMbps))
+	sqm := strings.Join(splitWords(d.SQM), " ")
+	for i := range d.Queues {
+		n := hexText(d.FirstMajor + i)
+		p.put("qdisc add dev ", d.Link, " parent 7FFF:", n, " handle ", n)
+		p.line(": htb default 2")
+		p.put("class add dev ", d.Link, " parent ", n, ": classid ", n, ":1 htb rate ", capacity, " ceil ", capacity)
+		p.put(" quantum ")
+		p.line(quantum)
+		p.put("qdisc add dev ", d.Link, " parent ", n, ":1 ")
+		p.line(sqm)
+		p.put("class add dev ", d.Link, " parent ", n, ":1 classid ", n, ":2 htb rate ", rest, " ceil ", ceil)
+		p.put(" prio ", strconv.Itoa(defaultPrio), " quantum ")
+		p.line(quantum)
+		p.put("qdisc add dev ", d.Link, " parent ", n, ":2 ")
+		p.line(sqm)
+	}
+}

@@ -1,0 +1,233 @@
+package bakery
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/tidwall/btree"
+
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// snapshotVersion is the first byte of a snapshot.
+const snapshotVersion = 1
+
+// AppendSnapshot appends the canonical encoding of t, as docs/format.md describes
+// it: equal Trees have equal bytes.
+func (t *Tree) AppendSnapshot(dst []byte) []byte {
+	e := encoder{dst}
+	e.byte(snapshotVersion)
+	e.uvarint(uint64(t.Seq))
+	e.uvarint(t.Generation)
+	e.flags(t.Setup != nil, false, false)
+	if t.Setup != nil {
+		e.mqSetup(*t.Setup)
+	}
+	e.strings(tc.Script(t.state))
+	e.notes(t)
+	e.identities(t)
+	e.handles(t)
+	e.uvarint(uint64(t.mappings.Len()))
+	t.mappings.Scan(func(m Mapping) bool {
+		e.mappingEntry(m)
+		return true
+	})
+	e.uvarint(uint64(len(t.opaque)))
+	for _, o := range t.opaque {
+		e.uvarint(uint64(o.Seq))
+		e.string(o.Link)
+		e.string(o.Text)
+	}
+	return e.b
+}
+
+// Hash is the SHA-256 of the canonical encoding, in hex: two Trees are equal when
+// their hashes are.
+func (t *Tree) Hash() string {
+	sum := sha256.Sum256(t.AppendSnapshot(nil))
+	return hex.EncodeToString(sum[:])
+}
+
+// DecodeSnapshot is the inverse of AppendSnapshot. A newer version is
+// eventlog.ErrNewerFormat, anything else that can't be read eventlog.ErrCorrupt.
+func DecodeSnapshot(b []byte) (*Tree, error) {
+	d := decoder{b: b}
+	if v := d.byte(); d.err == nil && v != snapshotVersion {
+		return nil, fmt.Errorf("decoding snapshot: version %d: %w", v, eventlog.ErrNewerFormat)
+	}
+	t := NewTree()
+	t.Seq, t.Generation = eventlog.Seq(d.uvarint()), d.uvarint()
+	if d.byte()&flagFirst != 0 {
+		m := d.mqSetup()
+		t.Setup = &m
+	}
+	d.state(t)
+	d.notes(t)
+	d.identities(t)
+	d.handles(t)
+	for range d.count() {
+		t.mappings.Set(d.mappingEntry())
+	}
+	for range d.count() {
+		t.opaque = append(t.opaque, OpaqueLine{Seq: eventlog.Seq(d.uvarint()), Link: d.string(), Text: d.string()})
+	}
+	if d.err == nil && len(d.b) != 0 {
+		d.fail(fmt.Errorf("%d bytes too many", len(d.b)))
+	}
+	if d.err != nil {
+		return nil, fmt.Errorf("decoding snapshot: %w: %w", eventlog.ErrCorrupt, d.err)
+	}
+	return t, nil
+}
+
+// count reads the length of a list whose entries take a byte at least.
+func (d *decoder) count() uint64 {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail(errTruncated)
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) state(t *Tree) {
+	for range d.count() {
+		op, err := tc.ParseLine(d.string())
+		if err == nil {
+			err = t.state.Apply(op)
+		}
+		if err != nil {
+			d.fail(err)
+			return
+		}
+	}
+}
+
+func (e *encoder) note(n Note) {
+	e.flags(n.AskedMbps != nil, false, false)
+	e.byte(byte(n.Role))
+	e.uint64(uint64(n.Hash))
+	e.string(n.Comment)
+	e.uvarint(uint64(n.Seq))
+	e.uvarint(uint64(n.LeafSeq))
+	e.uvarint(uint64(n.From))
+	if n.AskedMbps != nil {
+		e.float(n.AskedMbps[0])
+		e.float(n.AskedMbps[1])
+	}
+}
+
+func (d *decoder) note() Note {
+	asked := d.byte()&flagFirst != 0
+	n := Note{Role: Role(d.byte()), Hash: int64(d.uint64()), Comment: d.string(),
+		Seq: eventlog.Seq(d.uvarint()), LeafSeq: eventlog.Seq(d.uvarint()), From: eventlog.Seq(d.uvarint())}
+	if asked {
+		n.AskedMbps = &[2]float64{d.float(), d.float()}
+	}
+	if int(n.Role) >= len(roleNames) {
+		d.fail(fmt.Errorf("unknown role %d", n.Role))
+	}
+	return n
+}
+
+func (e *encoder) notes(t *Tree) {
+	encodeByLink(e, t.notes, e.note)
+}
+
+func (d *decoder) notes(t *Tree) {
+	t.notes = decodeByLink(d, d.note)
+}
+
+func (e *encoder) identities(t *Tree) {
+	encodeByLink(e, t.former, func(i identity) {
+		e.uvarint(uint64(i.parent))
+		e.note(i.note)
+	})
+}
+
+func (d *decoder) identities(t *Tree) {
+	t.former = decodeByLink(d, func() identity {
+		return identity{parent: tc.Handle(d.uint32()), note: d.note()}
+	})
+}
+
+func encodeByLink[V any](e *encoder, links map[string]*btree.Map[tc.Handle, V], value func(V)) {
+	e.uvarint(uint64(len(links)))
+	for _, link := range sortedKeys(links) {
+		e.string(link)
+		e.uvarint(uint64(links[link].Len()))
+		links[link].Scan(func(id tc.Handle, v V) bool {
+			e.uvarint(uint64(id))
+			value(v)
+			return true
+		})
+	}
+}
+
+func decodeByLink[V any](d *decoder, value func() V) map[string]*btree.Map[tc.Handle, V] {
+	links := map[string]*btree.Map[tc.Handle, V]{}
+	for range d.count() {
+		m := &btree.Map[tc.Handle, V]{}
+		links[d.string()] = m
+		for range d.count() {
+			id := tc.Handle(d.uint32())
+			m.Set(id, value())
+		}
+	}
+	return links
+}
+
+func (e *encoder) handles(t *Tree) {
+	e.uvarint(uint64(len(t.handles)))
+	for _, link := range sortedKeys(t.handles) {
+		h := t.handles[link]
+		e.string(link)
+		e.uvarint(uint64(h.bySlot.Len()))
+		h.bySlot.Scan(func(slot tc.Handle, major uint16) bool {
+			e.uvarint(uint64(slot))
+			e.uvarint(uint64(major))
+			return true
+		})
+	}
+}
+
+func (d *decoder) handles(t *Tree) {
+	for range d.count() {
+		h := &leafHandles{}
+		t.handles[d.string()] = h
+		for range d.count() {
+			slot := tc.Handle(d.uint32())
+			h.remember(slot, d.uint16())
+		}
+	}
+}
+
+func (e *encoder) mappingEntry(m Mapping) {
+	e.flags(false, false, m.Upload)
+	addr := m.Prefix.Addr().AsSlice()
+	e.string(string(addr))
+	e.uvarint(uint64(m.Prefix.Bits()))
+	e.uvarint(uint64(m.Handle))
+	e.uvarint(uint64(m.CPU))
+	e.uint64(m.CircuitID)
+	e.uint64(m.DeviceID)
+}
+
+func (d *decoder) mappingEntry() Mapping {
+	m := Mapping{Upload: d.byte()&flagUpload != 0}
+	addr, ok := netip.AddrFromSlice(slices.Clone([]byte(d.string())))
+	bits := d.upTo(128)
+	if !ok || int(bits) > addr.BitLen() {
+		d.fail(errors.New("mapping: no address"))
+		return m
+	}
+	m.Prefix = netip.PrefixFrom(addr, int(bits))
+	m.Handle, m.CPU = tc.Handle(d.uint32()), d.uint32()
+	m.CircuitID, m.DeviceID = d.uint64(), d.uint64()
+	return m
+}

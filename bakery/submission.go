@@ -1,0 +1,74 @@
+package bakery
+
+import (
+	"errors"
+
+	"lqosd/eventlog"
+)
+
+// Submission is what one sender wants appended together: one transaction.
+type Submission struct {
+	Sender   Sender
+	Commands []Command
+	// Key makes a retry harmless: a submission whose Key the log has seen is not
+	// appended again, and is answered with the Seqs of the first time. With a Key
+	// it is all or nothing: one refused command refuses the others too.
+	Key string
+}
+
+// Outcome is what became of one command.
+type Outcome struct {
+	// Seq is the command's record: durable when Err is nil. With
+	// eventlog.ErrUnknownOutcome it is the Seq that the record has if it is there.
+	Seq eventlog.Seq
+	// Err is why the command isn't in the log.
+	Err error
+	// Refused are the lines of an ExecuteTCCommands with Force that were left out.
+	Refused []LineError
+	// Duplicate: the Key was known, nothing was appended.
+	Duplicate bool
+}
+
+// ErrStopped says that the bakery has ended.
+var ErrStopped = errors.New("the bakery has stopped")
+
+// ErrLogUnavailable says that the log can't take commands now: nothing was
+// appended, and a later try may succeed.
+var ErrLogUnavailable = errors.New("the event log is unavailable")
+
+var errOtherRefused = errors.New("not appended: another command of the same keyed session was refused")
+
+// Ticket is a Submission on its way. Tickets are answered in the order of their
+// submission.
+type Ticket struct {
+	sub      Submission
+	outcomes []Outcome
+	ready    chan struct{}
+
+	// Set by the folder, read by the acker.
+	pending  *eventlog.Pending // nil: nothing was appended
+	lines    []byte            // what the Sink gets
+	read     *Tree             // a reader's clone
+	accepted []int             // indices into outcomes, in log order
+	err      error             // a reader's failure
+
+	recovered *eventlog.Seq // not a submission: the log was opened again, this is its last Seq
+}
+
+func newTicket(s Submission) *Ticket {
+	return &Ticket{sub: s, outcomes: make([]Outcome, len(s.Commands)), ready: make(chan struct{})}
+}
+
+// Wait blocks until the submission is answered: one Outcome for each command.
+func (t *Ticket) Wait() []Outcome {
+	<-t.ready
+	return t.outcomes
+}
+
+func (t *Ticket) failAll(err error) {
+	for i := range t.outcomes {
+		if t.outcomes[i].Err == nil {
+			t.outcomes[i] = Outcome{Err: err}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package bakery
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tidwall/btree"
+
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// Tree is what the records up to a Seq ask for. Fold changes it, one goroutine
+// owns it, and Clone gives readers a copy in O(links).
+type Tree struct {
+	// Seq is the last record folded; 0 before the first.
+	Seq eventlog.Seq
+	// Generation counts the resets: 0 before the first MqSetup or ClearPriorSettings.
+	Generation uint64
+	// Setup is the last MqSetup; nil before the first, and after ClearPriorSettings.
+	Setup *MqSetup
+
+	state    *tc.State
+	notes    map[string]*btree.Map[tc.Handle, Note]
+	former   map[string]*btree.Map[tc.Handle, identity]
+	handles  map[string]*leafHandles
+	mappings *btree.BTreeG[Mapping]
+	opaque   []OpaqueLine // never changed in place: clones share it
+}
+
+// OpaqueLine is a tc line that no part of this program models: kept, rendered and
+// run word for word, never compared.
+type OpaqueLine struct {
+	Seq  eventlog.Seq `json:"seq"`
+	Link string       `json:"link,omitempty"` // "" when the line names none
+	Text string       `json:"text"`
+}
+
+// NewTree gives an empty Tree.
+func NewTree() *Tree {
+	return &Tree{
+		state:    &tc.State{},
+		notes:    map[string]*btree.Map[tc.Handle, Note]{},
+		former:   map[string]*btree.Map[tc.Handle, identity]{},
+		handles:  map[string]*leafHandles{},
+		mappings: btree.NewBTreeGOptions(mappingLess, btree.Options{NoLocks: true}),
+	}
+}
+
+// Clone gives a Tree that later folds into t don't change. It costs O(links) and
+// may be read by another goroutine while t is folded into.
+func (t *Tree) Clone() *Tree {
+	c := *t
+	c.state = t.state.Clone()
+	c.notes, c.former = copyMaps(t.notes), copyMaps(t.former)
+	c.handles = make(map[string]*leafHandles, len(t.handles))
+	for link, h := range t.handles {
+		c.handles[link] = h.clone()
+	}
+	c.mappings = t.mappings.Copy()
+	return &c
+}
+
+func copyMaps[V any](m map[string]*btree.Map[tc.Handle, V]) map[string]*btree.Map[tc.Handle, V] {
+	c := make(map[string]*btree.Map[tc.Handle, V], len(m))
+	for link, b := range m {
+		c[link] = b.Copy()
+	}
+	return c
+}
+
+// State is the wanted kernel state. It belongs to the Tree: read it, don't change it.
+func (t *Tree) State() *tc.State { return t.state }
+
+// Mappings gives the address mappings: downloads first, then by address and
+// prefix length.
+func (t *Tree) Mappings(yield func(Mapping) bool) { t.mappings.Scan(yield) }
+
+// MappingCount is the number of address mappings.
+func (t *Tree) MappingCount() int { return t.mappings.Len() }
+
+// Opaque gives the opaque lines in the order in which they were sent.
+func (t *Tree) Opaque() []OpaqueLine { return slices.Clone(t.opaque) }
+
+// Circuits counts the different circuits of the Tree (a circuit has a class in
+// each direction).
+func (t *Tree) Circuits() int {
+	seen := map[int64]struct{}{}
+	for _, n := range t.Notes {
+		if n.Role == RoleCircuit {
+			seen[n.Hash] = struct{}{}
+		}
+	}
+	return len(seen)
+}
+
+// Equal reports whether two Trees are the same: shape, notes, assigned handles,
+// mappings, opaque lines, generation and Seq. go-cmp uses it.
+func (t *Tree) Equal(o *Tree) bool { return t.Hash() == o.Hash() }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

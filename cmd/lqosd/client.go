@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"lqosd/bus"
+)
+
+// defaultSocket is where the bus is unless the configuration says otherwise.
+const defaultSocket = "/run/lqos/bus"
+
+func socketFlag(fs *pflag.FlagSet, socket *string) {
+	fs.StringVar(socket, "socket", defaultSocket, "`PATH` of the daemon's bus")
+}
+
+func dial(ctx context.Context, socket string) (*bus.Client, error) {
+	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
+	if err != nil {
+		return nil, fmt.Errorf("no daemon answers at %s (is lqosd serve running? --socket names another place): %w", socket, err)
+	}
+	return c, nil
+}
+
+// ask sends one request and decodes its answer into v.
+func ask(ctx context.Context, c *bus.Client, call bus.Call, v any) error {
+	replies, err := c.Do(ctx, call)
+	if err != nil {
+		return err
+	}
+	return replies[0].Decode(v)
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func statusCommand() *cobra.Command {
+	var socket string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what the running daemon holds",
+		Example: "  lqosd status --socket lqosd-state/bus\n  lqosd status --json | jq .tree.circuits",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := dial(cmd.Context(), socket)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			if asJSON {
+				var s json.RawMessage
+				if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+					return err
+				}
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			var s statusReply
+			if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+				return err
+			}
+			return s.print(cmd.OutOrStdout())
+		},
+	}
+	socketFlag(cmd.Flags(), &socket)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+const waitLong = `Waits until the daemon answers and a record is durable; with --applied also until it has
+reached the kernel or, in file mode, the tc file. Without --seq it is the newest record of
+the moment. Exit code 1 when the time is up.`
+
+func waitCommand() *cobra.Command {
+	var socket string
+	var seq uint64
+	var w waitRequest
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:     "wait",
+		Short:   "Wait until a record is durable, or applied",
+		Long:    waitLong,
+		Example: "  lqosd wait --seq 4347 --applied --timeout 30s",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			c, err := dialUntil(ctx, socket)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			if cmd.Flags().Changed("seq") {
+				w.Seq = &seq
+			}
+			deadline, _ := ctx.Deadline()
+			ms := max(time.Until(deadline).Milliseconds(), 1)
+			w.TimeoutMS = &ms
+			var r waitReply
+			if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdWait", Args: w}, &r); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d\n", r.Seq)
+			return err
+		},
+	}
+	socketFlag(cmd.Flags(), &socket)
+	cmd.Flags().Uint64Var(&seq, "seq", 0, "the record's `N`umber (default the newest)")
+	cmd.Flags().BoolVar(&w.Applied, "applied", false, "wait until it has reached the kernel or the tc file")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this `TIME`")
+	return cmd
+}
+
+// dialUntil keeps trying, for a daemon that is just starting.
+func dialUntil(ctx context.Context, socket string) (*bus.Client, error) {
+	for {
+		c, err := dial(ctx, socket)
+		if err == nil {
+			return c, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// openInput opens a file, or stdin for "-".
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	return os.Open(name)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lqosd/bakery"
+	"lqosd/bus"
+	"lqosd/eventlog"
+)
+
+// conn is one client's connection: it turns the requests of a session into one
+// submission to the bakery, and answers the others itself.
+type conn struct {
+	d      *daemon
+	peer   bus.Peer
+	right  right
+	copies copies
+}
+
+// Submit implements bus.Conn.
+func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
+	b := batch{replies: make([]bus.Reply, len(s.Requests)), key: s.Key}
+	for i, r := range s.Requests {
+		c.sort(&b, i, r)
+	}
+	if len(b.commands) > 0 {
+		c.submit(ctx, &b)
+	}
+	return func() []bus.Reply {
+		b.settle()
+		for _, q := range b.queries {
+			b.replies[q.index] = q.answer(ctx, c, q.request)
+		}
+		return b.replies
+	}
+}
+
+// Close implements bus.Conn.
+func (c *conn) Close() { c.copies.close() }
+
+// batch is a session on its way: its commands go to the bakery together; its
+// queries are answered after them.
+type batch struct {
+	replies  []bus.Reply
+	key      string
+	commands []bakery.Command
+	indices  []int // of the commands' replies
+	ticket   *bakery.Ticket
+	queries  []pendingQuery
+	refused  bool // a command that never reached the bakery
+}
+
+type pendingQuery struct {
+	index   int
+	request bus.Request
+	answer  query
+}
+
+// sort puts a request among the commands or the queries, or answers it with Fail.
+func (c *conn) sort(b *batch, i int, r bus.Request) {
+	if err := r.Err(); err != nil {
+		b.refuse(i, err)
+		return
+	}
+	if q, ok := queries[r.Name]; ok {
+		b.queries = append(b.queries, pendingQuery{i, r, q})
+		return
+	}
+	command, err := bakery.DecodeCommand(r.Name, r.HasBody(), r.Decode)
+	if err == nil && c.right < mayCommand {
+		err = fmt.Errorf("%s: uid %d may only read", r.Name, c.peer.UID)
+	}
+	if err != nil {
+		b.refuse(i, err)
+		return
+	}
+	b.commands, b.indices = append(b.commands, command), append(b.indices, i)
+}
+
+func (b *batch) refuse(i int, err error) {
+	b.replies[i], b.refused = bus.Fail(err.Error()), true
+}
+
+func (b *batch) refuseAll(why string) {
+	for _, i := range b.indices {
+		b.replies[i] = bus.Fail(why)
+	}
+}
+
+func (c *conn) submit(ctx context.Context, b *batch) {
+	switch {
+	case c.d.bakery == nil:
+		b.refuseAll("the bakery is not running: " + c.d.bakeryErr.Error())
+	case b.key != "" && b.refused:
+		b.refuseAll("not appended: another command of the same keyed session was refused")
+	default:
+		t, err := c.d.bakery.Submit(ctx, bakery.Submission{
+			Sender:   bakery.Sender{UID: c.peer.UID, GID: c.peer.GID, PID: c.peer.PID},
+			Commands: b.commands, Key: b.key})
+		if err != nil {
+			b.refuseAll(err.Error())
+			return
+		}
+		b.ticket = t
+	}
+}
+
+// settle waits for the bakery and writes the commands' replies.
+func (b *batch) settle() {
+	if b.ticket == nil {
+		return
+	}
+	for k, out := range b.ticket.Wait() {
+		b.replies[b.indices[k]] = replyOf(out)
+	}
+}
+
+// unknownOutcome is the body of LqosdUnknownOutcome.
+type unknownOutcome struct {
+	Seq eventlog.Seq `json:"seq"`
+	Why string       `json:"why"`
+}
+
+// partial is the body of LqosdPartial.
+type partial struct {
+	Seq     eventlog.Seq       `json:"seq"`
+	Refused []bakery.LineError `json:"refused"`
+}
+
+func replyOf(o bakery.Outcome) bus.Reply {
+	switch {
+	case errors.Is(o.Err, eventlog.ErrUnknownOutcome):
+		return bus.Reply{Name: "LqosdUnknownOutcome", Value: unknownOutcome{o.Seq, o.Err.Error()}}
+	case o.Err != nil:
+		return bus.Fail(o.Err.Error())
+	case len(o.Refused) > 0:
+		return bus.Reply{Name: "LqosdPartial", Value: partial{o.Seq, o.Refused}}
+	}
+	return bus.Ack()
+}

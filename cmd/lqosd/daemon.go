@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lqosd/bakery"
+	"lqosd/bus"
+	"lqosd/eventlog"
+	"lqosd/internal/host"
+)
+
+// daemon is what the requests of all connections are answered from.
+type daemon struct {
+	settings settings
+	log      *slog.Logger
+	host     host.Host
+	started  time.Time
+	access   access
+	server   *bus.Server
+	tc       *tcFile
+
+	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
+	bakeryErr  error
+	eventlog   atomic.Pointer[eventlog.Log]
+	queueCount atomic.Pointer[queueCount]
+
+	mu        sync.Mutex
+	preflight *preflight // the newest BakeryReportPreflight
+}
+
+type queueCount struct {
+	Queues int    `json:"per_direction"`
+	Reason string `json:"reason"`
+}
+
+// serve runs the daemon until ctx ends: checks, then the bakery, then the bus. In
+// file mode there is no dataplane between the first two.
+func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
+	s, err := loadSettings(f, log)
+	if err != nil {
+		return err
+	}
+	d := &daemon{settings: s, log: log, host: host.This(), started: time.Now()}
+	listener, err := d.check()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.tc.Close() }()
+
+	// The bakery outlives the bus: what was submitted is answered first.
+	bakeryCtx, stopBakery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBakery()
+	if err := d.startBakery(bakeryCtx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	d.server = bus.NewServer(bus.Options{Accept: d.accept, Log: log})
+	log.Info("serving", "version", version, "mode", s.Bakery.Mode, "socket", s.Bakery.Socket,
+		"state_dir", s.Bakery.StateDirectory, "tc_file", s.tcPath, "pid", os.Getpid())
+	err = d.server.Serve(ctx, listener)
+	stopBakery()
+	if d.bakery != nil {
+		<-d.bakery.Done()
+	}
+	log.Info("stopped")
+	return err
+}
+
+// check makes sure of everything that can be known before anything is changed, and
+// takes the socket: a second daemon ends here.
+func (d *daemon) check() (net.Listener, error) {
+	s := d.settings
+	if err := os.MkdirAll(s.Bakery.StateDirectory, 0o755); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	c, why := setup(s.Config, d.host)
+	d.queueCount.Store(&queueCount{c.Queues, why})
+	d.access = newAccess(s.Bakery.SocketGroup, s.Bakery.ReadGroup)
+	var err error
+	if d.tc, err = openTCFile(s.tcPath); err != nil {
+		return nil, err
+	}
+	listener, err := bus.Listen(s.Bakery.Socket, bus.ListenOptions{Group: s.Bakery.SocketGroup})
+	if err != nil {
+		return nil, errors.Join(err, d.tc.Close())
+	}
+	return listener, nil
+}
+
+// startBakery starts the bakery. One that fails is logged, and the daemon goes on
+// without it; only a log that another daemon holds ends this one.
+func (d *daemon) startBakery(ctx context.Context) error {
+	s := d.settings.Bakery
+	h, err := bakery.Start(ctx, bakery.Options{
+		OpenLog: d.openLog,
+		Setup:   d.readSetup,
+		Now:     time.Now,
+		Sink:    d.tc,
+		Retain: bakery.Retention{MaxAge: time.Duration(s.RetainDays) * 24 * time.Hour,
+			Generations: uint64(s.RetainGenerations)},
+		Logger: d.log,
+	})
+	var held *eventlog.HeldError
+	switch {
+	case errors.As(err, &held):
+		return err
+	case err != nil:
+		d.log.Error("the bakery didn't start; commands are refused", "err", err)
+		d.bakeryErr = err
+	default:
+		d.bakery = h
+	}
+	return nil
+}
+
+func (d *daemon) openLog() (bakery.Log, error) {
+	boot, err := d.host.BootID()
+	if err != nil {
+		d.log.Warn("no boot id", "err", err)
+	}
+	l, err := eventlog.Open(d.logDir(), eventlog.Options{
+		Holder: eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
+		BootID: boot,
+		Clock:  time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.eventlog.Swap(l) == nil { // the first time: the log is ours, and so is the file
+		if err := d.tc.Begin(); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
+}
+
+func (d *daemon) logDir() string { return filepath.Join(d.settings.Bakery.StateDirectory, "eventlog") }
+
+// readSetup reads the configuration again: an edited file counts from the next
+// MqSetup on.
+func (d *daemon) readSetup() (bakery.Setup, error) {
+	c, err := d.settings.reread()
+	if err != nil {
+		return bakery.Setup{}, err
+	}
+	s, why := setup(c, d.host)
+	d.queueCount.Store(&queueCount{s.Queues, why})
+	return s, nil
+}
+
+// accept makes the connection of a peer that may speak.
+func (d *daemon) accept(p bus.Peer) (bus.Conn, error) {
+	right := d.access.of(p)
+	if right == mayNothing {
+		return nil, fmt.Errorf("uid %d, gid %d is neither root nor in group %s", p.UID, p.GID, d.settings.Bakery.SocketGroup)
+	}
+	return &conn{d: d, peer: p, right: right}, nil
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"lqosd/bakery/tc"
+	"lqosd/internal/host"
+	"lqosd/internal/lqosconf"
+)
+
+// verdict is how a finding of doctor counts.
+type verdict string
+
+const (
+	good    verdict = "ok"
+	note    verdict = "note"    // worth knowing
+	missing verdict = "missing" // apply mode needs it
+	bad     verdict = "problem" // no mode works without it
+)
+
+// finding is a line of doctor.
+type finding struct {
+	Check   string  `json:"check"`
+	Verdict verdict `json:"verdict"`
+	Text    string  `json:"text"`
+	Advice  string  `json:"advice,omitempty"`
+}
+
+const doctorLong = `Tells what this host has and lacks. Exit code 1 when the mode that the configuration asks
+for can't work.`
+
+func doctorCommand() *cobra.Command {
+	var config string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "doctor",
+		Short:   "Tell what this host has and lacks",
+		Long:    doctorLong,
+		Example: "  lqosd doctor --config /etc/lqos.conf",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			findings, mode := examine(config, host.This())
+			out := cmd.OutOrStdout()
+			if asJSON {
+				if err := printJSON(out, findings); err != nil {
+					return err
+				}
+			} else if err := printFindings(out, findings); err != nil {
+				return err
+			}
+			for _, f := range findings {
+				if f.Verdict == bad || f.Verdict == missing && mode == lqosconf.ModeApply {
+					return errQuiet
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE` (default /etc/lqos.conf, or built-in defaults where there is none)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printFindings(out io.Writer, findings []finding) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Verdict, f.Check, f.Text)
+		if f.Advice != "" {
+			fmt.Fprintf(w, "\t\t→ %s\n", f.Advice)
+		}
+	}
+	return w.Flush()
+}
+
+// examine gives the findings, and the mode that the configuration asks for.
+func examine(path string, h host.Host) ([]finding, string) {
+	s, warnings, err := readConfig(path)
+	if err != nil {
+		return []finding{{"configuration", bad, err.Error(), "docs/config.md lists the keys"}}, ""
+	}
+	conf := finding{Check: "configuration", Verdict: good, Text: s.configPath}
+	if s.configPath == "" {
+		conf.Text = "built-in defaults: there is no " + defaultConfig
+	}
+	all := []finding{conf}
+	for _, w := range warnings {
+		all = append(all, finding{Check: "configuration", Verdict: note, Text: string(w)})
+	}
+	all = append(all, examineHost(h)...)
+	all = append(all, examineLinks(s, h)...)
+	all = append(all, examineQdiscs(s, h)...)
+	all = append(all, examinePaths(s)...)
+	return all, s.Bakery.Mode
+}
+
+func examineHost(h host.Host) []finding {
+	kernel, err := h.KernelVersion()
+	if err != nil {
+		kernel = "unknown: " + err.Error()
+	}
+	cpus, _ := h.CPUs()
+	all := []finding{{Check: "host", Verdict: good, Text: fmt.Sprintf("%s, kernel %s, %d CPUs", h.Distribution(), kernel, cpus)}}
+	caps, err := h.Capabilities()
+	if err != nil {
+		return append(all, finding{Check: "capabilities", Verdict: note, Text: err.Error()})
+	}
+	for _, c := range []struct {
+		name string
+		has  bool
+		what string
+	}{{"CAP_NET_ADMIN", caps.NetAdmin, "to program qdiscs and classes"}, {"CAP_BPF", caps.BPF, "to load XDP programs"}} {
+		f := finding{Check: c.name, Verdict: good, Text: "there"}
+		if !c.has {
+			f = finding{c.name, missing, "not there; apply mode needs it " + c.what, "run as root, or give the unit AmbientCapabilities=" + c.name}
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func examineLinks(s settings, h host.Host) []finding {
+	c, why := setup(s.Config, h)
+	var all []finding
+	for _, link := range c.Links() {
+		f := finding{Check: "link " + link, Verdict: good}
+		rx, tx, err := h.LinkQueues(link)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			f.Verdict, f.Text = missing, "there is no such link"
+			f.Advice = "name the links of this host in [bridge] or [single_interface]; ip link lists them"
+		case err != nil:
+			f.Verdict, f.Text = note, err.Error()
+		default:
+			f.Text = fmt.Sprintf("%d rx and %d tx queues", rx, tx)
+			if tx < c.Queues {
+				f.Verdict, f.Advice = missing, fmt.Sprintf("%d queues are configured: ethtool -L %s combined %d", c.Queues, link, c.Queues)
+			}
+		}
+		all = append(all, f)
+	}
+	return append(all, finding{Check: "queues", Verdict: good, Text: fmt.Sprintf("%d per direction: %s", c.Queues, why)})
+}
+
+func examineQdiscs(s settings, h host.Host) []finding {
+	kinds := []string{"mq", "htb", "clsact"}
+	if words := strings.Fields(s.Queues.DefaultSQM); len(words) > 0 {
+		kinds = append(kinds, words[0])
+		if _, err := tc.ParseOptions(words[0], words[1:]); err != nil {
+			return []finding{{"default_sqm", bad, err.Error(), "docs/config.md: queues.default_sqm"}}
+		}
+	}
+	var all []finding
+	for _, k := range kinds {
+		f := finding{Check: "qdisc " + k, Verdict: good, Text: string(h.QdiscAvailable(k))}
+		switch h.QdiscAvailable(k) {
+		case host.Absent:
+			f.Verdict = missing
+			f.Advice = "this kernel has no sch_" + k + ": on Debian install linux-image-amd64 (the cloud kernel leaves it out)"
+		case host.Unknown:
+			f.Verdict = note
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func examinePaths(s settings) []finding {
+	var all []finding
+	for _, p := range []struct{ name, path string }{
+		{"state directory", s.Bakery.StateDirectory}, {"socket", filepath.Dir(s.Bakery.Socket)}, {"lqos_directory", s.LqosDirectory},
+	} {
+		f := finding{Check: p.name, Verdict: good, Text: p.path}
+		dir := p.path
+		for {
+			if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+				break
+			}
+			dir = filepath.Dir(dir)
+		}
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			f.Verdict, f.Text = bad, fmt.Sprintf("%s: %s is not writable: %v", p.path, dir, err)
+		}
+		all = append(all, f)
+	}
+	g := s.Bakery.SocketGroup
+	if _, ok := lookupGroup(g); !ok {
+		all = append(all, finding{"socket group", note, fmt.Sprintf("there is no group %q: only root and the daemon's user may speak", g), "groupadd --system " + g})
+	}
+	return all
+}

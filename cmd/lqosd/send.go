@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"lqosd/bus"
+)
+
+const sendLong = `Sends requests from a file, one JSON request per line, as the bus names them:
+"Ping", {"Ping":null} or {"BakeryMqSetup":{"queues_available":4,"stick_offset":0}}. Empty
+lines are passed over. All lines are read before the first is sent.
+
+Requests travel in sessions; each session is one transaction of the log. Refusals go to
+stderr with their line; answers that carry data go to stdout as JSON lines. Exit code 1 when
+anything was refused.`
+
+type sendFlags struct {
+	socket, wait, key string
+	session           int
+	json              bool
+}
+
+func sendCommand() *cobra.Command {
+	var f sendFlags
+	cmd := &cobra.Command{
+		Use:     "send FILE|-",
+		Short:   "Send requests from a file",
+		Long:    sendLong,
+		Example: "  lqosd send --wait applied commands.jsonl\n  echo '\"ListIpFlow\"' | lqosd send -",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.wait != "" && f.wait != "applied" && f.wait != "durable" {
+				return usageError{fmt.Errorf("--wait %q: must be durable or applied", f.wait)}
+			}
+			if f.session < 0 {
+				return usageError{fmt.Errorf("--session %d: must be 0 or more", f.session)}
+			}
+			return runSend(cmd, f, args[0])
+		},
+	}
+	fs := cmd.Flags()
+	socketFlag(fs, &f.socket)
+	fs.StringVar(&f.wait, "wait", "", "then wait until all is `durable|applied`")
+	fs.IntVar(&f.session, "session", 1024, "`REQUESTS` per session; 0: all in one")
+	fs.StringVar(&f.key, "key", "", "send all as one session under this idempotency `KEY`: all or nothing, and harmless to repeat")
+	fs.BoolVar(&f.json, "json", false, "print every answer as a JSON line")
+	return cmd
+}
+
+// line is a request and where it stood.
+type line struct {
+	number int
+	call   bus.Call
+}
+
+func runSend(cmd *cobra.Command, f sendFlags, name string) error {
+	in, err := openInput(cmd, name)
+	if err != nil {
+		return err
+	}
+	lines, err := parseLines(in)
+	if err = errors.Join(err, in.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	c, err := dial(cmd.Context(), f.socket)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	s := sender{out: cmd.OutOrStdout(), diag: cmd.ErrOrStderr(), name: name, json: f.json}
+	if err := s.all(cmd.Context(), c, lines, f); err != nil {
+		return err
+	}
+	if f.wait != "" {
+		w := waitRequest{Applied: f.wait == "applied"}
+		if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(s.diag, "%d requests: %d answered, %d refused\n", len(lines), len(lines)-s.refused, s.refused)
+	if s.refused > 0 {
+		return errQuiet
+	}
+	return nil
+}
+
+func parseLines(in io.Reader) ([]line, error) {
+	r := bufio.NewReader(in)
+	var lines []line
+	for n := 1; ; n++ {
+		text, err := r.ReadBytes('\n')
+		if text := bytes.TrimSpace(text); len(text) > 0 {
+			call, err := bus.ParseCall(text)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", n, err)
+			}
+			lines = append(lines, line{n, call})
+		}
+		if errors.Is(err, io.EOF) {
+			return lines, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sender sends sessions, several on their way at a time, and prints the answers.
+type sender struct {
+	out, diag io.Writer
+	name      string
+	json      bool
+	refused   int
+}
+
+// ahead is how many sessions are sent before the first of them is answered: enough to
+// keep the daemon's committer busy.
+const ahead = 64
+
+type onItsWay struct {
+	lines  []line
+	future *bus.Future
+}
+
+func (s *sender) all(ctx context.Context, c *bus.Client, lines []line, f sendFlags) error {
+	size := f.session
+	if size == 0 || f.key != "" {
+		size = max(len(lines), 1)
+	}
+	bar := newBar(s.diag, len(lines))
+	defer bar.end()
+	var queue []onItsWay
+	for len(lines) > 0 || len(queue) > 0 {
+		for len(lines) > 0 && len(queue) < ahead {
+			n := min(size, len(lines))
+			calls := make([]bus.Call, n)
+			for i, l := range lines[:n] {
+				calls[i] = l.call
+			}
+			queue = append(queue, onItsWay{lines[:n], c.GoKeyed(f.key, calls...)})
+			lines = lines[n:]
+		}
+		replies, err := queue[0].future.Wait(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: from line %d on nothing was answered: %w", s.name, queue[0].lines[0].number, err)
+		}
+		for i, r := range replies {
+			if err := s.show(queue[0].lines[i], r); err != nil {
+				return err
+			}
+		}
+		bar.add(len(replies))
+		queue = queue[1:]
+	}
+	return nil
+}
+
+// show prints what isn't a plain Ack.
+func (s *sender) show(l line, r bus.Reply) error {
+	if err := r.Err(); err != nil {
+		s.refused++
+		fmt.Fprintf(s.diag, "%s:%d: %s: %v\n", s.name, l.number, l.call.Name, err)
+	}
+	partly := r.Name == "LqosdPartial" || r.Name == "LqosdUnknownOutcome"
+	if partly {
+		s.refused++
+	}
+	if !s.json && (r.IsAck() || r.Err() != nil) {
+		return nil
+	}
+	text, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	out := s.out
+	if partly && !s.json {
+		out = s.diag
+		text = fmt.Appendf(nil, "%s:%d: %s: %s", s.name, l.number, l.call.Name, text)
+	}
+	_, err = fmt.Fprintf(out, "%s\n", text)
+	return err
+}
+
+// bar shows progress where stderr is a terminal; nothing elsewhere.
+type bar struct {
+	p *mpb.Progress
+	b *mpb.Bar
+}
+
+func newBar(w io.Writer, total int) bar {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return bar{}
+	}
+	p := mpb.New(mpb.WithOutput(f), mpb.WithWidth(40))
+	return bar{p, p.AddBar(int64(total), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.CountersNoUnit("%d / %d requests ")),
+		mpb.AppendDecorators(decor.Percentage()))}
+}
+
+func (b bar) add(n int) {
+	if b.b != nil {
+		b.b.IncrBy(n)
+	}
+}
+
+func (b bar) end() {
+	if b.b != nil {
+		b.b.Abort(true)
+		b.p.Wait()
+	}
+}

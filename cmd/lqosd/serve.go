@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+const serveLong = `Runs the daemon in the foreground until SIGINT or SIGTERM.
+
+Without --config it reads /etc/lqos.conf; where that doesn't exist either, it starts on
+built-in defaults, in file mode, with everything under ./lqosd-state.
+
+In file mode every command is appended durably to the event log, folded, and written as tc
+lines to the tc file before it is acknowledged; no kernel is touched.`
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long:  serveLong,
+		Example: `  lqosd serve
+  lqosd serve --config /etc/lqos.conf --mode file --state-dir /var/lib/lqosd --tc-file /tmp/tc-rust.txt`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(os.Stderr, f.logFormat, f.verbose)
+			if err != nil {
+				return usageError{err}
+			}
+			return serve(cmd.Context(), f, log)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.config, "config", "", "configuration `FILE` (default /etc/lqos.conf, or built-in defaults where there is none)")
+	fs.StringVar(&f.mode, "mode", "", "`MODE`: file or apply (default from the configuration)")
+	fs.StringVar(&f.stateDir, "state-dir", "", "`DIR` of the event log (default from the configuration)")
+	fs.StringVar(&f.socket, "socket", "", "`PATH` of the bus (default from the configuration)")
+	fs.StringVar(&f.tcFile, "tc-file", "", "`PATH` of the tc lines in file mode (default <lqos_directory>/tc-rust.txt)")
+	fs.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log on stderr: text or json")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+	return cmd
+}
+
+type serveFlags struct {
+	config, mode, stateDir, socket, tcFile, logFormat string
+	verbose                                           bool
+}
+
+func newLogger(w io.Writer, format string, verbose bool) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{}
+	if verbose {
+		o.Level = slog.LevelDebug
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: must be text or json", format)
+}

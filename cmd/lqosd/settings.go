@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"lqosd/bakery"
+	"lqosd/internal/host"
+	"lqosd/internal/lqosconf"
+)
+
+const defaultConfig = "/etc/lqos.conf"
+
+// settings is the configuration with the flags applied.
+type settings struct {
+	lqosconf.Config
+	configPath string // "" for the built-in defaults
+	tcPath     string
+}
+
+// loadSettings reads the configuration that the flags name. Warnings are logged.
+func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
+	s, warnings, err := readConfig(f.config)
+	if err != nil {
+		return settings{}, err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "file", s.configPath, "warning", w)
+	}
+	if s.configPath == "" {
+		log.Info("no configuration file: built-in defaults, file mode", "state_dir", s.Bakery.StateDirectory)
+	}
+	override(&s.Bakery.Mode, f.mode)
+	override(&s.Bakery.StateDirectory, f.stateDir)
+	override(&s.Bakery.Socket, f.socket)
+	s.tcPath = filepath.Join(s.LqosDirectory, "tc-rust.txt")
+	override(&s.tcPath, f.tcFile)
+	switch s.Bakery.Mode {
+	case "file":
+		return s, nil
+	case "apply":
+		return settings{}, errors.New("apply mode is not part of this version, which programs no kernel: use --mode file")
+	}
+	return settings{}, usageError{fmt.Errorf("--mode %q: must be apply or file", s.Bakery.Mode)}
+}
+
+func override(v *string, flag string) {
+	if flag != "" {
+		*v = flag
+	}
+}
+
+func readConfig(path string) (settings, []lqosconf.Warning, error) {
+	optional := path == ""
+	if optional {
+		path = defaultConfig
+	}
+	c, warnings, err := lqosconf.Load(path)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return settings{Config: lqosconf.Default()}, nil, nil
+	}
+	return settings{Config: c, configPath: path}, warnings, err
+}
+
+// reread reads the configuration file again, for MqSetup.
+func (s settings) reread() (lqosconf.Config, error) {
+	if s.configPath == "" {
+		return s.Config, nil
+	}
+	c, _, err := lqosconf.Load(s.configPath)
+	return c, err
+}
+
+// setup is what the configuration and the host say about the skeleton, and why
+// there are as many queues.
+func setup(c lqosconf.Config, facts host.Host) (bakery.Setup, string) {
+	s := bakery.Setup{SQM: []string{c.Queues.DefaultSQM}, DownMbps: c.Queues.DownlinkMbps, UpMbps: c.Queues.UplinkMbps}
+	if c.SingleInterface != nil {
+		s.DownLink, s.UpLink = c.SingleInterface.Interface, c.SingleInterface.Interface
+	} else {
+		s.DownLink, s.UpLink = c.Bridge.ToNetwork, c.Bridge.ToInternet
+	}
+	var why string
+	s.Queues, why = queues(c, facts, s.Links())
+	return s, why
+}
+
+func queues(c lqosconf.Config, facts host.Host, links []string) (int, string) {
+	return facts.Queues(host.QueueRule{Override: c.Queues.OverrideAvailableQueues,
+		ToNetwork: links[0], ToInternet: links[len(links)-1]})
+}
