@@ -1,0 +1,148 @@
+package eventlog
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// faults lets tests make a commit go wrong.
+type faults struct {
+	// before runs before anything of a commit is stored; its error is a known failure.
+	before func() error
+	// commit runs in place of bbolt's Commit, which it may call; its error is an unknown outcome.
+	commit func(*bolt.Tx) error
+	// roll runs before each step of a roll, named as in doc.go; its error ends the roll there.
+	roll func(step string) error
+}
+
+// run is the committer: the only goroutine that writes. It takes what waits, commits it as one group, and takes again;
+// groups grow while a commit is under way, so no timer is needed to fill them. It keeps to one thread, so that faults can be
+// injected into the n-th system call of it.
+func (l *Log) run() {
+	defer close(l.stopped)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	idle, armed := time.NewTimer(cursorDelay), false // runs while a changed cursor waits for company
+	idle.Stop()
+	defer idle.Stop()
+	for {
+		items, closing := l.queue.take()
+		if len(items) == 0 && closing {
+			l.commitCursors()
+			return
+		}
+		if len(items) > 0 {
+			l.work(items)
+			continue
+		}
+		select {
+		case <-l.queue.wake:
+		case <-l.cursorSet:
+			if !armed {
+				idle.Reset(cursorDelay)
+				armed = true
+			}
+		case <-idle.C:
+			armed = false
+			l.commitCursors()
+		}
+	}
+}
+
+func (l *Log) work(items []*Pending) {
+	if items[0].roll != nil {
+		l.roll(items[0])
+		return
+	}
+	l.commitGroup(items)
+}
+
+// commitGroup makes items durable: commit, publish to the ring, wake waiters, in this order.
+func (l *Log) commitGroup(items []*Pending) {
+	g := l.encoder.encode(items, stamp{epoch: l.epoch.Epoch, time: l.opts.Clock().UnixNano()}, l.tally.Chain)
+	err := l.commit(func(tx *bolt.Tx) error { return g.put(tx) })
+	if err != nil {
+		l.fail(items, err)
+		return
+	}
+	l.statsMu.Lock()
+	for _, f := range g.frames {
+		l.tally.add(f.header)
+	}
+	l.statsMu.Unlock()
+	l.liveBytes.Store(l.tally.Stored)
+	l.ring.push(g.frames)
+	l.durable.publish(g.last())
+	for _, p := range items {
+		p.finish(nil)
+	}
+}
+
+func (l *Log) commitCursors() {
+	if l.queue.poisoned() != nil || !l.cursors.changed() {
+		return
+	}
+	if err := l.commit(func(*bolt.Tx) error { return nil }); err != nil {
+		l.fail(nil, err)
+	}
+}
+
+// commit runs fn in a write transaction that also carries what is due: changed cursors, and the entry of this epoch with its
+// first commit.
+func (l *Log) commit(fn func(*bolt.Tx) error) error {
+	moved := l.cursors.takeDirty()
+	var tx *bolt.Tx
+	err := guard(func() (err error) {
+		if f := l.opts.faults.before; f != nil {
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		if tx, err = l.live.db.Begin(true); err != nil {
+			return err
+		}
+		if !l.epochStored {
+			if err := putJSON(tx.Bucket(bucketMeta), epochKey(l.epoch.Epoch), l.epoch); err != nil {
+				return err
+			}
+		}
+		if err := putCursors(tx, moved); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	if err != nil {
+		if tx != nil {
+			_ = guard(tx.Rollback) // nothing was written; the log is given up in any case
+		}
+		return fmt.Errorf("committing: %w: %w", ErrNotAppended, err)
+	}
+	if err := guard(func() error { return l.opts.faults.commitTx(tx) }); err != nil {
+		return fmt.Errorf("committing: %w: %w", ErrUnknownOutcome, err)
+	}
+	l.epochStored = true
+	l.commits.Add(1)
+	return nil
+}
+
+func (f *faults) commitTx(tx *bolt.Tx) error {
+	if f.commit != nil {
+		return f.commit(tx)
+	}
+	return tx.Commit()
+}
+
+// fail ends items with err and poisons the log: whatever waits behind them builds on records that may not exist.
+func (l *Log) fail(items []*Pending, err error) {
+	for _, p := range items {
+		p.finish(err)
+	}
+	why := fmt.Errorf("%w: %w", ErrPoisoned, err)
+	for _, p := range l.queue.poison(fmt.Errorf("%w", ErrPoisoned)) {
+		p.finish(fmt.Errorf("appending: %w: %w", ErrNotAppended, ErrPoisoned))
+	}
+	l.durable.stop(why)
+}

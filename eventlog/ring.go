@@ -1,0 +1,45 @@
+package eventlog
+
+import (
+	"sort"
+	"sync"
+)
+
+// ring keeps the newest frames in memory, so that a reader that keeps up never touches the file.
+type ring struct {
+	mu     sync.RWMutex
+	frames []*frame // without gaps, newest last
+	bytes  int
+	limit  int // bytes of payload; when it is exceeded the oldest frames go, but one always stays
+}
+
+func (r *ring) push(frames []*frame) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frames = append(r.frames, frames...)
+	for _, f := range frames {
+		r.bytes += len(f.payload)
+	}
+	drop := 0
+	for r.bytes > r.limit && drop < len(r.frames)-1 {
+		r.bytes -= len(r.frames[drop].payload)
+		r.frames[drop] = nil
+		drop++
+	}
+	r.frames = r.frames[drop:]
+}
+
+// from returns frames that hold seq and what follows, up to about most bytes of payload; none if seq is too old or too new.
+func (r *ring) from(seq Seq, most int) []*frame {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.frames) == 0 || seq < r.frames[0].first {
+		return nil
+	}
+	i := sort.Search(len(r.frames), func(i int) bool { return r.frames[i].last() >= seq })
+	j := i
+	for n := 0; j < len(r.frames) && n < most; j++ {
+		n += len(r.frames[j].payload)
+	}
+	return append([]*frame(nil), r.frames[i:j]...)
+}

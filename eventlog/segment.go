@@ -1,0 +1,273 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	segmentSuffix = ".db"
+	tempSuffix    = ".tmp" // of a segment that is being made
+	segmentDigits = 20
+
+	modeLive   = 0o600
+	modeSealed = 0o400
+
+	// liveMap is mapped up front: with less the writer has to wait for readers when the file outgrows it.
+	liveMap = 1 << 30
+	// fileWait is how long to wait for a reader that has the file of a segment locked while it copies it.
+	fileWait = 5 * time.Second
+)
+
+func segmentName(first Seq) string { return fmt.Sprintf("%0*d%s", segmentDigits, first, segmentSuffix) }
+
+// listSegments returns the first seqs of the segments in dir, ascending, by their names.
+func listSegments(dir string) ([]Seq, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("listing segments: %w", err)
+	}
+	var firsts []Seq
+	for _, e := range entries {
+		digits, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+		if !ok || len(digits) != segmentDigits {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || n == 0 {
+			continue
+		}
+		firsts = append(firsts, Seq(n))
+	}
+	slices.Sort(firsts)
+	return firsts, nil
+}
+
+// segment is an open segment file.
+type segment struct {
+	path string
+	file *os.File // bbolt's own
+	db   *bolt.DB
+	meta segmentMeta
+	seal *seal // nil for the live segment
+	// oneMeta: one of bbolt's two meta pages was damaged when the file was opened.
+	oneMeta bool
+	// abandoned: a goroutine of bbolt may still read the mapping, so that it can't be closed.
+	abandoned bool
+}
+
+// guard runs fn and turns a panic of bbolt, or a page that can't be read, into an error.
+func guard(fn func() error) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if r := recover(); r != nil {
+			err = fmt.Errorf("bbolt panicked: %v: %w", r, ErrCorrupt)
+		}
+	}()
+	return fn()
+}
+
+// view runs fn in a read transaction. Keep it short.
+func (s *segment) view(fn func(*bolt.Tx) error) error {
+	return guard(func() error { return s.db.View(fn) })
+}
+
+func (s *segment) close() error {
+	if s.abandoned {
+		return nil
+	}
+	if err := guard(s.db.Close); err != nil {
+		return fmt.Errorf("closing segment %s: %w", filepath.Base(s.path), err)
+	}
+	return nil
+}
+
+// boltOptions are shared by all opens. The freelist is written (it is one page here, for nothing is ever deleted), since
+// without it bbolt scans the file in goroutines whose panics nobody can catch.
+//
+// keep is set to the file that is opened, or opened in place of one if it is set already.
+func boltOptions(keep **os.File) *bolt.Options {
+	opened := false // bbolt opens the destination of a copy by the same function
+	return &bolt.Options{
+		Timeout:      fileWait,
+		FreelistType: bolt.FreelistMapType,
+		NoStatistics: true,
+		OpenFile: func(path string, flag int, mode os.FileMode) (f *os.File, err error) {
+			if opened {
+				return os.OpenFile(path, flag, mode)
+			}
+			if opened = true; *keep == nil {
+				*keep, err = os.OpenFile(path, flag, mode)
+			}
+			return *keep, err
+		},
+	}
+}
+
+// openBolt opens path with o. Whatever happens, a file that could not be opened is not left open.
+func (s *segment) openBolt(o *bolt.Options, mode os.FileMode) error {
+	err := guard(func() (err error) {
+		s.db, err = bolt.Open(s.path, mode, o)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	if s.file != nil {
+		_ = s.file.Close() // bbolt may have closed it already
+	}
+	if errors.Is(err, bolt.ErrTimeout) {
+		return heldBy(filepath.Dir(s.path))
+	}
+	return err
+}
+
+// checkFile looks at the pages of the file before bbolt does.
+func (s *segment) checkFile(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	both, err := checkPages(f, info.Size())
+	s.oneMeta = !both
+	return err
+}
+
+// openMode says what a segment is opened for.
+type openMode struct {
+	write  bool // as the live segment
+	quick  bool // only for its meta entries: the pages are not walked, so don't read anything else
+	noSync bool
+}
+
+// openSegment opens the existing file path. Its pages (unless quick) and meta entries are checked, its frames are not.
+func openSegment(path string, mode openMode) (*segment, error) {
+	s := &segment{path: path}
+	if err := s.open(mode); err != nil {
+		return nil, fmt.Errorf("opening segment %s: %w", filepath.Base(path), err)
+	}
+	return s, nil
+}
+
+func (s *segment) open(mode openMode) error {
+	f, err := os.Open(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrPruned, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !mode.quick {
+		err = s.checkFile(f)
+	}
+	_ = f.Close()
+	if err != nil {
+		return err
+	}
+	o := boltOptions(&s.file)
+	o.ReadOnly, o.NoSync = !mode.write, mode.noSync
+	if mode.write {
+		o.InitialMmapSize = liveMap
+	}
+	if err := s.openBolt(o, modeLive); err != nil {
+		return err
+	}
+	return s.readMeta()
+}
+
+// openCopy opens a file that has no name, such as a copy in memory of the segment at path. It takes over f.
+func openCopy(path string, f *os.File) (*segment, error) {
+	s := &segment{path: path, file: f}
+	err := s.checkFile(f)
+	if err != nil {
+		_ = f.Close()
+	} else {
+		o := boltOptions(&s.file)
+		o.ReadOnly = true
+		if err = s.openBolt(o, modeLive); err == nil {
+			err = s.readMeta()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening segment %s: %w", filepath.Base(path), err)
+	}
+	return s, nil
+}
+
+// readMeta fills s from the open file and closes it on errors.
+func (s *segment) readMeta() error {
+	err := s.view(func(tx *bolt.Tx) (err error) {
+		s.meta, s.seal, err = readMeta(tx)
+		return err
+	})
+	if err == nil && filepath.Base(s.path) != segmentName(s.meta.First) && !strings.HasSuffix(s.path, tempSuffix) {
+		err = fmt.Errorf("file name and first seq %d differ: %w", s.meta.First, ErrCorrupt)
+	}
+	if err != nil {
+		_ = s.close()
+	}
+	return err
+}
+
+// makeSegment creates the file path with its first transaction, fill, and room for size bytes, and syncs it.
+func makeSegment(path string, size int64, noSync bool, fill func(*bolt.Tx) error) (*segment, error) {
+	s := &segment{path: path}
+	o := boltOptions(&s.file)
+	o.InitialMmapSize, o.NoSync = liveMap, noSync
+	if err := s.openBolt(o, modeLive); err != nil {
+		return nil, err
+	}
+	preallocate(s.file, size)
+	err := guard(func() error { return s.db.Update(fill) })
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if err == nil {
+		err = s.readMeta()
+	} else {
+		_ = s.close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// preallocate asks the file system for size bytes, or for less when it has not that much to spare: a log on a nearly full
+// disk must still work. It is a matter of speed and of early notice only, so its errors don't matter.
+func preallocate(f *os.File, size int64) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC {
+		return // in memory it would only be memory taken
+	}
+	spare := int64(st.Bavail) * st.Bsize / 2
+	for ; size >= 1<<20; size /= 2 {
+		if size > spare {
+			continue
+		}
+		if err := unix.Fallocate(int(f.Fd()), 0, 0, size); !errors.Is(err, unix.ENOSPC) {
+			return
+		}
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,119 @@
+package eventlog
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// SegmentInfo describes one segment.
+type SegmentInfo struct {
+	Name    string    `json:"name"`
+	Sealed  bool      `json:"sealed"`
+	First   Seq       `json:"first"`
+	Last    Seq       `json:"last"`  // First-1 if it has no record; 0 if not known: not sealed and held by another program
+	Mark    uint64    `json:"mark"`  // Snapshot.Mark of its snapshot
+	Time    time.Time `json:"time"`  // of its last record; zero if it has none
+	Bytes   int64     `json:"bytes"` // of the file; a live one is longer than what is in it
+	Records uint64    `json:"records"`
+	Frames  uint64    `json:"frames"`
+	Raw     int64     `json:"raw_bytes"`    // payload before compression
+	Stored  int64     `json:"stored_bytes"` // frames on disk
+}
+
+func (i *SegmentInfo) fill(t tally) {
+	i.Last, i.Records, i.Frames, i.Raw, i.Stored = t.Last, t.Records, t.Frames, t.Raw, t.Stored
+	if t.Records > 0 {
+		i.Time = time.Unix(0, t.Time)
+	}
+}
+
+// Stats describes a log. Totals are over Segments.
+type Stats struct {
+	First    Seq           `json:"first"`
+	Last     Seq           `json:"last"`
+	Records  uint64        `json:"records"`
+	Frames   uint64        `json:"frames"`
+	Bytes    int64         `json:"bytes"`
+	Raw      int64         `json:"raw_bytes"`
+	Stored   int64         `json:"stored_bytes"`
+	Segments []SegmentInfo `json:"segments"`
+
+	// Only of a Log: the epoch of this opening, commits since it, what waits for the committer, and what Open mended.
+	Epoch     uint32   `json:"epoch,omitempty"`
+	Commits   uint64   `json:"commits,omitempty"`
+	Waiting   int      `json:"waiting,omitempty"`
+	Recovered []string `json:"recovered,omitempty"`
+}
+
+func (s *Stats) sum() {
+	for i, info := range s.Segments {
+		if i == 0 {
+			s.First = info.First
+		}
+		s.Last = max(s.Last, info.Last)
+		s.Records += info.Records
+		s.Frames += info.Frames
+		s.Bytes += info.Bytes
+		s.Raw += info.Raw
+		s.Stored += info.Stored
+	}
+}
+
+// Stats describes the log and this opening of it. It reads the seals of all segments.
+func (l *Log) Stats() (Stats, error) {
+	l.segMu.RLock()
+	defer l.segMu.RUnlock()
+	if l.live == nil {
+		return Stats{}, fmt.Errorf("reading stats: %w", ErrClosed)
+	}
+	infos, err := segmentInfos(l.dir, l.firsts)
+	if err != nil {
+		return Stats{}, fmt.Errorf("reading stats: %w", err)
+	}
+	live := &infos[len(infos)-1]
+	live.Mark = l.live.meta.Mark
+	l.statsMu.Lock()
+	live.fill(l.tally)
+	l.statsMu.Unlock()
+	s := Stats{
+		Segments: infos, Epoch: l.epoch.Epoch, Commits: l.commits.Load(), Waiting: l.queue.waiting(), Recovered: l.recovered,
+	}
+	s.sum()
+	return s, nil
+}
+
+// segmentInfos reads the meta entries of all segments but the last, which may be held.
+func segmentInfos(dir string, firsts []Seq) ([]SegmentInfo, error) {
+	infos := make([]SegmentInfo, len(firsts))
+	for i, first := range firsts {
+		path := filepath.Join(dir, segmentName(first))
+		infos[i] = SegmentInfo{Name: filepath.Base(path), First: first}
+		file, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if infos[i].Bytes = file.Size(); i == len(firsts)-1 {
+			break
+		}
+		if err := infos[i].read(path); err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
+}
+
+func (i *SegmentInfo) read(path string) error {
+	s, err := openSegment(path, openMode{quick: true})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	i.Mark = s.meta.Mark
+	if s.seal != nil {
+		i.Sealed = true
+		i.fill(s.seal.tally)
+	}
+	return nil
+}
