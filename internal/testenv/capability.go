@@ -29,6 +29,7 @@ var probes = map[Capability]func() error{
 }
 
 // Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.
+// With -short every capability counts as missing, but for those that LQOSD_REQUIRE lists.
 func Need(t testing.TB, needed ...Capability) {
 	t.Helper()
 	required, err := parseRequired(os.Getenv("LQOSD_REQUIRE"))
@@ -40,13 +41,25 @@ func Need(t testing.TB, needed ...Capability) {
 		if !ok {
 			t.Fatalf("testenv: no capability is called %q", c)
 		}
+		isRequired := slices.Contains(required, c)
+		if testing.Short() && !isRequired {
+			t.Skipf("-short leaves out what needs %s", c)
+		}
 		switch err := probe(); {
 		case err == nil:
-		case slices.Contains(required, c):
+		case isRequired:
 			t.Fatalf("LQOSD_REQUIRE lists %s, and this host lacks it: %v", c, err)
 		default:
 			t.Skipf("this host lacks %s: %v", c, err)
 		}
+	}
+}
+
+// Long skips t with -short. The reason says what is long about it, or big.
+func Long(t testing.TB, reason string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("-short leaves this out: %s", reason)
 	}
 }
 

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"runtime"
 	"strings"
@@ -55,6 +56,9 @@ func TestNeed(t *testing.T) {
 	probes[lacking] = func() error { return errors.New("no such thing here") }
 	t.Cleanup(func() { delete(probes, there); delete(probes, lacking) })
 
+	was := flag.Lookup("test.short").Value.String()
+	t.Cleanup(func() { setShort(t, was) })
+	setShort(t, "false")
 	for _, tc := range []struct {
 		name, require string
 		needed        []Capability
@@ -75,6 +79,43 @@ func TestNeed(t *testing.T) {
 				t.Errorf("verdict:\n got %q\nwant %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestShort sets -short for itself and looks at both functions that heed it.
+func TestShort(t *testing.T) {
+	was := flag.Lookup("test.short").Value.String()
+	t.Cleanup(func() { setShort(t, was) })
+	const there Capability = "there"
+	probes[there] = func() error { return nil }
+	t.Cleanup(func() { delete(probes, there) })
+	need := func(tb testing.TB) { Need(tb, there) }
+	long := func(tb testing.TB) { Long(tb, "64 MiB") }
+
+	for _, tc := range []struct {
+		name, short, require string
+		call                 func(testing.TB)
+		want                 string
+	}{
+		{"need", "true", "", need, "skip: -short leaves out what needs there"},
+		{"need what is required", "true", "there", need, ""},
+		{"long", "true", "", long, "skip: -short leaves this out: 64 MiB"},
+		{"long, without -short", "false", "", long, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			setShort(t, tc.short)
+			t.Setenv("LQOSD_REQUIRE", tc.require)
+			if got := (&recorder{}).run(tc.call); got != tc.want {
+				t.Errorf("verdict %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func setShort(t *testing.T, value string) {
+	t.Helper()
+	if err := flag.Set("test.short", value); err != nil {
+		t.Fatal(err)
 	}
 }
 

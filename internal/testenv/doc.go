@@ -6,7 +6,8 @@
 //
 // Where a capability is missing the test is skipped, and the skip names the capability and the reason. The environment
 // variable LQOSD_REQUIRE (a comma-separated list, for example "netns,bpf") turns the skip into a failure, so that a build
-// machine can't lose a tier of tests without anybody noticing. No other package of this repository calls t.Skip:
+// machine can't lose a tier of tests without anybody noticing. With -short all of these tests are left out, and those that
+// call [Long]. No other package of this repository calls t.Skip:
 // internal/tidy checks it.
 //
 // [InNetns] runs a test in a process with a fresh network namespace, and [NoLeakedFDs] fails a test that leaves file

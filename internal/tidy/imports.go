@@ -28,6 +28,7 @@ var importTable = []row{
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/testenv", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/tidy"},
+	{folder: "internal/testsum"},
 	{folder: "internal/demo", all: true},
 	{folder: "cmd", all: true},
 }

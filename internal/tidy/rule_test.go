@@ -111,10 +111,13 @@ func TestImportTableKeepsFoldersApart(t *testing.T) {
 func TestLoadWithoutGit(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(root))
-	if err := os.MkdirAll(filepath.Join(root, ".git"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"a.go": "package a\n", "broken.go": "package\n", ".git/x.go": "package x\n"} {
+	for name, text := range map[string]string{
+		"a.go": "package a\n", "sub/bin/a.go": "package a\n", ".gitignore": "/bin/\n/tc-rust.txt\n*.prof\n",
+		".git/x.go": "package x\n", "bin/x": "", "tc-rust.txt": "", "sub/cpu.prof": "",
+	} {
+		if err := os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +130,7 @@ func TestLoadWithoutGit(t *testing.T) {
 	for _, f := range tree.Files {
 		got = append(got, f.Path)
 	}
-	if want := []string{"a.go", "broken.go"}; !slices.Equal(got, want) {
+	if want := []string{".gitignore", "a.go", "sub/bin/a.go"}; !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
 }

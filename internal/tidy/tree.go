@@ -38,7 +38,7 @@ type Syntax struct {
 }
 
 // Load reads the checkout at root. Which files belong to it git says: those it tracks and those it doesn't ignore.
-// Where there is no git to ask it is every file but those in .git.
+// Where there is no git to ask it is every file but those in .git and those that .gitignore names.
 func Load(root string) (Tree, error) {
 	paths, err := listByGit(root)
 	if err != nil {
@@ -62,7 +62,7 @@ func Load(root string) (Tree, error) {
 }
 
 func listByGit(root string) ([]string, error) {
-	out, err := exec.Command("git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	out, err := exec.Command("git", "-c", "safe.directory=*", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		return nil, fmt.Errorf("asking git: %w", err)
 	}
@@ -70,19 +70,34 @@ func listByGit(root string) ([]string, error) {
 }
 
 func listByWalk(root string) ([]string, error) {
+	ignored := []string{".git"}
+	if text, err := os.ReadFile(filepath.Join(root, ".gitignore")); err == nil {
+		ignored = append(ignored, strings.Fields(string(text))...)
+	}
 	var paths []string
 	err := fs.WalkDir(os.DirFS(root), ".", func(p string, d fs.DirEntry, err error) error {
+		isIgnored := slices.ContainsFunc(ignored, func(pattern string) bool { return ignores(pattern, p) })
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && d.Name() == ".git":
+		case isIgnored && d.IsDir():
 			return fs.SkipDir
-		case d.Type().IsRegular():
+		case !isIgnored && d.Type().IsRegular():
 			paths = append(paths, p)
 		}
 		return nil
 	})
 	return paths, err
+}
+
+// ignores knows the patterns of gitignore(5) that this repository uses: /path, with or without a slash at its end, and
+// a glob for the last element.
+func ignores(pattern, p string) bool {
+	if top, ok := strings.CutPrefix(pattern, "/"); ok {
+		return p == strings.TrimSuffix(top, "/")
+	}
+	match, err := path.Match(pattern, path.Base(p))
+	return match && err == nil
 }
 
 // newTree is a Tree of files by path. It parses those that are Go code of this module.
