@@ -1,0 +1,196 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// DialOptions configure a client.
+type DialOptions struct {
+	Codec Codec // of the questions, and so of the answers; default CBOR
+}
+
+// Client speaks to one server over one connection. Its methods may be called from several goroutines; the sessions of one
+// goroutine arrive in the order it sent them. Two goroutines of its own live until Close, or until the server goes.
+type Client struct {
+	nc    net.Conn
+	codec Codec
+	out   *outbox
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex
+	nextID  uint64
+	waiting map[uint64]*Future
+	err     error // why the connection has ended
+}
+
+// ErrClosed is wrapped by what a client returns after it was closed, or after the server went away. Whether a session
+// that was on its way has been carried out is then unknown: send it again with the same key (see [Client.DoWithKey]).
+var ErrClosed = errors.New("bus connection closed")
+
+const (
+	dialTimeout  = 10 * time.Second // for a ctx without a deadline
+	clientBuffer = 8 << 20          // bytes of sessions not yet written; then Go blocks
+)
+
+// Dial connects to the socket at path and shakes hands.
+func Dial(ctx context.Context, path string, o DialOptions) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	nc, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("dialing the bus: %w", err)
+	}
+	frames := newFrameReader(nc, func(bool) {})
+	if err := shakeHands(ctx, nc, frames); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("dialing the bus at %s: %w", path, err)
+	}
+	c := &Client{nc: nc, codec: o.Codec, out: newOutbox(clientBuffer), waiting: map[uint64]*Future{}}
+	c.wg.Go(func() { c.read(frames) })
+	c.wg.Go(c.write)
+	return c, nil
+}
+
+func shakeHands(ctx context.Context, nc net.Conn, frames *frameReader) error {
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	_, err := io.WriteString(nc, helloClient)
+	if err == nil {
+		err = frames.hello(helloServer)
+	}
+	switch stopped := stop(); {
+	case err == nil && stopped:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("waiting for the handshake: %w", ctx.Err())
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("the server closed the connection at once: not authorised, or too many connections: %w", ErrClosed)
+	}
+	return err
+}
+
+// Do sends one session and waits for its answers: one reply per call, in order. A Fail is a reply, not an error.
+func (c *Client) Do(ctx context.Context, calls ...Call) ([]Reply, error) {
+	return c.Go(calls...).Wait(ctx)
+}
+
+// DoWithKey is Do with an idempotency key for the session: text of at most 255 bytes that no other session has.
+func (c *Client) DoWithKey(ctx context.Context, key string, calls ...Call) ([]Reply, error) {
+	return c.GoWithKey(key, calls...).Wait(ctx)
+}
+
+// Go sends one session without waiting. Any number may be in flight; it blocks only while the server does not take what
+// is there.
+func (c *Client) Go(calls ...Call) *Future { return c.GoWithKey("", calls...) }
+
+// GoWithKey is Go with an idempotency key for the session.
+func (c *Client) GoWithKey(key string, calls ...Call) *Future {
+	f := &Future{calls: len(calls), done: make(chan struct{})}
+	buf := sessionBuffers.Get().(*[]byte)
+	defer putSessionBuffer(buf)
+	payload, err := appendSession((*buf)[:0], c.codec, key, calls)
+	*buf = payload[:0]
+	if err == nil && len(payload) > MaxPayload {
+		err = fmt.Errorf("sending a session of %d bytes: at most %d fit a frame; split it", len(payload), MaxPayload)
+	}
+	if err != nil {
+		f.complete(nil, err)
+		return f
+	}
+	if id, ok := c.register(f); ok {
+		c.out.put(id, payload)
+	}
+	return f
+}
+
+var sessionBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func putSessionBuffer(buf *[]byte) {
+	if cap(*buf) <= keptBuffer {
+		sessionBuffers.Put(buf)
+	}
+}
+
+// register gives the future an id. If the connection has ended it completes it at once.
+func (c *Client) register(f *Future) (id uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		f.complete(nil, c.err)
+		return 0, false
+	}
+	id = c.nextID
+	c.nextID++
+	c.waiting[id] = f
+	return id, true
+}
+
+// Close ends the connection and returns when the goroutines of the client have ended. What is in flight gets ErrClosed.
+func (c *Client) Close() error {
+	c.fail(ErrClosed)
+	c.wg.Wait()
+	return nil
+}
+
+// Err says why the connection has ended, nil while it has not.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// fail ends the connection for the first reason given.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	waiting := c.waiting
+	c.waiting = nil
+	for _, f := range waiting {
+		f.complete(nil, c.err)
+	}
+	c.mu.Unlock()
+	c.out.breakOff()
+	c.nc.Close()
+}
+
+func (c *Client) read(frames *frameReader) {
+	for {
+		id, payload, err := frames.next()
+		if err != nil {
+			c.fail(closedBy(err))
+			return
+		}
+		c.mu.Lock()
+		f, ok := c.waiting[id]
+		delete(c.waiting, id)
+		c.mu.Unlock()
+		if !ok {
+			c.fail(fmt.Errorf("%w: the server answered %d, which was not asked", ErrClosed, id))
+			return
+		}
+		f.complete(parseAnswer(payload))
+	}
+}
+
+// write leaves the end of the connection to the reader, which may still find answers.
+func (c *Client) write() {
+	c.out.run(func(b []byte) error {
+		_, err := c.nc.Write(b)
+		return err
+	})
+}
+
+func closedBy(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w by the server", ErrClosed)
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, err)
+}

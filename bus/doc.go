@@ -1,0 +1,24 @@
+// Package bus is the daemon's front door: a unix stream socket, the frames on it, the documents in the frames, and the
+// client for all of it. It knows no shaping: the names and bodies of requests are opaque here.
+//
+//	client                         server
+//	Call ─ document ─ frame ──►  reader ──► Conn.Submit ──► wait ──► writer ──► frame ─ document ─ Reply
+//	                             (decodes)   (handler)      (blocks)  (batches)
+//
+// Three goroutines serve a connection. The reader takes frames off the socket, decodes the session and hands it to
+// [Conn.Submit], in order of arrival. The answerer calls the returned wait functions, in the same order, and encodes what
+// they return. The writer puts whatever has been encoded meanwhile into one write. Between them lie two bounded
+// queues, so that a sender that is faster than the handler, or that does not read its answers, is slowed down by its own
+// socket and disturbs nobody else. The limits are in [Options]; what they mean to a client is in docs/bus.md, together
+// with the whole protocol.
+//
+// Guarantees:
+//
+//   - Every session that was handed to Submit is answered, in order, with one reply per request, or the connection ends.
+//   - Everything a client sent before it went away is submitted, also when it did not wait for the answers.
+//   - No input makes the server panic or hold more memory than a small multiple of the bytes that arrived.
+//   - A panic in a handler ends the connection it happened on and nothing else.
+//
+// JSON is translated to CBOR when it arrives and CBOR to JSON when it leaves, so that there is one decoder, one
+// encoder, and one set of rules for both.
+package bus

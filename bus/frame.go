@@ -1,0 +1,133 @@
+package bus
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The framing. A frame is request_id (u64), payload length (u64), then chunks until the payload is complete, each a length
+// (u32, 1..MaxChunk) and so many bytes. All integers are little-endian.
+const (
+	MaxPayload = 64 << 20 // bytes of payload in a frame
+	MaxChunk   = 8192     // bytes of payload in a chunk
+
+	frameHead = 16 // bytes before the first chunk
+	chunkHead = 4  // bytes before the content of a chunk
+
+	helloClient = "LREQ" // what a client says first
+	helloServer = "LREP" // what the server says first
+)
+
+// errFrame is wrapped by every error that means that the peer does not speak the protocol.
+var errFrame = errors.New("protocol violation")
+
+// frameReader takes frames off a stream. Before each of them it calls idle(true), and idle(false) once it has begun.
+type frameReader struct {
+	in   *bufio.Reader
+	idle func(bool)
+}
+
+// readBuffer is enough for many small frames in one read.
+const readBuffer = 64 << 10
+
+func newFrameReader(in io.Reader, idle func(bool)) *frameReader {
+	return &frameReader{in: bufio.NewReaderSize(in, readBuffer), idle: idle}
+}
+
+// hello reads the four bytes that open a connection.
+func (r *frameReader) hello(want string) error {
+	got, err := r.in.Peek(len(want))
+	if err != nil && (len(got) == 0 || string(got) == want[:len(got)]) {
+		return fmt.Errorf("reading the handshake: %w", err)
+	}
+	if string(got) != want {
+		return fmt.Errorf("reading the handshake: %w: got % x, want %s", errFrame, got, want)
+	}
+	_, err = r.in.Discard(len(want))
+	return err
+}
+
+// next reads one frame. The payload is the caller's. io.EOF means that the stream ended between two frames.
+func (r *frameReader) next() (id uint64, payload []byte, err error) {
+	r.idle(true)
+	_, err = r.in.Peek(1)
+	r.idle(false)
+	if err != nil {
+		return 0, nil, err
+	}
+	head, err := r.in.Peek(frameHead)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading a frame: %w", noEOF(err))
+	}
+	id, size := binary.LittleEndian.Uint64(head), binary.LittleEndian.Uint64(head[8:])
+	if size > MaxPayload {
+		return id, nil, fmt.Errorf("reading frame %d: %w: a payload of %d bytes, at most %d", id, errFrame, size, MaxPayload)
+	}
+	r.in.Discard(frameHead)
+	if payload, err = r.payload(int(size)); err != nil {
+		return id, nil, fmt.Errorf("reading frame %d: %w", id, noEOF(err))
+	}
+	return id, payload, nil
+}
+
+// payload reads chunks until there are size bytes. The buffer grows as they arrive: at no time is it larger than twice
+// what has arrived, or one chunk.
+func (r *frameReader) payload(size int) ([]byte, error) {
+	buf := make([]byte, 0, min(size, MaxChunk))
+	for len(buf) < size {
+		head, err := r.in.Peek(chunkHead)
+		if err != nil {
+			return nil, err
+		}
+		n := binary.LittleEndian.Uint32(head)
+		if n == 0 || n > MaxChunk || int(n) > size-len(buf) {
+			return nil, fmt.Errorf("%w: a chunk of %d bytes with %d to come, at most %d", errFrame, n, size-len(buf), MaxChunk)
+		}
+		r.in.Discard(chunkHead)
+		if buf, err = r.chunk(buf, int(n), size); err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
+}
+
+func (r *frameReader) chunk(buf []byte, n, size int) ([]byte, error) {
+	have := len(buf)
+	if have+n > cap(buf) {
+		grown := make([]byte, have, min(size, 2*(have+n)))
+		copy(grown, buf)
+		buf = grown
+	}
+	buf = buf[:have+n]
+	_, err := io.ReadFull(r.in, buf[have:])
+	return buf, err
+}
+
+// noEOF makes an end within a frame look different from one between two.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// frameSize is the number of bytes a frame takes on the wire.
+func frameSize(payload int) int {
+	return frameHead + payload + chunkHead*((payload+MaxChunk-1)/MaxChunk)
+}
+
+// appendFrame appends a frame with full chunks.
+func appendFrame(dst []byte, id uint64, payload []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, id)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(payload)))
+	for len(payload) > 0 {
+		n := min(len(payload), MaxChunk)
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
+		dst = append(dst, payload[:n]...)
+		payload = payload[n:]
+	}
+	return dst
+}

@@ -1,0 +1,67 @@
+package bus
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"testing"
+)
+
+func TestPeer(t *testing.T) {
+	peers := make(chan Peer, 1)
+	s := serve(t, Options{Accept: func(p Peer) (Conn, error) { peers <- p; return newHandler(ackAll), nil }})
+	dial(t, s, CBOR)
+	got := <-peers
+	if int(got.PID) != os.Getpid() || int(got.UID) != os.Getuid() || int(got.GID) != os.Getgid() {
+		t.Errorf("got %+v", got)
+	}
+	groups, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) != len(got.Groups) {
+		t.Errorf("groups: got %v, want %v", got.Groups, groups)
+	}
+	for _, g := range groups {
+		if !got.In(uint32(g)) {
+			t.Errorf("not in group %d", g)
+		}
+	}
+	if !got.In(got.GID) || got.In(4_000_000_000) {
+		t.Error("In is wrong")
+	}
+}
+
+// With more groups than the first guess has room for.
+func TestPeerManyGroups(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs CAP_SETGID")
+	}
+	old, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := make([]int, 100)
+	for i := range many {
+		many[i] = 5000 + i
+	}
+	if err := syscall.Setgroups(many); err != nil {
+		t.Skipf("needs CAP_SETGID: %v", err)
+	}
+	defer syscall.Setgroups(old)
+	peers := make(chan Peer, 1)
+	s := serve(t, Options{Accept: func(p Peer) (Conn, error) { peers <- p; return newHandler(ackAll), nil }})
+	dial(t, s, CBOR)
+	if got := <-peers; len(got.Groups) != 100 || !got.In(5099) {
+		t.Errorf("got %v", got.Groups)
+	}
+}
+
+func TestPeerNeedsAUnixSocket(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	if _, err := peerOf(server); err == nil {
+		t.Error("a pipe has no peer")
+	}
+}

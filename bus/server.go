@@ -1,0 +1,161 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conn handles the sessions of one connection. Package bus calls it; the daemon implements it.
+type Conn interface {
+	// Submit takes one session. It is called on one goroutine, in order of arrival, and may block: then the connection
+	// is not read. The returned wait is called once, on another goroutine, in the same order, and blocks until the answers
+	// are there: exactly one per request. ctx ends when the answers can't reach anybody any more (the client is gone or
+	// stalled, the server's time to drain is over); then Submit and wait should return soon, with any replies. It does
+	// not end merely because the server is told to. Malformed requests (see Request.Err) are answered in their place.
+	Submit(ctx context.Context, s Session) (wait func() []Reply)
+	// Close is called exactly once, when the connection has ended and every wait has returned.
+	Close()
+}
+
+// Server serves the bus on a listener. It holds no goroutines outside of Serve.
+type Server struct {
+	opts     Options
+	log      logger
+	counters counters
+	peer     func(net.Conn) (Peer, error)
+
+	mu       sync.Mutex
+	conns    map[*serverConn]struct{}
+	stopping bool
+}
+
+// NewServer makes a server. It starts nothing.
+func NewServer(o Options) *Server {
+	o = o.withDefaults()
+	return &Server{opts: o, log: logger{log: o.Log}, peer: peerOf, conns: map[*serverConn]struct{}{}}
+}
+
+// Stats is a snapshot of the counters.
+func (s *Server) Stats() Stats { return s.counters.snapshot() }
+
+// Serve accepts connections until ctx is done, then stops reading, answers what was submitted, for at most
+// DrainTimeout, closes the listener and all connections, and returns nil when every goroutine has ended. If the
+// listener fails it does the same and returns that error. It is called once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	var wg sync.WaitGroup
+	failed := s.accept(ctx, l, &wg)
+	s.stop()
+	drain := time.AfterFunc(s.opts.DrainTimeout, s.abort)
+	wg.Wait()
+	drain.Stop()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return failed
+}
+
+// accept starts a goroutine per connection until ctx is done or the listener fails. It closes the listener.
+func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer func() {
+		if stop() {
+			l.Close()
+		}
+	}()
+	backoff := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			backoff = 0
+			wg.Go(func() { s.serve(ctx, nc) })
+			continue
+		}
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) || !temporary(err) {
+			return fmt.Errorf("accepting on %s: %w", l.Addr(), err)
+		}
+		// Out of descriptors, mostly: what was closed since may have made room.
+		s.log.warn("bus: accepting a connection", "err", err)
+		backoff = min(2*backoff+time.Millisecond, time.Second)
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// temporary is what net.Error called so for accept(2): errors of one connection, or lack of descriptors or memory.
+func temporary(err error) bool {
+	var e interface{ Temporary() bool }
+	return errors.As(err, &e) && e.Temporary()
+}
+
+// serve is one connection, from accept to close.
+func (s *Server) serve(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	s.counters.accepted.Add(1)
+	c := newServerConn(s, nc)
+	if err := s.add(c); err != nil {
+		s.refuse(Peer{}, err)
+		return
+	}
+	defer s.remove(c)
+	peer, err := s.peer(nc)
+	if err == nil {
+		c.handler, err = c.accept(peer)
+	}
+	if err != nil {
+		s.refuse(peer, err)
+		return
+	}
+	c.peer = peer
+	c.run(context.WithoutCancel(ctx))
+}
+
+func (s *Server) refuse(peer Peer, err error) {
+	s.counters.refused.Add(1)
+	s.log.warn("bus: connection refused", "pid", peer.PID, "uid", peer.UID, "gid", peer.GID, "err", err)
+}
+
+func (s *Server) add(c *serverConn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return errors.New("the server is ending")
+	}
+	if len(s.conns) >= s.opts.MaxConns {
+		return fmt.Errorf("%d connections are open, no more are taken", len(s.conns))
+	}
+	s.conns[c] = struct{}{}
+	s.counters.open.Add(1)
+	return nil
+}
+
+func (s *Server) remove(c *serverConn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.counters.open.Add(-1)
+}
+
+// stop makes every connection stop reading.
+func (s *Server) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	for c := range s.conns {
+		c.in.stop()
+	}
+}
+
+// abort ends every connection at once.
+func (s *Server) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.abort()
+	}
+}

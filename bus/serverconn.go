@@ -1,0 +1,245 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// serverConn is one connection of a server. Its three goroutines are run (which reads), answer and write.
+type serverConn struct {
+	s       *Server
+	nc      net.Conn
+	peer    Peer
+	handler Conn
+
+	in     *inflow
+	frames *frameReader
+	parser sessionParser
+	queue  *queue  // reader → answerer
+	out    *outbox // answerer → writer
+
+	cancel context.CancelFunc // ends the context of Submit; nil before run
+	mu     sync.Mutex
+	dead   bool // aborted
+}
+
+func newServerConn(s *Server, nc net.Conn) *serverConn {
+	c := &serverConn{
+		s: s, nc: nc,
+		in:     &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
+		parser: sessionParser{maxRequests: s.opts.MaxRequests},
+		queue:  newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
+		out:    newOutbox(s.opts.MaxAnswerBytes),
+	}
+	c.frames = newFrameReader(c.in, c.in.idle)
+	return c
+}
+
+// accept asks Options.Accept. A panic there is a refusal.
+func (c *serverConn) accept(peer Peer) (handler Conn, err error) {
+	defer c.recovered("Accept", &err)
+	handler, err = c.s.opts.Accept(peer)
+	if err == nil && handler == nil {
+		err = errors.New("no handler for it")
+	}
+	return handler, err
+}
+
+// run serves the connection until it has ended, and everything that was submitted is answered.
+func (c *serverConn) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.setCancel(cancel)
+	defer c.closeHandler()
+	if !c.handshake() {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(c.answer)
+	wg.Go(c.write)
+	c.ended(c.read(ctx))
+	c.queue.close()
+	wg.Wait()
+}
+
+// handshake exchanges the magic words.
+func (c *serverConn) handshake() bool {
+	c.in.timeout = c.s.opts.HandshakeTimeout
+	err := c.frames.hello(helloClient)
+	c.in.timeout = c.s.opts.FrameTimeout
+	if err == nil {
+		err = c.send([]byte(helloServer))
+	}
+	if errors.Is(err, errFrame) {
+		c.s.counters.badFrames.Add(1)
+	}
+	return err == nil
+}
+
+// read submits what arrives until the stream ends, and says why it did.
+func (c *serverConn) read(ctx context.Context) error {
+	for {
+		id, payload, err := c.frames.next()
+		if err != nil {
+			return err
+		}
+		session, codec, bad := c.parser.parse(payload)
+		p := pending{id: id, codec: codec, n: len(session.Requests), cost: sessionCost(payload, session)}
+		if !c.queue.reserve(p.cost) {
+			return net.ErrClosed
+		}
+		switch {
+		case bad != nil:
+			c.s.counters.badDocuments.Add(1)
+			p.n, p.wait = 1, func() []Reply { return []Reply{Fail(bad.Error())} }
+		case p.n == 0:
+			p.wait = func() []Reply { return nil }
+		default:
+			if p.wait, err = c.submit(ctx, session); err != nil {
+				return err
+			}
+			p.submitted = true
+		}
+		c.queue.put(p)
+	}
+}
+
+// requestCost is what one request costs beyond its bytes in the frame: the Request, its Reply, and the answer.
+const requestCost = 128
+
+func sessionCost(payload []byte, s Session) int64 {
+	return int64(len(payload)) + requestCost*int64(len(s.Requests))
+}
+
+func (c *serverConn) submit(ctx context.Context, s Session) (wait func() []Reply, err error) {
+	defer c.recovered("Submit", &err)
+	c.s.counters.sessions.Add(1)
+	c.s.counters.requests.Add(int64(len(s.Requests)))
+	if wait = c.handler.Submit(ctx, s); wait == nil {
+		panic("Submit returned no wait function")
+	}
+	return wait, nil
+}
+
+// ended looks at why reading ended. Whatever it was, what was submitted is still answered.
+func (c *serverConn) ended(err error) {
+	switch {
+	case errors.Is(err, errFrame) || errors.Is(err, io.ErrUnexpectedEOF):
+		c.s.counters.badFrames.Add(1)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.stalled("a frame that does not end")
+	case errors.Is(err, io.EOF) && hungUp(c.nc):
+		c.cancel()
+	}
+}
+
+func (c *serverConn) stalled(what string) {
+	c.s.counters.stalled.Add(1)
+	c.s.log.warn("bus: connection closed: "+what, "pid", c.peer.PID, "uid", c.peer.UID)
+}
+
+// answer waits for the answers, in order, until the queue is closed and empty. After a panic it goes on, for the sake of
+// the wait functions that are left, but nothing is written any more.
+func (c *serverConn) answer() {
+	defer c.out.finish()
+	var a answerer
+	for {
+		p, ok := c.queue.take()
+		if !ok {
+			return
+		}
+		if replies, err := c.wait(p); err == nil {
+			c.out.put(p.id, a.encode(p.codec, replies))
+		}
+		c.queue.done(p.cost)
+	}
+}
+
+func (c *serverConn) wait(p pending) (replies []Reply, err error) {
+	defer c.recovered("wait", &err)
+	replies = p.wait()
+	if p.submitted {
+		c.s.counters.answered.Add(1)
+	}
+	if len(replies) != p.n {
+		panic(fmt.Sprintf("wait returned %d replies to %d requests", len(replies), p.n))
+	}
+	return replies, nil
+}
+
+// recovered turns a panic of the handler into an error and ends the connection.
+func (c *serverConn) recovered(where string, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = fmt.Errorf("panic in %s: %v", where, v)
+	c.s.counters.panics.Add(1)
+	c.s.log.warn("bus: connection closed: panic in "+where, "pid", c.peer.PID, "panic", v, "stack", string(debug.Stack()))
+	c.abort()
+}
+
+// write puts the answers on the wire. When the client is gone they are dropped, and what it sent before is still read;
+// a client that is there but does not take them is cut off.
+func (c *serverConn) write() {
+	err := c.out.run(c.send)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.stalled("answers that nobody reads")
+		c.abort()
+	}
+}
+
+// writeSlice is how much is written under one deadline.
+const writeSlice = 256 << 10
+
+// send writes b. The deadline is moved on as long as the client takes or sends anything.
+func (c *serverConn) send(b []byte) error {
+	for len(b) > 0 {
+		before := c.in.arrived.Load()
+		c.nc.SetWriteDeadline(time.Now().Add(c.s.opts.WriteTimeout))
+		n, err := c.nc.Write(b[:min(len(b), writeSlice)])
+		c.s.counters.bytesOut.Add(int64(n))
+		b = b[n:]
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if err != nil && !(late && (n > 0 || c.in.arrived.Load() != before)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *serverConn) setCancel(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = cancel
+	if c.dead {
+		cancel()
+	}
+}
+
+// abort ends the connection at once: nothing more is read, submitted or written.
+func (c *serverConn) abort() {
+	c.mu.Lock()
+	c.dead = true
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	c.nc.Close()
+	c.queue.close()
+	c.out.breakOff()
+}
+
+func (c *serverConn) closeHandler() {
+	var err error
+	defer c.recovered("Close", &err)
+	c.handler.Close()
+}

@@ -1,0 +1,263 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func parseSession(payload []byte) (Session, Codec, error) {
+	return (&sessionParser{maxRequests: maxElements}).parse(payload)
+}
+
+// requestTexts is the requests of a session as JSON, malformed ones as their error.
+func requestTexts(t testing.TB, s Session) (texts []string) {
+	t.Helper()
+	for _, r := range s.Requests {
+		if err := r.Err(); err != nil {
+			texts = append(texts, err.Error())
+			continue
+		}
+		text, err := r.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+func TestSessionVectors(t *testing.T) {
+	ping := document(t, CBOR, Call{Name: "Ping"})
+	if want := unhex("a1687265717565737473816450696e67"); !bytes.Equal(ping, want) {
+		t.Errorf("Ping: got %x, want %x", ping, want)
+	}
+	framed := appendFrame(nil, 0, ping)
+	if want := append(unhex("0000000000000000 1000000000000000 10000000"), ping...); !bytes.Equal(framed, want) {
+		t.Errorf("framed: got %x, want %x", framed, want)
+	}
+	type setup struct {
+		Queues uint64 `json:"queues_available"`
+		Offset uint64 `json:"stick_offset"`
+	}
+	const mq = "a168726571756573747381a16d42616b6572794d715365747570a2707175657565735f617661696c61626c65046c737469636b5f6f666673657400"
+	if got := document(t, CBOR, Call{"BakeryMqSetup", setup{4, 0}}); !bytes.Equal(got, unhex(mq)) {
+		t.Errorf("BakeryMqSetup: got %x", got)
+	}
+	s, codec, err := parseSession(unhex(mq))
+	if err != nil || codec != CBOR || len(s.Requests) != 1 {
+		t.Fatalf("BakeryMqSetup: %+v, %v, %v", s, codec, err)
+	}
+	var got setup
+	if err := s.Requests[0].Decode(&got); err != nil || s.Requests[0].Name != "BakeryMqSetup" || got != (setup{4, 0}) {
+		t.Errorf("BakeryMqSetup: %+v, %v", got, err)
+	}
+}
+
+func TestSession(t *testing.T) {
+	s, codec, err := parseSession([]byte(`{"v":1,"key":"k1","requests":["Ping",{"Ping":null},{"A":{"b":9007199254740993}},{"A":[1,2.5]}],"x":[{}]}`))
+	if err != nil || codec != JSON || s.Key != "k1" {
+		t.Fatalf("got key %q, %v, %v", s.Key, codec, err)
+	}
+	want := []string{`"Ping"`, `"Ping"`, `{"A":{"b":9007199254740993}}`, `{"A":[1,2.5]}`}
+	if diff := cmp.Diff(want, requestTexts(t, s)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if s.Requests[1].HasBody() || !s.Requests[2].HasBody() {
+		t.Error("HasBody is wrong")
+	}
+}
+
+func TestSessionMalformedRequestsStayInPlace(t *testing.T) {
+	s, _, err := parseSession([]byte(`{"requests":["Ping",5,{},{"A":1,"B":2},[],null,"",{"":1},"` + strings.Repeat("n", 256) + `","Pong"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`"Ping"`,
+		"malformed request: want text or a map of one entry, got an integer",
+		"malformed request: want a map of one entry, got an empty one",
+		"malformed request: want a map of one entry, got several",
+		"malformed request: want text or a map of one entry, got an array",
+		"malformed request: want text or a map of one entry, got null",
+		"malformed request: its name is empty",
+		"malformed request: its name is empty",
+		"malformed request: its name is longer than 255 bytes",
+		`"Pong"`}
+	if diff := cmp.Diff(want, requestTexts(t, s)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if err := s.Requests[1].Decode(new(int)); err == nil {
+		t.Error("a malformed request decoded")
+	}
+	if text, err := s.Requests[1].JSON(); err != nil || string(text) != "5" {
+		t.Errorf("JSON of a malformed request: %s, %v", text, err)
+	}
+}
+
+// badDocuments are documents that don't decode, and a part of the reason.
+var badDocuments = []struct{ name, payload, want string }{
+	{"empty", "", "the document is empty"},
+	{"not a map", "\x80", "the document is an array, not a map"},
+	{"no requests", "\xa0", "the document has no requests"},
+	{"no requests in json", "{}", "the document has no requests"},
+	{"requests are no array", "\xa1\x68requests\xa0", "requests is a map, not an array"},
+	{"requests twice", `{"requests":[],"requests":[]}`, "requests given twice"},
+	{"requests twice in cbor", "\xa2\x68requests\x80\x68requests\x80", "requests given twice"},
+	{"integer name", "\xa1\x01\x80", "a name in the document is an integer"},
+	{"key is a number", `{"key":1,"requests":[]}`, "key is an integer, not text"},
+	{"key twice", `{"key":"a","key":"a","requests":[]}`, "key given twice"},
+	{"key too long", `{"key":"` + strings.Repeat("k", 256) + `","requests":[]}`, "at most 255 bytes"},
+	{"key not utf-8", "\xa2\x63key\x61\xff\x68requests\x80", "key is not utf-8"},
+	{"truncated", "\xa1\x68requests\x81", "unexpected EOF"},
+	{"more after the end", "\xa1\x68requests\x80\x00", "extraneous"},
+	{"nested too deep", "\xa1\x68requests" + strings.Repeat("\x81", 1<<20) + "\x00", "nested level"},
+	{"nested too deep, indefinite", "\xa1\x68requests" + strings.Repeat("\x9f", 1<<20), "nested level"},
+	{"maps nested too deep", "\xa1\x68requests\x81" + strings.Repeat("\xa1\x61a", 1<<16) + "\x00", "nested level"},
+	{"json nested too deep", `{"requests":` + strings.Repeat("[", 1<<20), "nested deeper"},
+	{"2^32 requests declared", "\xa1\x68requests\x9a\xff\xff\xff\xff", "number of elements"},
+	{"2^64-1 requests declared", "\xa1\x68requests\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "too large"},
+	{"2^63-1 pairs declared", "\xbb\x7f\xff\xff\xff\xff\xff\xff\xff", "key-value pairs"},
+	{"1 EiB of text declared", "\xa1\x68requests\x81\x7b\x10\x00\x00\x00\x00\x00\x00\x00", "unexpected EOF"},
+	{"1 EiB of bytes declared", "\xa1\x68requests\x81\x5b\x10\x00\x00\x00\x00\x00\x00\x00", "unexpected EOF"},
+	{"a text of bytes parts", "\xa1\x68requests\x81\x7f\x41a\xff", "wrong element type"},
+	{"break without a start", "\xa1\x68requests\x81\xff", "break"},
+	{"an odd map", "\xbf\x68requests\xff", "break"},
+	{"a tag", "\xa1\x68requests\x81\xc1\x00", "tag isn't allowed"},
+	{"tags upon tags", "\xa1\x68requests" + strings.Repeat("\xc1", 1<<20) + "\x80", "tag isn't allowed"},
+	{"a bignum", "\xa1\x68requests\x81\xc2\x41\x01", "tag isn't allowed"},
+	{"a reserved head", "\xa1\x68requests\x81\x1c", "additional information"},
+	{"tiny requests", "\xa1\x68requests\x9a\x00\x0f\xff\xff" + strings.Repeat("\x00", 1<<20-1), "too short to be requests"},
+	{"tiny requests, indefinite", "\xa1\x68requests\x9f" + strings.Repeat("\x60", 1<<20-1) + "\xff", "too short to be requests"},
+	{"a number out of range", `{"requests":[{"A":1e999}]}`, "number out of range"},
+	{"json not utf-8", "{\"requests\":[\"\xff\"]}", "not valid utf-8"},
+	{"json with more after the end", `{"requests":[]}{}`, "more after the end"},
+}
+
+func TestSessionBadDocuments(t *testing.T) {
+	for _, tt := range badDocuments {
+		t.Run(tt.name, func(t *testing.T) {
+			var err error
+			var codec Codec
+			got := allocated(func() { _, codec, err = parseSession([]byte(tt.payload)) })
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want an error with %q", err, tt.want)
+			}
+			if json := strings.HasPrefix(tt.payload, "{"); json != (codec == JSON) {
+				t.Errorf("codec is %s", codec)
+			}
+			if limit := 4*uint64(len(tt.payload)) + 64<<10; got > limit {
+				t.Errorf("%d bytes allocated for %d", got, len(tt.payload))
+			}
+		})
+	}
+}
+
+func TestSessionTooManyRequests(t *testing.T) {
+	doc := document(t, CBOR, Call{Name: "Ping"}, Call{Name: "Ping"}, Call{Name: "Ping"})
+	_, _, err := (&sessionParser{maxRequests: 2}).parse(doc)
+	if err == nil || err.Error() != "3 requests in one session, at most 2 are taken" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The shortest requests that pass take ten bytes of list for each of theirs.
+func TestSessionMemory(t *testing.T) {
+	doc := []byte("\xa1\x68requests\x9f" + strings.Repeat("\x63abc", 1<<18) + "\xff")
+	var s Session
+	got := allocated(func() { s, _, _ = parseSession(doc) })
+	if len(s.Requests) != 1<<18 {
+		t.Fatalf("%d requests", len(s.Requests))
+	}
+	if got > 12*uint64(len(doc)) {
+		t.Errorf("%d bytes allocated for %d", got, len(doc))
+	}
+	// Names that are all different cost themselves and an allocation each.
+	var names bytes.Buffer
+	for i := range 1 << 18 {
+		fmt.Fprintf(&names, "\x65%05x", i)
+	}
+	doc = []byte("\xa1\x68requests\x9f" + names.String() + "\xff")
+	if got := allocated(func() { parseSession(doc) }); got > 12*uint64(len(doc)) {
+		t.Errorf("different names: %d bytes allocated for %d", got, len(doc))
+	}
+}
+
+func TestSessionAllocations(t *testing.T) {
+	doc := document(t, CBOR, Call{"BakeryMqSetup", map[string]int{"queues_available": 4}})
+	p := sessionParser{maxRequests: 10}
+	p.parse(doc)
+	if got := testing.AllocsPerRun(100, func() { p.parse(doc) }); got > 4 {
+		t.Errorf("parsing a small session takes %.0f allocations", got)
+	}
+}
+
+func calls() *rapid.Generator[[]Call] {
+	call := rapid.Custom(func(t *rapid.T) Call {
+		name := rapid.OneOf(rapid.SampledFrom([]string{"Ping", "BakeryMqSetup"}), rapid.StringN(1, 20, 255)).Draw(t, "name")
+		return Call{Name: name, Args: anyValue(2).Draw(t, "args")}
+	})
+	return rapid.SliceOfN(call, 0, 40)
+}
+
+// A session in JSON and in CBOR is the same session.
+func TestSessionCodecsAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := calls().Draw(t, "calls")
+		key := rapid.StringN(0, 20, 255).Draw(t, "key")
+		var sessions [2]Session
+		for codec := range sessions {
+			doc, err := appendSession(nil, Codec(codec), key, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, got, err := parseSession(doc)
+			if err != nil || got != Codec(codec) {
+				t.Fatalf("%q: %v, %v", doc, got, err)
+			}
+			sessions[codec] = s
+		}
+		if diff := cmp.Diff(sessions[CBOR], sessions[JSON], cmp.AllowUnexported(Request{})); diff != "" {
+			t.Fatalf("(-cbor +json)\n%s", diff)
+		}
+		if len(sessions[CBOR].Requests) != len(want) || sessions[CBOR].Key != key {
+			t.Fatalf("got %d requests and key %q, want %d and %q", len(sessions[CBOR].Requests), sessions[CBOR].Key, len(want), key)
+		}
+	})
+}
+
+// fuzzSession looks into everything a document holds.
+func fuzzSession(t *testing.T, payload []byte) {
+	s, codec, err := parseSession(payload)
+	if err != nil {
+		return
+	}
+	for _, r := range s.Requests {
+		var c circuit
+		var a any
+		var j json.RawMessage
+		var e everything
+		_ = r.Err()
+		_, jsonErr := r.JSON()
+		for _, v := range []any{&c, &a, &j, &e, new([]string), new(map[string]float32)} {
+			if err := r.Decode(v); codec == JSON && err == nil && jsonErr != nil {
+				t.Fatalf("%q: decoded, but JSON says %v", payload, jsonErr)
+			}
+		}
+	}
+	if codec == JSON && s.Requests == nil {
+		t.Fatal("no requests and no error")
+	}
+}
+
+func FuzzSessionCBOR(f *testing.F) {
+	f.Fuzz(func(t *testing.T, payload []byte) { fuzzSession(t, payload) })
+}
+
+func FuzzSessionJSON(f *testing.F) {
+	f.Fuzz(func(t *testing.T, payload []byte) { fuzzSession(t, append([]byte(`{"requests":[`), payload...)) })
+}
