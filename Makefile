@@ -1,0 +1,83 @@
+# `make help` lists the targets.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+FUZZTIME ?= 10s
+BENCH    ?= .
+TIMEOUT  ?= 10m
+
+# The version comes from git by -ldflags; go's own look at git would fail in a checkout of another user.
+VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# golangci-lint has a module file of its own, so that its two hundred dependencies are none of ours.
+LINT  := bin/golangci-lint
+# Packages with tests that ask internal/testenv for a capability of the kernel.
+KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
+	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
+# What tests need: program:package, by Debian's names.
+NEEDS := gcc:gcc ip:iproute2 tc:iproute2
+
+.PHONY: help build demo test test-unit test-netns bench fuzz lint tidy install clean needs FORCE
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: bin/lqosd bin/bakery-replay ## build bin/lqosd and bin/bakery-replay, static
+
+bin/%: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./cmd/$*
+
+demo: build ## run a refresh of a recorded client through the daemon, without root
+	$(GO) run ./internal/demo
+
+test: needs ## run all tests with the race detector; installs what they need as root on Debian
+	$(GO) test -race -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
+
+test-unit: ## run the tests that need neither root nor a kernel's help
+	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
+
+test-netns: ## run the packages that use network namespaces; it fails where they can't be made
+	LQOSD_REQUIRE=netns,tc $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
+
+bench: ## run the benchmarks; BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: ## run every fuzz target for FUZZTIME=10s
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort | while IFS=: read -r file name; do \
+		echo "$$name in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname $$file)" || exit 1; \
+	done
+
+lint: $(LINT) ## run golangci-lint and check that go.mod is tidy
+	$(LINT) run ./...
+	$(GO) mod tidy -diff
+
+$(LINT): internal/tools/go.mod internal/tools/go.sum
+	$(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+tidy: ## bring go.mod and go.sum up to date
+	$(GO) mod tidy
+
+install: build ## install the binaries below DESTDIR and PREFIX=/usr/local
+	install -D -m 0755 bin/lqosd $(DESTDIR)$(PREFIX)/sbin/lqosd
+	install -D -m 0755 bin/bakery-replay $(DESTDIR)$(PREFIX)/bin/bakery-replay
+
+clean: ## remove what was built, and the demo's state
+	rm -rf bin lqosd-state tc-rust.txt
+
+# The race detector needs a C compiler; other missing programs make tests skip, and say so.
+needs:
+	@missing=; \
+	for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; done; \
+	[ -f /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "the tests need these Debian packages:$$missing" >&2; \
+		command -v gcc >/dev/null || exit 1; \
+	fi
