@@ -28,6 +28,7 @@ var importTable = []row{
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/testenv", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/tidy"},
+	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
 	{folder: "internal/testsum"},
 	{folder: "internal/demo", all: true},
 	{folder: "cmd", all: true},
