@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"lqosd/bus"
+	"lqosd/internal/cli"
 )
 
 // defaultSocket is where the bus is unless the configuration says otherwise.
@@ -51,7 +52,7 @@ func statusCommand() *cobra.Command {
 		Use:     "status",
 		Short:   "Show what the running daemon holds",
 		Example: "  lqosd status --socket lqosd-state/bus\n  lqosd status --json | jq .tree.circuits",
-		Args:    usage(cobra.NoArgs),
+		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := dial(cmd.Context(), socket)
 			if err != nil {
@@ -91,7 +92,7 @@ func waitCommand() *cobra.Command {
 		Short:   "Wait until a record is durable, or applied",
 		Long:    waitLong,
 		Example: "  lqosd wait --seq 4347 --applied --timeout 30s",
-		Args:    usage(cobra.NoArgs),
+		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()

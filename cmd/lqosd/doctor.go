@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lqosd/bakery/tc"
+	"lqosd/internal/cli"
 	"lqosd/internal/host"
 	"lqosd/internal/lqosconf"
 )
@@ -47,7 +48,7 @@ func doctorCommand() *cobra.Command {
 		Short:   "Tell what this host has and lacks",
 		Long:    doctorLong,
 		Example: "  lqosd doctor --config /etc/lqos.conf",
-		Args:    usage(cobra.NoArgs),
+		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, mode := examine(config, host.This())
 			out := cmd.OutOrStdout()
@@ -60,7 +61,7 @@ func doctorCommand() *cobra.Command {
 			}
 			for _, f := range findings {
 				if f.Verdict == bad || f.Verdict == missing && mode == lqosconf.ModeApply {
-					return errQuiet
+					return cli.Quiet()
 				}
 			}
 			return nil

@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"lqosd/bus"
+	"lqosd/internal/cli"
 )
 
 const sendLong = `Sends requests from a file, one JSON request per line, as the bus names them:
@@ -38,13 +35,13 @@ func sendCommand() *cobra.Command {
 		Short:   "Send requests from a file",
 		Long:    sendLong,
 		Example: "  lqosd send --wait applied commands.jsonl\n  echo '\"ListIpFlow\"' | lqosd send -",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.wait != "" && f.wait != "applied" && f.wait != "durable" {
-				return usageError{fmt.Errorf("--wait %q: must be durable or applied", f.wait)}
+				return cli.Usagef("--wait %q: must be durable or applied", f.wait)
 			}
 			if f.session < 0 {
-				return usageError{fmt.Errorf("--session %d: must be 0 or more", f.session)}
+				return cli.Usagef("--session %d: must be 0 or more", f.session)
 			}
 			return runSend(cmd, f, args[0])
 		},
@@ -90,7 +87,7 @@ func runSend(cmd *cobra.Command, f sendFlags, name string) error {
 	}
 	fmt.Fprintf(s.diag, "%d requests: %d answered, %d refused\n", len(lines), len(lines)-s.refused, s.refused)
 	if s.refused > 0 {
-		return errQuiet
+		return cli.Quiet()
 	}
 	return nil
 }
@@ -138,8 +135,8 @@ func (s *sender) all(ctx context.Context, c *bus.Client, lines []line, f sendFla
 	if size == 0 || f.key != "" {
 		size = max(len(lines), 1)
 	}
-	bar := newBar(s.diag, len(lines))
-	defer bar.end()
+	bar := cli.NewBar(s.diag, len(lines), "requests")
+	defer bar.End()
 	var queue []onItsWay
 	for len(lines) > 0 || len(queue) > 0 {
 		for len(lines) > 0 && len(queue) < ahead {
@@ -160,7 +157,7 @@ func (s *sender) all(ctx context.Context, c *bus.Client, lines []line, f sendFla
 				return err
 			}
 		}
-		bar.add(len(replies))
+		bar.Add(len(replies))
 		queue = queue[1:]
 	}
 	return nil
@@ -190,34 +187,4 @@ func (s *sender) show(l line, r bus.Reply) error {
 	}
 	_, err = fmt.Fprintf(out, "%s\n", text)
 	return err
-}
-
-// bar shows progress where stderr is a terminal; nothing elsewhere.
-type bar struct {
-	p *mpb.Progress
-	b *mpb.Bar
-}
-
-func newBar(w io.Writer, total int) bar {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return bar{}
-	}
-	p := mpb.New(mpb.WithOutput(f), mpb.WithWidth(40))
-	return bar{p, p.AddBar(int64(total), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.CountersNoUnit("%d / %d requests ")),
-		mpb.AppendDecorators(decor.Percentage()))}
-}
-
-func (b bar) add(n int) {
-	if b.b != nil {
-		b.b.IncrBy(n)
-	}
-}
-
-func (b bar) end() {
-	if b.b != nil {
-		b.b.Abort(true)
-		b.p.Wait()
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"lqosd/internal/cli"
 )
 
 const serveLong = `Runs the daemon in the foreground until SIGINT or SIGTERM.
@@ -25,11 +26,11 @@ func serveCommand() *cobra.Command {
 		Long:  serveLong,
 		Example: `  lqosd serve
   lqosd serve --config /etc/lqos.conf --mode file --state-dir /var/lib/lqosd --tc-file /tmp/tc-rust.txt`,
-		Args: usage(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(os.Stderr, f.logFormat, f.verbose)
 			if err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			return serve(cmd.Context(), f, log)
 		},

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"lqosd/bakery"
+	"lqosd/internal/cli"
 	"lqosd/internal/host"
 	"lqosd/internal/lqosconf"
 )
@@ -44,7 +45,7 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	case "apply":
 		return settings{}, errors.New("apply mode is not part of this version, which programs no kernel: use --mode file")
 	}
-	return settings{}, usageError{fmt.Errorf("--mode %q: must be apply or file", s.Bakery.Mode)}
+	return settings{}, cli.Usagef("--mode %q: must be apply or file", s.Bakery.Mode)
 }
 
 func override(v *string, flag string) {

@@ -12,21 +12,21 @@ import (
 
 // statusReply is the body of LqosdStatus, and what lqosd status --json prints.
 type statusReply struct {
-	Version    string    `json:"version"`
-	PID        int       `json:"pid"`
-	Started    time.Time `json:"started"`
-	Mode       string    `json:"mode"`
-	Config     string    `json:"config"` // "" for the built-in defaults
-	StateDir   string    `json:"state_dir"`
-	Socket     string    `json:"socket"`
-	TCFile     string    `json:"tc_file"`
+	Version    string      `json:"version"`
+	PID        int         `json:"pid"`
+	Started    time.Time   `json:"started"`
+	Mode       string      `json:"mode"`
+	Config     string      `json:"config"` // "" for the built-in defaults
+	StateDir   string      `json:"state_dir"`
+	Socket     string      `json:"socket"`
+	TCFile     string      `json:"tc_file"`
 	Queues     *queueCount `json:"queues"`
-	Dataplane  string    `json:"dataplane"`
-	Bakery     string    `json:"bakery"`    // "running", or why it isn't
-	LogError   string    `json:"log_error"` // "" when the log takes commands
-	SinkError  string    `json:"sink_error"`
-	LastSeq    uint64    `json:"last_seq"`    // newest durable record
-	AppliedSeq uint64    `json:"applied_seq"` // newest record that the tc file has
+	Dataplane  string      `json:"dataplane"`
+	Bakery     string      `json:"bakery"`    // "running", or why it isn't
+	LogError   string      `json:"log_error"` // "" when the log takes commands
+	SinkError  string      `json:"sink_error"`
+	LastSeq    uint64      `json:"last_seq"`    // newest durable record
+	AppliedSeq uint64      `json:"applied_seq"` // newest record that the tc file has
 
 	Tree      *treeStatus     `json:"tree"`
 	Log       *eventlog.Stats `json:"log"`

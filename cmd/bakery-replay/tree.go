@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"lqosd/bakery"
+	"lqosd/internal/cli"
+	"lqosd/replay"
+)
+
+func treeCommand() *cobra.Command {
+	var at, link string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tree LOG",
+		Short: "Show the tree at any moment",
+		Example: `  bakery-replay tree lqosd-state/eventlog --link eth1
+  bakery-replay tree lqosd-state/eventlog --at "yesterday 14:00" --json`,
+		Args: cli.Args(cobra.ExactArgs(1)),
+		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
+			seq, err := moment(s, at)
+			if err != nil {
+				return err
+			}
+			t, err := s.Tree(seq)
+			if err != nil {
+				return err
+			}
+			return printTree(cmd.OutOrStdout(), t, link, asJSON)
+		}),
+	}
+	cmd.Flags().StringVar(&at, "at", "", "after record or time `SEQ|TIME` (default the end)")
+	cmd.Flags().StringVar(&link, "link", "", "only this link, `IF`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printTree(w io.Writer, t *bakery.Tree, link string, asJSON bool) error {
+	if !asJSON {
+		return replay.WriteTree(w, t, link)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(replay.NewTreeJSON(t, link))
+}

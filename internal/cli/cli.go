@@ -1,0 +1,109 @@
+// Package cli is what the commands lqosd and bakery-replay have in common: how errors
+// become exit codes, and progress bars.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as docs/cli.md lists them.
+const (
+	Error   = 1 // for diff and verify: different, damaged
+	Trouble = 2 // usage errors; for diff and verify any error
+)
+
+// UsageError is an error of the command line: exit code 2.
+type UsageError struct{ Err error }
+
+// Error is the reason.
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// ExitError ends the command with a code. Without Err nothing more is printed.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+// Error is the reason.
+func (e ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap gives the reason.
+func (e ExitError) Unwrap() error { return e.Err }
+
+// Quiet is exit code 1 where everything is printed already.
+func Quiet() error { return ExitError{Code: Error} }
+
+// Root makes a root command that prints its help when it is called alone.
+func Root(name, short, version string) *cobra.Command {
+	root := &cobra.Command{
+		Use:           name,
+		Short:         short,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return Usagef("unknown command %q", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
+	return root
+}
+
+// Args makes the errors of an argument check errors of usage.
+func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return UsageError{err}
+		}
+		return nil
+	}
+}
+
+// Main runs the command until it ends or a signal comes, and exits.
+func Main(root *cobra.Command) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root.ExecuteContext(ctx)
+	stop()
+	os.Exit(report(root.Name(), err))
+}
+
+// report prints an error and gives the exit code.
+func report(name string, err error) int {
+	var exit ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(UsageError)):
+		fmt.Fprintf(os.Stderr, "%s: %v\n%s --help lists commands and flags\n", name, err, name)
+		return Trouble
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		}
+		return exit.Code
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	return Error
+}

@@ -1,0 +1,197 @@
+package replay
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+)
+
+// Difference is one thing that differs between two trees.
+type Difference struct {
+	Change string        `json:"change"` // added, removed, changed, moved, rebuilt
+	Object string        `json:"object"` // class, qdisc, mapping, line
+	Link   string        `json:"link,omitempty"`
+	ID     string        `json:"id"`             // classid, a qdisc's parent, a prefix
+	Name   string        `json:"name,omitempty"` // of the site or circuit
+	From   string        `json:"from,omitempty"` // as a tc line; "" for what was added
+	To     string        `json:"to,omitempty"`   // as a tc line; "" for what was removed
+	Fields []FieldChange `json:"fields"`
+}
+
+// FieldChange is a field that differs.
+type FieldChange struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Totals counts differences by what happened.
+type Totals struct {
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
+	Changed int `json:"changed"`
+}
+
+// DiffReport is what Compare found.
+type DiffReport struct {
+	From        string       `json:"from"` // what was compared, in words
+	To          string       `json:"to"`
+	Differences []Difference `json:"differences"`
+	Totals      Totals       `json:"totals"`
+}
+
+// Same reports no difference.
+func (r DiffReport) Same() bool { return len(r.Differences) == 0 }
+
+// Side is one side of a comparison.
+type Side struct {
+	Label string
+	Tree  *bakery.Tree
+}
+
+// Compare tells what has to happen to turn from into to: kernel state, address
+// mappings and opaque lines.
+func Compare(from, to Side) DiffReport {
+	r := DiffReport{From: from.Label, To: to.Label, Differences: []Difference{}}
+	names := func(link string, id tc.Handle) string {
+		for _, t := range []*bakery.Tree{to.Tree, from.Tree} {
+			if n, ok := t.Note(link, id); ok && NoteName(id, n) != "" {
+				return NoteName(id, n)
+			}
+		}
+		return ""
+	}
+	r.states(from.Tree.State(), to.Tree.State(), names)
+	r.mappings(from.Tree, to.Tree)
+	r.opaque(lineTexts(from.Tree), lineTexts(to.Tree))
+	return r
+}
+
+func lineTexts(t *bakery.Tree) []string {
+	var texts []string
+	for _, o := range t.Opaque() {
+		texts = append(texts, o.Text)
+	}
+	return texts
+}
+
+func (r *DiffReport) add(d Difference) {
+	switch {
+	case d.From == "":
+		d.Change = "added"
+		r.Totals.Added++
+	case d.To == "":
+		d.Change = "removed"
+		r.Totals.Removed++
+	default:
+		d.Change = cmp.Or(d.Change, "changed")
+		r.Totals.Changed++
+	}
+	if d.Fields == nil {
+		d.Fields = []FieldChange{}
+	}
+	r.Differences = append(r.Differences, d)
+}
+
+func (r *DiffReport) states(from, to *tc.State, name func(string, tc.Handle) string) {
+	for _, c := range tc.Diff(from, to) {
+		d := Difference{}
+		switch {
+		case c.FromClass != nil || c.ToClass != nil:
+			d.Object = "class"
+			any := cmp.Or(c.ToClass, c.FromClass)
+			d.Link, d.ID, d.Name = any.Link, any.ID.String(), name(any.Link, any.ID)
+			d.From, d.To = classLine(c.FromClass), classLine(c.ToClass)
+		default:
+			d.Object = "qdisc"
+			any := cmp.Or(c.ToQdisc, c.FromQdisc)
+			d.Link, d.ID, d.Name = any.Link, any.Parent.String(), name(any.Link, any.Parent)
+			d.From, d.To = qdiscLine(c.FromQdisc), qdiscLine(c.ToQdisc)
+		}
+		for _, f := range c.Fields {
+			d.Fields = append(d.Fields, FieldChange(f))
+			if f.Name == "parent" {
+				d.Change = "moved"
+			}
+		}
+		r.add(d)
+	}
+}
+
+func classLine(c *tc.Class) string {
+	if c == nil {
+		return ""
+	}
+	return tc.Op{Verb: tc.Add, Class: c}.Line()
+}
+
+func qdiscLine(q *tc.Qdisc) string {
+	if q == nil {
+		return ""
+	}
+	return tc.Op{Verb: tc.Add, Qdisc: q}.Line()
+}
+
+type mappingKey struct {
+	prefix string
+	upload bool
+}
+
+func (r *DiffReport) mappings(from, to *bakery.Tree) {
+	was := map[mappingKey]bakery.Mapping{}
+	for m := range from.Mappings {
+		was[mappingKey{m.Prefix.String(), m.Upload}] = m
+	}
+	for m := range to.Mappings {
+		k := mappingKey{m.Prefix.String(), m.Upload}
+		old, there := was[k]
+		delete(was, k)
+		if there && old == m {
+			continue
+		}
+		d := Difference{Object: "mapping", ID: k.prefix, To: mappingText(m)}
+		if there {
+			d.From, d.Fields = mappingText(old), mappingFields(old, m)
+		}
+		r.add(d)
+	}
+	for m := range from.Mappings {
+		if _, gone := was[mappingKey{m.Prefix.String(), m.Upload}]; gone {
+			r.add(Difference{Object: "mapping", ID: m.Prefix.String(), From: mappingText(m)})
+		}
+	}
+}
+
+func mappingText(m bakery.Mapping) string {
+	return fmt.Sprintf("%s → %s cpu %d%s", m.Prefix, m.Handle, m.CPU, direction(m.Upload))
+}
+
+func mappingFields(a, b bakery.Mapping) []FieldChange {
+	var f []FieldChange
+	add := func(name string, from, to any) {
+		if from != to {
+			f = append(f, FieldChange{name, fmt.Sprint(from), fmt.Sprint(to)})
+		}
+	}
+	add("tc_handle", a.Handle, b.Handle)
+	add("cpu", a.CPU, b.CPU)
+	add("circuit_id", a.CircuitID, b.CircuitID)
+	add("device_id", a.DeviceID, b.DeviceID)
+	return f
+}
+
+func (r *DiffReport) opaque(from, to []string) {
+	for _, l := range to {
+		if !slices.Contains(from, l) {
+			r.add(Difference{Object: "line", ID: l, To: l})
+		}
+	}
+	for _, l := range from {
+		if !slices.Contains(to, l) {
+			r.add(Difference{Object: "line", ID: l, From: l})
+		}
+	}
+}

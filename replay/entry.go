@@ -1,0 +1,102 @@
+package replay
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"lqosd/bakery"
+	"lqosd/eventlog"
+)
+
+// Entry is a record as `bakery-replay log` lists it.
+type Entry struct {
+	Seq     eventlog.Seq   `json:"seq"`
+	Time    time.Time      `json:"time"`
+	Sender  bakery.Sender  `json:"sender"`
+	Kind    bakery.Kind    `json:"kind"`
+	Command bakery.Command `json:"command"`
+	Lines   []string       `json:"lines"` // as tc-rust.txt has them
+}
+
+// Filter chooses entries; the zero value takes all.
+type Filter struct {
+	From, To eventlog.Seq // 0: open
+	Since    time.Time
+	Kind     bakery.Kind // 0: all
+}
+
+// Entries shows the records that f takes to visit, in order.
+func (s *Source) Entries(f Filter, visit func(Entry) error) error {
+	to := f.To
+	if to == 0 || to > s.Last() {
+		to = s.Last()
+	}
+	if max(f.From, s.First()) > to {
+		return nil
+	}
+	return s.Walk(f.From, to, func(before *bakery.Tree, r bakery.Record) error {
+		if r.Time.Before(f.Since) || f.Kind != 0 && r.Command.Kind() != f.Kind {
+			return nil
+		}
+		return visit(newEntry(before, r))
+	})
+}
+
+func newEntry(before *bakery.Tree, r bakery.Record) Entry {
+	e := Entry{Seq: r.Seq, Time: r.Time, Sender: r.Sender, Kind: r.Command.Kind(), Command: r.Command, Lines: []string{}}
+	text := string(bakery.AppendLines(nil, before, r.Command, bakery.RatesAsClient))
+	if text != "" {
+		e.Lines = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	}
+	return e
+}
+
+// Summary says what was asked, in one line.
+func (e Entry) Summary() string {
+	switch c := e.Command.(type) {
+	case bakery.MqSetup:
+		return fmt.Sprintf("%s queues %d at %x:, %s queues %d at %x:", c.Down.Link, c.Down.Queues, c.Down.FirstMajor,
+			c.Up.Link, c.Up.Queues, c.Up.FirstMajor)
+	case bakery.ExecuteTCCommands:
+		return fmt.Sprintf("%d lines", len(c.Lines))
+	case bakery.MapIPToFlow:
+		return fmt.Sprintf("%s → %x:%x cpu %d%s", c.Address, c.Handle>>16, c.Handle&0xffff, c.CPU, direction(c.Upload))
+	case bakery.DelIPFlow:
+		return c.Address + direction(c.Upload)
+	case bakery.ClearPriorSettings:
+		return strings.Join(c.Links, " ")
+	case bakery.AddCircuitHTBClass:
+		if c.Comment != nil {
+			return fmt.Sprintf("%s  %q", e.line(), *c.Comment)
+		}
+	}
+	return e.line()
+}
+
+func (e Entry) line() string { return strings.Join(e.Lines, "; ") }
+
+func direction(upload bool) string {
+	if upload {
+		return " upload"
+	}
+	return ""
+}
+
+// Write prints the entry for people: a line, and with lines its tc lines below.
+func (e Entry) Write(w io.Writer, lines bool) error {
+	head := fmt.Sprintf("%8d  %s  uid %d pid %d  %s", e.Seq, e.Time.Local().Format("2006-01-02 15:04:05.000"),
+		e.Sender.UID, e.Sender.PID, e.Kind)
+	if !lines {
+		_, err := fmt.Fprintf(w, "%s  %s\n", head, e.Summary())
+		return err
+	}
+	_, err := fmt.Fprintln(w, head)
+	for _, l := range e.Lines {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "          %s\n", l)
+		}
+	}
+	return err
+}

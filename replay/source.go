@@ -1,0 +1,140 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"lqosd/bakery"
+	"lqosd/eventlog"
+)
+
+// Source is an open log, at rest.
+type Source struct {
+	r *eventlog.Reader
+}
+
+// Open opens the log in dir: the daemon's STATE/eventlog, or a copy of it. While a
+// daemon holds the live segment, everything before it can be read: Held tells.
+func Open(dir string) (*Source, error) {
+	r, err := eventlog.OpenReader(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{r}, nil
+}
+
+// Close closes the log.
+func (s *Source) Close() error { return s.r.Close() }
+
+// First is the oldest record that is left, Last the newest; Last is First-1 for an
+// empty log.
+func (s *Source) First() eventlog.Seq { return s.r.First() }
+
+// Last is the newest record.
+func (s *Source) Last() eventlog.Seq { return s.r.Last() }
+
+// ErrOutside says that a moment isn't covered by the log.
+var ErrOutside = errors.New("outside the log")
+
+// Records decodes the records from..to, both included.
+func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, error) bool) {
+	return func(yield func(bakery.Record, error) bool) {
+		for raw, err := range s.r.Records(max(from, s.First())) {
+			if err == nil && raw.Seq > to {
+				return
+			}
+			var r bakery.Record
+			if err == nil {
+				r, err = bakery.DecodeRecord(raw.Seq, raw.Data)
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Tree is the Tree after record at; 0 gives the empty one. It starts from the
+// snapshot before.
+func (s *Source) Tree(at eventlog.Seq) (*bakery.Tree, error) {
+	if at > s.Last() {
+		return nil, fmt.Errorf("record %d: %w, which ends at %d", at, ErrOutside, s.Last())
+	}
+	t, err := s.base(at)
+	if err != nil {
+		return nil, err
+	}
+	return t, s.fold(t, at, nil)
+}
+
+// base is the Tree of the newest snapshot that isn't after at.
+func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
+	data, seq, err := s.r.SnapshotBefore(at)
+	if err != nil {
+		return nil, err
+	}
+	if seq > 0 {
+		return bakery.DecodeSnapshot(data)
+	}
+	if at > 0 && s.First() > 1 {
+		return nil, fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", at, ErrOutside, s.First())
+	}
+	return bakery.NewTree(), nil
+}
+
+// fold folds up to to; visit sees every record with the Tree before it.
+func (s *Source) fold(t *bakery.Tree, to eventlog.Seq, visit func(before *bakery.Tree, r bakery.Record) error) error {
+	if t.Seq >= to {
+		return nil
+	}
+	for r, err := range s.Records(t.Seq+1, to) {
+		if err != nil {
+			return err
+		}
+		if visit != nil {
+			if err := visit(t, r); err != nil {
+				return err
+			}
+		}
+		if err := bakery.Fold(t, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Walk folds the records from..to and shows each of them to visit, with the Tree
+// before it.
+func (s *Source) Walk(from, to eventlog.Seq, visit func(before *bakery.Tree, r bakery.Record) error) error {
+	from = max(from, s.First())
+	t, err := s.Tree(min(from-1, s.Last()))
+	if err != nil {
+		return err
+	}
+	return s.fold(t, to, visit)
+}
+
+// SeqAt is the last record that was accepted at or before when; 0 if none was.
+func (s *Source) SeqAt(when time.Time) (eventlog.Seq, error) {
+	last := s.First() - 1
+	for r, err := range s.Records(s.First(), s.Last()) {
+		if err != nil {
+			return 0, err
+		}
+		if r.Time.After(when) {
+			break
+		}
+		last = r.Seq
+	}
+	return last, nil
+}
+
+// Held tells who holds the live segment, when a daemon does: then the log can be
+// read up to Last, and goes on.
+func (s *Source) Held() error {
+	if h := s.r.Held(); h != nil {
+		return h
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"lqosd/bakery"
+	"lqosd/eventlog"
+)
+
+// Report is what Verify found.
+type Report struct {
+	Log  eventlog.Report `json:"log"`
+	Fold string          `json:"fold"` // why not every record can be folded; ""
+	Seq  eventlog.Seq    `json:"seq"`  // of the tree that all records give
+	Hash string          `json:"hash"` // of that tree; ""
+	// Snapshots that don't hold what the records before them give.
+	Snapshots []string `json:"snapshots"`
+}
+
+// Clean reports a whole log.
+func (r Report) Clean() bool { return r.Log.Clean() && r.Fold == "" && len(r.Snapshots) == 0 }
+
+// Verify checks the bytes of a log, then folds all its records, and compares each
+// snapshot on the way with the Tree that the records before it give.
+func Verify(ctx context.Context, dir string) (Report, error) {
+	log, err := eventlog.Verify(ctx, dir)
+	r := Report{Log: log, Snapshots: []string{}}
+	if err != nil || !log.Clean() {
+		return r, err
+	}
+	s, err := Open(dir)
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = s.Close() }()
+	return r, s.verifyFold(&r)
+}
+
+func (s *Source) verifyFold(r *Report) error {
+	stats, err := s.r.Stats()
+	if err != nil {
+		return err
+	}
+	var t *bakery.Tree
+	for _, seg := range stats.Segments {
+		kept, err := s.base(seg.First - 1)
+		if err != nil {
+			r.Snapshots = append(r.Snapshots, fmt.Sprintf("%s: %v", seg.Name, err))
+			continue
+		}
+		if t == nil {
+			t = kept
+		} else if kept.Seq == t.Seq && !kept.Equal(t) {
+			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
+		}
+		if err := s.fold(t, seg.Last, nil); err != nil {
+			r.Fold = err.Error()
+			return nil
+		}
+	}
+	if t != nil {
+		r.Seq, r.Hash = t.Seq, t.Hash()
+	}
+	return nil
+}
+
+// Write prints the report for people.
+func (r Report) Write(w io.Writer) error {
+	for _, p := range r.Log.Problems {
+		if _, err := fmt.Fprintf(w, "DAMAGED %s\n", p); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.Snapshots {
+		if _, err := fmt.Fprintf(w, "DAMAGED %s\n", p); err != nil {
+			return err
+		}
+	}
+	if r.Fold != "" {
+		if _, err := fmt.Fprintf(w, "DAMAGED %s\n", r.Fold); err != nil {
+			return err
+		}
+	}
+	verdict := "whole"
+	if !r.Clean() {
+		verdict = fmt.Sprintf("damaged: good up to record %d", r.Log.LastGood)
+	}
+	_, err := fmt.Fprintf(w, "%s: %d records (%d to %d) in %d segments, %d bytes\n", verdict, r.Log.Records, r.Log.First, r.Log.Last, r.Log.Segments, r.Log.Bytes)
+	if err == nil && r.Hash != "" {
+		_, err = fmt.Fprintf(w, "tree after record %d: sha256 %s\n", r.Seq, r.Hash)
+	}
+	return err
+}
