@@ -14,6 +14,7 @@ type Capability string
 
 // The capabilities that tests of this repository know.
 const (
+	Root  Capability = "root"  // the process is root
 	Netns Capability = "netns" // may create network namespaces and veth links in them; ip(8) is there
 	TC    Capability = "tc"    // tc(8) is there
 	BPF   Capability = "bpf"   // may load BPF programs
@@ -22,6 +23,7 @@ const (
 
 // probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
 var probes = map[Capability]func() error{
+	Root:  probeRoot,
 	Netns: sync.OnceValue(probeNetns),
 	TC:    sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
 	BPF:   sync.OnceValue(probeBPF),

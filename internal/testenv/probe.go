@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -14,6 +15,13 @@ import (
 func probeProgram(name, pkg string) error {
 	if _, err := exec.LookPath(name); err != nil {
 		return fmt.Errorf("no %s in PATH (Debian package %s)", name, pkg)
+	}
+	return nil
+}
+
+func probeRoot() error {
+	if uid := os.Geteuid(); uid != 0 {
+		return fmt.Errorf("the effective user id is %d", uid)
 	}
 	return nil
 }
