@@ -2,7 +2,6 @@ package lqosconf
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -16,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the goldens anew")
 
-// minimal has the keys that a file can't do without, in n-th tables' order, for tests to append to.
+// minimal has the keys that a file can't do without. It ends inside [queues], for tests to append to.
 const minimal = `
 lqos_directory = "/opt/libreqos"
 [bridge]
@@ -115,70 +114,6 @@ func TestLinks(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestTOMLOfRecordedClients writes the configuration of every recorded client, and reads it back.
-func TestTOMLOfRecordedClients(t *testing.T) {
-	files, err := filepath.Glob("../../testdata/golden/*/cfg.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("recorded configurations: %v, %v", files, err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
-			want := recorded(t, file)
-			text, err := want.TOML()
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, warnings, err := Parse(text, "written")
-			if err != nil || len(warnings) > 0 {
-				t.Fatalf("err %v, warnings %q in\n%s", err, warnings, text)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("read back (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// recorded makes a Config of the JSON form of a recording's README.
-func recorded(t *testing.T, file string) Config {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r struct {
-		NICQueues int `json:"nic_queues"`
-		Bridge    *struct {
-			ToInternet string `json:"to_internet"`
-			ToNetwork  string `json:"to_network"`
-		} `json:"bridge"`
-		SingleInterface *struct {
-			Interface    string `json:"interface"`
-			InternetVLAN int    `json:"internet_vlan"`
-			NetworkVLAN  int    `json:"network_vlan"`
-		} `json:"single_interface"`
-		Queues struct {
-			DefaultSQM   string  `json:"default_sqm"`
-			UplinkMbps   float64 `json:"uplink_bandwidth_mbps"`
-			DownlinkMbps float64 `json:"downlink_bandwidth_mbps"`
-		} `json:"queues"`
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
-	c := optional()
-	c.LqosDirectory = t.TempDir()
-	if b := r.Bridge; b != nil {
-		c.Bridge = &Bridge{ToInternet: b.ToInternet, ToNetwork: b.ToNetwork}
-	}
-	if s := r.SingleInterface; s != nil {
-		c.SingleInterface = &SingleInterface{Interface: s.Interface, InternetVLAN: s.InternetVLAN, NetworkVLAN: s.NetworkVLAN}
-	}
-	c.Queues.DefaultSQM, c.Queues.UplinkMbps, c.Queues.DownlinkMbps = r.Queues.DefaultSQM, r.Queues.UplinkMbps, r.Queues.DownlinkMbps
-	c.Queues.OverrideAvailableQueues = &r.NICQueues
-	return c
 }
 
 func TestTOMLRefusesWhatParseRefuses(t *testing.T) {

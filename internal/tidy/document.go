@@ -72,7 +72,7 @@ func checkLinks(tree Tree) []Finding {
 			links := append(inlineLink.FindAllStringSubmatch(line, -1), referenceLink.FindAllStringSubmatch(line, -1)...)
 			for _, link := range links {
 				target, _, _ := strings.Cut(link[1], "#")
-				if target == "" || scheme.MatchString(target) {
+				if scheme.MatchString(target) {
 					continue
 				}
 				if strings.HasPrefix(target, "/") || !tree.has(path.Join(f.dir(), target)) {

@@ -30,13 +30,14 @@ var importTable = []row{
 	{folder: "internal/tidy"},
 	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
 	{folder: "internal/testsum"},
+	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
 	{folder: "internal/demo", all: true},
 	{folder: "cmd", all: true},
 }
 
 // testImports is what tests may import in addition, whatever they test.
 var testImports = []string{
-	"internal/testenv", "bakery/kerneltest",
+	"internal/testenv", "internal/golden", "bakery/kerneltest",
 	"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "golang.org/x/tools/txtar",
 	"github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/florianl/go-tc", "github.com/hanwen/go-fuse/v2",
 }
