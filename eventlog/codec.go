@@ -25,7 +25,8 @@ func newCompressor() *zstd.Encoder {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), // the frame has its own
+		zstd.WithEncoderCRC(false),   // the frame has its own
+		zstd.WithSingleSegment(true), // which makes it write the content size, however small
 		zstd.WithWindowSize(zstdWindow))
 	if err != nil {
 		panic("eventlog: zstd options: " + err.Error())

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 )
 
 // CopyTo makes dir a consistent copy of the log as it is at some moment during the call, while appends go on; a roll that
@@ -41,8 +42,8 @@ func (l *Log) CopyTo(dir string) (err error) {
 	if err := errors.Join(os.Chmod(temp, 0o750), syncDir(temp)); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, dir); err != nil {
-		return err
+	if err := unix.Rename(temp, dir); err != nil { // os.Rename does not replace an empty directory
+		return fmt.Errorf("giving the copy its name: %w", err)
 	}
 	return syncDir(parent)
 }

@@ -36,7 +36,7 @@ func (l *Log) Prune(p Policy) (Pruned, error) {
 	if l.live == nil {
 		return Pruned{}, fmt.Errorf("pruning: %w", ErrClosed)
 	}
-	done, left, err := prune(l.dir, l.firsts, p, l.opts.Clock())
+	done, left, err := pruneRun{l.dir, l.firsts, l.live.meta.Mark, l.opts.Clock()}.apply(p)
 	l.firsts = left
 	return done, err
 }
@@ -58,35 +58,48 @@ func Prune(dir string, p Policy) (done Pruned, err error) {
 	if firsts, err = listSegments(dir); err != nil {
 		return Pruned{}, fmt.Errorf("pruning: %w", err)
 	}
-	done, _, err = prune(dir, firsts, p, time.Now())
+	var live SegmentInfo
+	if err := live.read(filepath.Join(dir, segmentName(firsts[len(firsts)-1]))); err != nil {
+		return Pruned{}, fmt.Errorf("pruning: %w", err)
+	}
+	done, _, err = pruneRun{dir, firsts, live.Mark, time.Now()}.apply(p)
 	return done, err
 }
 
-// prune applies p to the segments firsts and returns what is left of them.
-func prune(dir string, firsts []Seq, p Policy, now time.Time) (done Pruned, left []Seq, err error) {
-	infos, err := segmentInfos(dir, firsts)
+// pruneRun is what a policy is applied to. The LOCK is held.
+type pruneRun struct {
+	dir      string
+	firsts   []Seq
+	liveMark uint64
+	now      time.Time
+}
+
+// apply removes what p allows and returns the segments that are left.
+func (r pruneRun) apply(p Policy) (done Pruned, left []Seq, err error) {
+	infos, err := segmentInfos(r.dir, r.firsts, r.liveMark)
 	if err != nil {
-		return Pruned{First: firsts[0]}, firsts, fmt.Errorf("pruning: %w", err)
+		return Pruned{First: r.firsts[0]}, r.firsts, fmt.Errorf("pruning: %w", err)
 	}
-	n := p.count(infos, now)
+	n := p.count(infos, r.now)
+	left = r.firsts
 	for _, info := range infos[:n] {
 		if !p.DryRun {
-			if err = os.Remove(filepath.Join(dir, info.Name)); err != nil {
+			if err = os.Remove(filepath.Join(r.dir, info.Name)); err != nil {
 				break
 			}
-			firsts = firsts[1:]
+			left = left[1:]
 		}
 		done.Segments = append(done.Segments, info.Name)
 		done.Bytes += info.Bytes
 	}
 	done.First = infos[len(done.Segments)].First
 	if len(done.Segments) > 0 && !p.DryRun {
-		err = errors.Join(err, syncDir(dir))
+		err = errors.Join(err, syncDir(r.dir))
 	}
 	if err != nil {
 		err = fmt.Errorf("pruning: %w", err)
 	}
-	return done, firsts, err
+	return done, left, err
 }
 
 // count is how many segments go, from the oldest.

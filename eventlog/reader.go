@@ -145,14 +145,17 @@ func (r *Reader) SnapshotBefore(seq Seq) (data []byte, at Seq, err error) {
 
 // Stats describes the log. Of a live segment that is held only name, first seq and size are known.
 func (r *Reader) Stats() (Stats, error) {
-	infos, err := segmentInfos(r.dir, r.firsts)
+	var mark uint64
+	if r.live != nil {
+		mark = r.live.meta.Mark
+	}
+	infos, err := segmentInfos(r.dir, r.firsts, mark)
 	if err != nil {
 		return Stats{}, fmt.Errorf("reading stats: %w", err)
 	}
 	s := Stats{Segments: infos}
 	if r.live != nil {
 		live := &infos[len(infos)-1]
-		live.Mark = r.live.meta.Mark
 		t, err := r.live.scan(nil)
 		if err != nil {
 			return Stats{}, fmt.Errorf("reading stats: %w", err)

@@ -68,12 +68,11 @@ func (l *Log) Stats() (Stats, error) {
 	if l.live == nil {
 		return Stats{}, fmt.Errorf("reading stats: %w", ErrClosed)
 	}
-	infos, err := segmentInfos(l.dir, l.firsts)
+	infos, err := segmentInfos(l.dir, l.firsts, l.live.meta.Mark)
 	if err != nil {
 		return Stats{}, fmt.Errorf("reading stats: %w", err)
 	}
 	live := &infos[len(infos)-1]
-	live.Mark = l.live.meta.Mark
 	l.statsMu.Lock()
 	live.fill(l.tally)
 	l.statsMu.Unlock()
@@ -84,8 +83,8 @@ func (l *Log) Stats() (Stats, error) {
 	return s, nil
 }
 
-// segmentInfos reads the meta entries of all segments but the last, which may be held.
-func segmentInfos(dir string, firsts []Seq) ([]SegmentInfo, error) {
+// segmentInfos reads the meta entries of all segments but the last, which may be held; its mark is given.
+func segmentInfos(dir string, firsts []Seq, liveMark uint64) ([]SegmentInfo, error) {
 	infos := make([]SegmentInfo, len(firsts))
 	for i, first := range firsts {
 		path := filepath.Join(dir, segmentName(first))
@@ -95,6 +94,7 @@ func segmentInfos(dir string, firsts []Seq) ([]SegmentInfo, error) {
 			return nil, err
 		}
 		if infos[i].Bytes = file.Size(); i == len(firsts)-1 {
+			infos[i].Mark = liveMark
 			break
 		}
 		if err := infos[i].read(path); err != nil {

@@ -70,6 +70,7 @@ type verifier struct {
 	name   string       // of the segment being checked
 	before *segmentMeta // of the segment before; nil for the first and after one that could not be read
 	end    tally        // of the segment before
+	broken bool         // a record may be missing or changed, so LastGood stays where it is
 }
 
 func (v *verifier) problem(seq Seq, what string) {
@@ -87,7 +88,7 @@ func (v *verifier) segment(path string, live bool) error {
 	}
 	s, err := open()
 	if err != nil {
-		v.before = nil
+		v.before, v.broken = nil, true
 		return v.damage(0, err)
 	}
 	defer s.close()
@@ -109,15 +110,17 @@ func (v *verifier) damage(seq Seq, err error) error {
 }
 
 func (v *verifier) opened(s *segment, live bool) error {
-	v.link(s)
-	clean := len(v.report.Problems) == 0
+	if v.link(s); s.oneMeta {
+		v.problem(0, "one of two meta pages is damaged; the last commit before that may be missing")
+	}
 	end, err := s.scan(nil)
 	v.report.Records += end.Records
 	v.report.Last = max(v.report.Last, end.Last)
-	if clean {
+	if !v.broken {
 		v.report.LastGood = end.Last
 	}
 	if err != nil {
+		v.broken = true
 		if err := v.damage(end.Last, err); err != nil {
 			return err
 		}
@@ -130,23 +133,24 @@ func (v *verifier) opened(s *segment, live bool) error {
 
 // link checks that s follows the segment before it.
 func (v *verifier) link(s *segment) {
-	switch {
-	case s.oneMeta:
-		v.problem(0, "one of two meta pages is damaged; the last commit before that may be missing")
-	case s.meta.First == 1 && s.meta.Prev != genesis(s.meta.LogID):
-		v.problem(1, "the first segment does not begin with the log's own chain")
+	fault := func(what string) {
+		v.problem(s.meta.First, what)
+		v.broken = true
+	}
+	if s.meta.First == 1 && s.meta.Prev != genesis(s.meta.LogID) {
+		fault("the first segment does not begin with the log's own chain")
 	}
 	if v.before == nil {
 		return
 	}
 	if s.meta.LogID != v.before.LogID {
-		v.problem(s.meta.First, "belongs to another log than the segment before")
+		fault("belongs to another log than the segment before")
 	}
 	if s.meta.First != v.end.Last+1 {
-		v.problem(s.meta.First, fmt.Sprintf("the segment before ends at seq %d", v.end.Last))
+		fault(fmt.Sprintf("the segment before ends at seq %d", v.end.Last))
 	}
 	if s.meta.Prev != v.end.Chain {
-		v.problem(s.meta.First, "does not continue the chain of the segment before")
+		fault("does not continue the chain of the segment before")
 	}
 }
 

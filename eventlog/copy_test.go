@@ -1,0 +1,101 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+func TestCopyWhileAppending(t *testing.T) {
+	dir, copies := t.TempDir(), t.TempDir()
+	l := mustOpen(t, dir, Options{SegmentBytes: 1 << 20})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	tx := Tx{Records: commandLike(100)}
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := l.Append(context.Background(), tx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			if err := l.Wait(ctx, l.LastSeq()); err == nil && l.NeedsRoll() {
+				mustRoll(t, l, 0, "state")
+			}
+		}
+	})
+	for i := range 8 {
+		if err := l.Wait(ctx, l.LastSeq()+2000); err != nil {
+			t.Fatal(err)
+		}
+		before := l.LastSeq()
+		dst := filepath.Join(copies, fmt.Sprint(i))
+		if err := l.CopyTo(dst); err != nil {
+			t.Fatal(err)
+		}
+		if r := verifyClean(t, dst); r.LastGood < before || r.First != 1 || r.Last%100 != 0 {
+			t.Errorf("copy %d: report %+v, durable before %d", i, r, before)
+		}
+	}
+	cancel()
+	wg.Wait()
+	mustClose(t, l)
+	verifyClean(t, dir)
+	again := mustOpen(t, filepath.Join(copies, "7"), Options{}) // a copy is a log
+	mustAppend(t, again, "", "a")
+	if left, err := filepath.Glob(filepath.Join(copies, "*.partial-*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestCopyToWhereSomethingIs(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Options{})
+	mustAppend(t, l, "", "a")
+	parent := t.TempDir()
+	empty, full := filepath.Join(parent, "empty"), filepath.Join(parent, "full")
+	if err := errors.Join(os.Mkdir(empty, 0o700), os.Mkdir(full, 0o700), os.WriteFile(full+"/x", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.CopyTo(empty); err != nil {
+		t.Error(err)
+	}
+	verifyClean(t, empty)
+	if err := l.CopyTo(full); err == nil {
+		t.Error("a directory with something in it was replaced")
+	}
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	mustClose(t, l)
+	if err := l.CopyTo(filepath.Join(parent, "closed")); !errors.Is(err, ErrClosed) {
+		t.Errorf("copy of a closed log: %v", err)
+	}
+}
+
+func TestSealedSegmentsAreCopiedAcrossFileSystems(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	elsewhere, err := os.MkdirTemp("/dev/shm", "eventlog")
+	if err != nil {
+		t.Skip("needs another file system at /dev/shm: ", err)
+	}
+	defer os.RemoveAll(elsewhere)
+	l := mustOpen(t, dir, Options{})
+	dst := filepath.Join(elsewhere, "copy")
+	if err := l.CopyTo(dst); err != nil {
+		t.Fatal(err)
+	}
+	verifyClean(t, dst)
+	if info, err := os.Stat(filepath.Join(dst, segmentName(1))); err != nil || info.Mode().Perm() != modeSealed {
+		t.Errorf("mode %v, %v", info, err)
+	}
+}
