@@ -1,0 +1,105 @@
+package tc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What an Op can be refused for; a *StateError wraps one of them.
+var (
+	ErrExists   = errors.New("already exists")
+	ErrNotFound = errors.New("does not exist")
+	ErrNoParent = errors.New("no such parent")
+	ErrBusy     = errors.New("is in use")
+	ErrInvalid  = errors.New("not possible")
+)
+
+// StateError is an Op that a State refuses.
+type StateError struct {
+	Op   Op
+	Why  string // which thing, in words for a person
+	Kind error  // ErrExists, ErrNotFound, ErrNoParent, ErrBusy or ErrInvalid
+}
+
+// Error says what was to be done and why not: "add class 1:5 on eth0: no such
+// parent (class 1:4)".
+func (e *StateError) Error() string {
+	what := "nothing"
+	switch {
+	case e.Op.Qdisc != nil:
+		what = "qdisc at " + e.Op.Qdisc.Parent.String()
+	case e.Op.Class != nil:
+		what = "class " + e.Op.Class.ID.String()
+	}
+	return fmt.Sprintf("%v %s on %s: %v (%s)", e.Op.Verb, what, e.Op.Link(), e.Kind, e.Why)
+}
+
+// Unwrap is the kind of error.
+func (e *StateError) Unwrap() error { return e.Kind }
+
+func refuse(op Op, kind error, format string, args ...any) error {
+	return &StateError{Op: op, Why: fmt.Sprintf(format, args...), Kind: kind}
+}
+
+// MaxHTBDepth is how many classes can stand one below the other in an HTB:
+// TC_HTB_MAXDEPTH (linux/pkt_sched.h); the kernel refuses a ninth ("tree is too
+// deep").
+const MaxHTBDepth = 8
+
+// Apply does what op means for the wanted tree. It returns a *StateError, and s
+// is unchanged, if op can't be done.
+//
+// Classes: the parent must exist: the HTB (MAJOR:) or a class of it; Root, and
+// no parent for a new class, mean the HTB. Add refuses a class that exists,
+// Change one that doesn't, Replace takes both. Parameters are replaced as a
+// whole, as the kernel does. Replace with another parent moves the class with
+// all below it; that is what clients mean, though the kernel keeps the old
+// parent. A class that gets its first child loses its leaf qdisc. Delete takes
+// the leaf qdisc along and refuses a class with children.
+//
+// Qdiscs: the place must exist and be free of children. One handle is used once
+// on a link. Change merges options as the kernel does for the kind, see the docs
+// of the Options. Replace of the same kind with the same handle, or none,
+// changes in place and keeps what is in the qdisc; with another kind or handle
+// it is Delete and Add. At the root Replace always drops everything on the link
+// but clsact and ingress, and so does Delete.
+func (s *State) Apply(op Op) error {
+	if (op.Qdisc == nil) == (op.Class == nil) {
+		return refuse(op, ErrInvalid, "want one qdisc or one class")
+	}
+	if op.Verb > Delete {
+		return refuse(op, ErrInvalid, "unknown verb")
+	}
+	name := op.Link()
+	if err := CheckLink(name); err != nil {
+		return refuse(op, ErrInvalid, "%v", err)
+	}
+	l := s.links[name]
+	if l == nil {
+		l = newLink(strings.Clone(name))
+	}
+	var err error
+	if op.Class != nil {
+		err = l.applyClass(op)
+	} else {
+		err = l.applyQdisc(op)
+	}
+	if err != nil {
+		return err
+	}
+	s.keep(name, l)
+	return nil
+}
+
+// keep stores a link, or forgets it if nothing is on it.
+func (s *State) keep(name string, l *link) {
+	switch {
+	case l.empty():
+		delete(s.links, name)
+	case s.links == nil:
+		s.links = map[string]*link{l.name: l}
+	case s.links[name] != l:
+		s.links[l.name] = l
+	}
+}

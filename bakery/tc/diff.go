@@ -1,0 +1,180 @@
+package tc
+
+import (
+	"fmt"
+	"slices"
+)
+
+// DifferenceKind is what happened to a qdisc or class.
+type DifferenceKind uint8
+
+// The kinds of change.
+const (
+	Added    DifferenceKind = iota
+	Removed                 // From only
+	Changed                 // other options or parameters
+	Moved                   // a class with another parent, and perhaps other parameters
+	Replaced                // a qdisc of another kind or handle in the same place
+)
+
+// String is the kind in lower case.
+func (k DifferenceKind) String() string {
+	words := [...]string{"added", "removed", "changed", "moved", "replaced"}
+	if int(k) < len(words) {
+		return words[k]
+	}
+	return fmt.Sprintf("difference-%d", uint8(k))
+}
+
+// Difference is what one qdisc or class has different in two States.
+type Difference struct {
+	Kind     DifferenceKind
+	Link     string
+	From, To Object        // From is empty for Added, To for Removed
+	Fields   []FieldChange // what differs, for Changed, Moved and Replaced
+}
+
+// FieldChange is one option that differs, in tc(8)'s words; "" is not given.
+type FieldChange struct{ Name, From, To string }
+
+// String is the change on one line: "changed class 1:5 on eth0: rate 1mbit →
+// 2mbit".
+func (d Difference) String() string {
+	what := d.To
+	if d.Kind == Removed {
+		what = d.From
+	}
+	s := fmt.Sprintf("%v %v on %s", d.Kind, what, d.Link)
+	for i, f := range d.Fields {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		s += fmt.Sprintf("%s%s %s → %s", sep, f.Name, orZero(f.From, "-"), orZero(f.To, "-"))
+	}
+	return s
+}
+
+// Diff are the differences between two States: link by link, the qdiscs by
+// place and then the classes by id. A qdisc of to without a handle is the same
+// as one of from with any. To compare what is wanted with what a kernel has,
+// bring both to the kernel's form with Canonical.
+func Diff(from, to *State) []Difference {
+	var list []Difference
+	for _, name := range unionLinks(from, to) {
+		f, t := from.link(name), to.link(name)
+		d := differ{name: name, list: list}
+		merge(f.qdiscs.Keys(), t.qdiscs.Keys(), func(place Handle) {
+			a, _ := f.qdiscs.Get(place)
+			b, _ := t.qdiscs.Get(place)
+			d.qdisc(a, b)
+		})
+		merge(f.classes.Keys(), t.classes.Keys(), func(id Handle) {
+			a, _ := f.classes.Get(id)
+			b, _ := t.classes.Get(id)
+			d.class(a, b)
+		})
+		list = d.list
+	}
+	return list
+}
+
+func unionLinks(a, b *State) []string {
+	names := append(a.Links(), b.Links()...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// merge visits every key of two sorted lists once, in order.
+func merge(a, b []Handle, visit func(Handle)) {
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
+			visit(a[0])
+			a = a[1:]
+		case len(a) == 0 || b[0] < a[0]:
+			visit(b[0])
+			b = b[1:]
+		default:
+			visit(a[0])
+			a, b = a[1:], b[1:]
+		}
+	}
+}
+
+type differ struct {
+	name string
+	list []Difference
+}
+
+func (d *differ) add(kind DifferenceKind, from, to Object, fields []FieldChange) {
+	d.list = append(d.list, Difference{Kind: kind, Link: d.name, From: from, To: to, Fields: fields})
+}
+
+func (d *differ) qdisc(a, b *Qdisc) {
+	from, to := Object{Qdisc: a}, Object{Qdisc: b}
+	switch {
+	case a == b:
+	case a == nil:
+		d.add(Added, from, to, nil)
+	case b == nil:
+		d.add(Removed, from, to, nil)
+	case a.Options.Kind() != b.Options.Kind() || !sameHandle(a, b):
+		var fields []FieldChange
+		if a.Options.Kind() != b.Options.Kind() {
+			fields = append(fields, FieldChange{"kind", a.Options.Kind(), b.Options.Kind()})
+		} else {
+			fields = fieldChanges(a.Options.fields(), b.Options.fields())
+		}
+		if !sameHandle(a, b) {
+			fields = append(fields, FieldChange{"handle", a.Handle.String(), b.Handle.String()})
+		}
+		d.add(Replaced, from, to, fields)
+	case a.Options != b.Options:
+		d.add(Changed, from, to, fieldChanges(a.Options.fields(), b.Options.fields()))
+	}
+}
+
+// sameHandle reports whether b can be the qdisc that a is, as far as handles go.
+func sameHandle(a, b *Qdisc) bool { return b.Handle == 0 || a.Handle == b.Handle }
+
+func (d *differ) class(a, b *Class) {
+	from, to := Object{Class: a}, Object{Class: b}
+	switch {
+	case a == b:
+	case a == nil:
+		d.add(Added, from, to, nil)
+	case b == nil:
+		d.add(Removed, from, to, nil)
+	case a.Parent != b.Parent:
+		fields := []FieldChange{{"parent", a.Parent.String(), b.Parent.String()}}
+		d.add(Moved, from, to, append(fields, fieldChanges(a.HTB.fields(), b.HTB.fields())...))
+	case a.HTB != b.HTB:
+		d.add(Changed, from, to, fieldChanges(a.HTB.fields(), b.HTB.fields()))
+	}
+}
+
+// fieldChanges are the fields that differ, in the order in which to has them,
+// then those that only from has.
+func fieldChanges(from, to []field) []FieldChange {
+	var list []FieldChange
+	for _, t := range to {
+		old := ""
+		if i := indexField(from, t.name); i >= 0 {
+			old = from[i].value
+		}
+		if old != t.value {
+			list = append(list, FieldChange{t.name, old, t.value})
+		}
+	}
+	for _, f := range from {
+		if indexField(to, f.name) < 0 {
+			list = append(list, FieldChange{f.name, f.value, ""})
+		}
+	}
+	return list
+}
+
+func indexField(list []field, name string) int {
+	return slices.IndexFunc(list, func(f field) bool { return f.name == name })
+}
