@@ -149,14 +149,15 @@ func (f *faults) commitTx(tx *bolt.Tx) error {
 	return tx.Commit()
 }
 
-// fail ends items with err and poisons the log: whatever waits behind them builds on records that may not exist.
+// fail poisons the log and ends items with err, in this order: who hears of the failure finds the log refusing. Whatever
+// waits behind items builds on records that may not exist.
 func (l *Log) fail(items []*Pending, err error) {
+	behind := l.queue.poison(ErrPoisoned)
+	l.durable.stop(fmt.Errorf("%w: %w", ErrPoisoned, err))
 	for _, p := range items {
 		p.finish(err)
 	}
-	why := fmt.Errorf("%w: %w", ErrPoisoned, err)
-	for _, p := range l.queue.poison(fmt.Errorf("%w", ErrPoisoned)) {
+	for _, p := range behind {
 		p.finish(fmt.Errorf("appending: %w: %w", ErrNotAppended, ErrPoisoned))
 	}
-	l.durable.stop(why)
 }

@@ -12,10 +12,10 @@ type SegmentInfo struct {
 	Name    string    `json:"name"`
 	Sealed  bool      `json:"sealed"`
 	First   Seq       `json:"first"`
-	Last    Seq       `json:"last"`  // First-1 if it has no record; 0 if not known: not sealed and held by another program
-	Mark    uint64    `json:"mark"`  // Snapshot.Mark of its snapshot
-	Time    time.Time `json:"time"`  // of its last record; zero if it has none
-	Bytes   int64     `json:"bytes"` // of the file; a live one is longer than what is in it
+	Last    Seq       `json:"last"`          // First-1 if it has no record; 0 if not known: not sealed and held by another program
+	Mark    uint64    `json:"mark"`          // Snapshot.Mark of its snapshot
+	Time    time.Time `json:"time,omitzero"` // of its last record; zero if it has none
+	Bytes   int64     `json:"bytes"`         // of the file; a live one is longer than what is in it
 	Records uint64    `json:"records"`
 	Frames  uint64    `json:"frames"`
 	Raw     int64     `json:"raw_bytes"`    // payload before compression
