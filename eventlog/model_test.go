@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"lqosd/internal/testenv"
 )
 
 // model is what a log should hold, kept as plain slices.
@@ -174,6 +176,7 @@ func (m *model) checkRest(t *rapid.T) {
 }
 
 func TestLogBehavesLikeASlice(t *testing.T) {
+	testenv.NoLeakedFDs(t)
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")

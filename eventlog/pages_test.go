@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"lqosd/internal/testenv"
 )
 
 // smallLog returns the bytes of the live segment of a log with small and big groups.
@@ -41,6 +43,7 @@ func TestPagesOfAGoodFile(t *testing.T) {
 }
 
 func TestCutOffFileIsCorrupt(t *testing.T) {
+	testenv.NoLeakedFDs(t)
 	b := smallLog(t)
 	meta, _, err := readBoltMetas(bytes.NewReader(b))
 	if err != nil {

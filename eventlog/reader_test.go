@@ -5,10 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"lqosd/internal/testenv"
 )
 
 func mustRead(t *testing.T, dir string) *Reader {
 	t.Helper()
+	testenv.NoLeakedFDs(t)
 	r, err := OpenReader(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"lqosd/internal/testenv"
 )
 
 // threeSegments makes a log of 12 records in three segments; every record is a transaction and a frame.
@@ -161,6 +163,7 @@ func TestVerifyOfNothing(t *testing.T) {
 
 // TestFlippedBits changes single bits of a small log. Each is found by Verify or reaches no record, and nothing panics.
 func TestFlippedBits(t *testing.T) {
+	testenv.NoLeakedFDs(t)
 	dir := t.TempDir()
 	l := mustOpen(t, dir, Options{NoSync: true, SegmentBytes: 1 << 20})
 	mustAppend(t, l, "key", numbered("record", 20)...)
