@@ -42,31 +42,14 @@ func (IngressQdisc) fields() []field                        { return nil }
 func (o IngressQdisc) canonical(Host, string) Options       { return o }
 func (o IngressQdisc) change(given Options) (Options, bool) { return o, true }
 
-func parseMQ(w *words) Options {
+func parseMQ(w *words) Options      { return optionless(w, MQ{}) }
+func parseClsact(w *words) Options  { return optionless(w, Clsact{}) }
+func parseIngress(w *words) Options { return optionless(w, IngressQdisc{}) }
+
+// optionless reads the options of a kind that has none.
+func optionless(w *words, o Options) Options {
 	if w.next() {
 		w.unknown()
 	}
-	return MQ{}
-}
-
-func parseClsact(w *words) Options {
-	skipHandle(w)
-	return Clsact{}
-}
-
-func parseIngress(w *words) Options {
-	skipHandle(w)
-	return IngressQdisc{}
-}
-
-// skipHandle reads what tc(8) allows behind ingress and clsact: a handle, which
-// it ignores.
-func skipHandle(w *words) {
-	for w.next() {
-		if w.word != "handle" {
-			w.unknown()
-			return
-		}
-		w.value()
-	}
+	return o
 }

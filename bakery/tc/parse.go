@@ -21,20 +21,20 @@ func ParseLine(line string) (Op, error) {
 		return Op{}, &SyntaxError{Line: line, Word: line[i : i+1], Offset: i,
 			Why: fmt.Sprintf("control character %q", line[i])}
 	}
-	if !w.next() {
-		return Op{}, &SyntaxError{Line: line, Why: "the line is empty"}
-	}
-	if w.word == "tc" {
+	if w.next(); w.word == "tc" {
 		w.next()
 	}
+	if w.word == "" {
+		return Op{}, &SyntaxError{Line: line, Why: "the line is empty"}
+	}
 	var op Op
-	switch object := complete(w.word, "qdisc", "class", "filter", "chain", "actions", "monitor", "exec"); object {
+	switch complete(w.word, "qdisc", "class", "filter", "chain", "actions", "monitor", "exec") {
 	case "qdisc":
 		op = parseQdisc(&w)
 	case "class":
 		op = parseClass(&w)
 	case "filter", "chain", "actions", "monitor", "exec":
-		w.unmodelled(object)
+		w.unmodelled("object")
 	default:
 		w.fail("unknown object %q: want qdisc or class", w.word)
 	}
@@ -82,6 +82,7 @@ type place struct {
 // parsePlace reads up to the kind, which it leaves as the current word.
 func parsePlace(w *words, object string) place {
 	var p place
+	ingress := ""
 	for p.kind == "" && w.next() {
 		switch w.word {
 		case "dev":
@@ -96,7 +97,7 @@ func parsePlace(w *words, object string) place {
 				break
 			}
 			p.setParent(w, Ingress)
-			p.handle, p.kind = ingressHandle, w.word
+			ingress = w.word
 		case "handle":
 			p.readHandle(w, object)
 		case "classid":
@@ -105,8 +106,14 @@ func parsePlace(w *words, object string) place {
 			p.readOther(w)
 		}
 	}
+	switch {
+	case ingress != "" && p.kind != "":
+		w.fail("%s has no option %q", ingress, w.word)
+	case ingress != "":
+		p.handle, p.kind = ingressHandle, ingress
+	}
 	if p.link == "" {
-		w.fail("the link is missing: want dev NAME")
+		w.missing("the link is missing: want dev NAME")
 	}
 	return p
 }
@@ -220,9 +227,9 @@ func parseQdisc(w *words) Op {
 	}
 	switch {
 	case p.parent == 0 && p.handle == 0, p.parent == 0 && (verb == Add || verb == Delete):
-		w.fail("the place is missing: want root, parent CLASS, clsact or ingress")
+		w.missing("the place is missing: want root, parent CLASS, clsact or ingress")
 	case p.parent != 0 && p.parent.Major() == 0:
-		w.fail("parent %v has no major number", p.parent)
+		w.missing("parent %v has no major number", p.parent)
 	}
 	if q.Parent == Ingress && q.Options != nil {
 		q.Handle = ingressHandle
@@ -258,7 +265,7 @@ func parseClass(w *words) Op {
 // from the other.
 func (p *place) resolve(w *words, c *Class) {
 	if p.id == "" {
-		w.fail("the class id is missing: want classid MAJOR:MINOR")
+		w.missing("the class id is missing: want classid MAJOR:MINOR")
 		return
 	}
 	parent := p.parent

@@ -87,6 +87,12 @@ func (w *words) fail(format string, args ...any) {
 	w.err = &SyntaxError{Line: w.line, Word: w.word, Offset: w.at, Why: why}
 }
 
+// missing fails without a culprit.
+func (w *words) missing(format string, args ...any) {
+	w.word, w.at = "", len(w.line)
+	w.fail(format, args...)
+}
+
 // unmodelled gives up on a clause that tc(8) knows and this package does not.
 func (w *words) unmodelled(what string) {
 	if w.err == nil {
@@ -106,7 +112,11 @@ func read[T any](w *words, dst *T, parse func(string) (T, error)) {
 	}
 	v, err := parse(s)
 	if err != nil {
-		w.fail("%s: %v", option, err)
+		why := err.Error()
+		if !strings.HasPrefix(why, option+" ") {
+			why = option + ": " + why
+		}
+		w.fail("%s", why)
 		return
 	}
 	*dst = v
