@@ -61,8 +61,8 @@ func Dial(ctx context.Context, path string, o DialOptions) (*Client, error) {
 func shakeHands(ctx context.Context, nc net.Conn, frames *frameReader) error {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	_, err := io.WriteString(nc, helloClient)
-	if err == nil {
-		err = frames.hello(helloServer)
+	if answer := frames.hello(helloServer); answer != nil { // a server that hung up may have said something first
+		err = answer
 	}
 	switch stopped := stop(); {
 	case err == nil && stopped:

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +32,7 @@ func TestReplyDecode(t *testing.T) {
 	replies := []Reply{sent}
 	var a answerer
 	for _, codec := range []Codec{CBOR, JSON} {
-		got, err := parseAnswer(a.encode(codec, []Reply{sent}))
+		got, err := parseAnswer(bytes.Clone(a.encode(codec, []Reply{sent})))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -135,7 +135,8 @@ func (c *serverConn) ended(err error) {
 		c.s.counters.badFrames.Add(1)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.stalled("a frame that does not end")
-	case errors.Is(err, io.EOF) && hungUp(c.nc):
+	}
+	if hungUp(c.nc) {
 		c.cancel()
 	}
 }
