@@ -1,11 +1,14 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 func TestRecordsFromAnywhere(t *testing.T) {
@@ -124,5 +127,24 @@ func TestWait(t *testing.T) {
 	}
 	if err := l.Wait(ctx, 1); err != nil {
 		t.Errorf("Wait for what is there: %v", err)
+	}
+}
+
+func TestRecordsNeverComeInAnotherOrder(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	tamper(t, filepath.Join(dir, segmentName(5)), func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketLog)
+		six, seven := bytes.Clone(b.Get(seqKey(6))), bytes.Clone(b.Get(seqKey(7)))
+		return errors.Join(b.Put(seqKey(6), seven), b.Put(seqKey(7), six))
+	})
+	n := 0
+	for _, err := range mustRead(t, dir).Records(1) {
+		if n++; err != nil && (n > 6 || !errors.Is(err, ErrCorrupt)) {
+			t.Errorf("item %d: %v", n, err)
+		}
+	}
+	if n > 6 {
+		t.Errorf("%d items", n)
 	}
 }
