@@ -14,7 +14,7 @@ type Host struct {
 	// kernels with high-resolution timers report.
 	HZ uint64
 	// TickNanos is the length of the kernel's scheduler tick in ns, from
-	// /proc/net/psched (second column over first). 0 means 64.
+	// /proc/net/psched (1000 × second column / first). 0 means 64.
 	TickNanos uint64
 	// Links hold what differs between links; one that is missing has an MTU
 	// of 1500 and a queue of 1000 packets.
@@ -42,7 +42,8 @@ func (l LinkInfo) frame() uint32 { return l.MTU + 14 }
 // BurstTicks is the time that size bytes take at rate, in scheduler ticks: the
 // form in which a burst goes to the kernel. tc(8) cuts it off to whole
 // microseconds first and to whole ticks then (tc_calc_xmittime in tc_core.c);
-// so does this. A rate under 8 bit/s gives 0.
+// so does this. A rate under 8 bit/s gives 0. What needs more than 32 bits of
+// ticks, over 270 seconds, is cut down to them, where tc(8) wraps around.
 func (h Host) BurstTicks(rate Rate, size uint32) uint32 {
 	return h.microTicks(transmitMicros(rate, size))
 }

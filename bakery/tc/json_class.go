@@ -80,7 +80,7 @@ func (j *jsonClass) class(link string) (Class, error) {
 }
 
 // shownBurst is the burst behind the size that tc(8) shows: 0 if it is what
-// tc(8) computes by itself, else the nearest. tc(8) turns ticks back into
+// tc(8) computes by itself, else the shortest that is shown like that. tc(8) turns ticks back into
 // microseconds and those into bytes, rounding down twice (tc_calc_xmitsize in
 // tc_core.c), and shows sizes near a whole Kb as that.
 func shownBurst(rate Rate, shown uint32) uint32 {
@@ -88,11 +88,16 @@ func shownBurst(rate Rate, shown uint32) uint32 {
 	if near(h.shownSize(rate, h.computedBurst(rate, 0)), shown) {
 		return 0
 	}
-	micros := transmitMicros(rate, shown+1)
-	if micros%8 != 0 { // eight of them are the first that ticks hold exactly
-		micros++
+	if rate.BytesPerSecond() == 0 {
+		return shown
 	}
-	return transmitBytes(rate, micros)
+	micros := transmitMicros(rate, shown)
+	for more := range uint64(3) {
+		if size := transmitBytes(rate, micros+more); near(h.shownSize(rate, size), shown) {
+			return size
+		}
+	}
+	return h.canonicalBurst(rate, shown, 0)
 }
 
 // shownSize is what tc(8) shows for a burst.

@@ -15,6 +15,8 @@ package tc
 // Bring both States to the kernel's form with Canonical first. Where options
 // merge, a plan between other States may have to name a default, and then leads
 // to a State that is to's only after Canonical.
+//
+// What the Ops point to is shared with the States and must not be written.
 func Plan(from, to *State) []Op {
 	var ops []Op
 	for _, name := range unionLinks(from, to) {
