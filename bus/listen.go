@@ -37,7 +37,8 @@ const (
 // Listen makes the socket at path and listens on it. Missing directories are made with mode 0755. A socket on which nobody
 // listens any more is replaced; one on which somebody does is an error, as is anything that is not a socket, symbolic
 // links included. The socket is made beside path, under path.PID.N, and moved there when it is ready: it appears with its
-// permissions set and somebody listening. Closing the listener removes the file, unless another has taken its place.
+// permissions set and somebody listening. Closing the listener removes the file, unless another has taken its place. The
+// path has at most 107 bytes, unix(7).
 func Listen(path string, o ListenOptions) (net.Listener, error) {
 	if o.Mode == 0 {
 		o.Mode = defaultSocketMode
@@ -56,13 +57,17 @@ func listen(path string, o ListenOptions) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), socketDirMode); err != nil {
 		return nil, err
 	}
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path is too long: %d bytes, at most %d", len(path), maxSocketPath)
+	}
 	if err := checkVacant(path); err != nil {
 		return nil, err
 	}
-	draft := draftName(path, sockets.Add(1))
-	if len(draft) > maxSocketPath {
-		return nil, fmt.Errorf("the path is too long: %d bytes with the suffix it is made under, at most %d", len(draft), maxSocketPath)
+	draft, release, err := draftPath(path, sockets.Add(1))
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	l, err := bind(draft)
 	if err != nil {
 		return nil, err
@@ -77,7 +82,19 @@ func listen(path string, o ListenOptions) (net.Listener, error) {
 	return &listener{UnixListener: l, path: path, own: own}, nil
 }
 
-func draftName(path string, n int64) string { return fmt.Sprintf("%s.%d.%d", path, os.Getpid(), n) }
+// draftPath is where the n-th socket of this process is made: beside path. Where that is too long a name, the directory
+// goes by a descriptor, until release.
+func draftPath(path string, n int64) (draft string, release func(), err error) {
+	draft = fmt.Sprintf("%s.%d.%d", path, os.Getpid(), n)
+	if len(draft) <= maxSocketPath {
+		return draft, func() {}, nil
+	}
+	fd, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, fmt.Errorf("opening the directory: %w", err)
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/.bus.%d.%d", fd, os.Getpid(), n), func() { unix.Close(fd) }, nil
+}
 
 // bind makes the socket, listening, open to nobody but its owner. The mode given to the descriptor before bind(2) is that
 // of the file; the umask can only take away from it.
@@ -91,7 +108,7 @@ func bind(draft string) (*net.UnixListener, error) {
 	if errors.Is(err, unix.EADDRINUSE) && checkVacant(draft) == nil {
 		// Left behind by a process that had our pid and was killed between bind and rename.
 		if err := os.Remove(draft); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("removing a dead draft: %w", err)
 		}
 		l, err = config.Listen(context.Background(), "unix", draft)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lqosd/internal/testenv"
 )
 
 // orphan makes a socket on which nobody listens.
@@ -144,7 +146,12 @@ func TestListenCloseRemovesOnlyItsOwn(t *testing.T) {
 func TestListenReplacesADeadDraft(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus")
 	for i := range int64(4) {
-		orphan(t, draftName(path, sockets.Load()+i))
+		draft, release, err := draftPath(path, sockets.Load()+i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orphan(t, draft)
+		release()
 	}
 	l, err := Listen(path, ListenOptions{})
 	if err != nil {
@@ -153,9 +160,26 @@ func TestListenReplacesADeadDraft(t *testing.T) {
 	l.Close()
 }
 
-func TestListenPathTooLong(t *testing.T) {
-	path := filepath.Join(t.TempDir(), strings.Repeat("b", 100))
-	if _, err := Listen(path, ListenOptions{}); err == nil || !strings.Contains(err.Error(), "too long") {
-		t.Errorf("got %v", err)
+// Every path that a client can connect to will do.
+func TestListenLongPath(t *testing.T) {
+	testenv.NoLeakedFDs(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, strings.Repeat("b", maxSocketPath-len(dir)-1))
+	orphan(t, path)
+	l, err := Listen(path, ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	l.Close()
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+	if _, err := Listen(path+"b", ListenOptions{}); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("one byte more: %v", err)
 	}
 }
