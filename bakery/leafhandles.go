@@ -3,22 +3,20 @@ package bakery
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/tidwall/btree"
 
 	"lqosd/bakery/tc"
 )
 
-// Qdiscs that no client gave a handle get one of these majors first: the half in
-// which the kernel assigns too, and in which no queue has its HTB.
-const (
-	firstLeafMajor = 0x8000
-	lastLeafMajor  = 0xfffe // ffff: is clsact's
+// rings is the number of rings of majors: ring i holds 2^i to 2^(i+1)-1. Qdiscs that
+// no client gave a handle take theirs from the highest ring that has room: the upper
+// half, in which the kernel assigns too, and last the low majors of the queues.
+const rings = 16
 
-	// manyRemembered is the number of remembered slots of a link from which on a new
-	// slot takes the handle of one that is gone, instead of searching the last free few.
-	manyRemembered = 0xfffe - 1024
-)
+// reserved majors are never assigned: 7fff: is mq's, ffff: is clsact's.
+func reserved(major uint16) bool { return major == rootMajor || major == 0xffff }
 
 var errNoHandle = errors.New("no free qdisc handle left on the link")
 
@@ -28,20 +26,32 @@ var errNoHandle = errors.New("no free qdisc handle left on the link")
 type leafHandles struct {
 	bySlot  btree.Map[tc.Handle, uint16]
 	byMajor btree.Map[uint16, tc.Handle]
+	inRing  [rings]uint32 // remembered majors of each
 }
 
 func (h *leafHandles) clone() *leafHandles {
-	return &leafHandles{bySlot: *h.bySlot.Copy(), byMajor: *h.byMajor.Copy()}
+	return &leafHandles{bySlot: *h.bySlot.Copy(), byMajor: *h.byMajor.Copy(), inRing: h.inRing}
 }
 
 func (h *leafHandles) remember(slot tc.Handle, major uint16) {
-	if old, ok := h.bySlot.Set(slot, major); ok && old != major {
-		h.byMajor.Delete(old)
+	if old, ok := h.bySlot.Get(slot); ok {
+		h.forget(slot, old)
 	}
-	if old, ok := h.byMajor.Set(major, slot); ok && old != slot {
-		h.bySlot.Delete(old)
+	if old, ok := h.byMajor.Get(major); ok {
+		h.forget(old, major)
 	}
+	h.bySlot.Set(slot, major)
+	h.byMajor.Set(major, slot)
+	h.count(major, 1)
 }
+
+func (h *leafHandles) forget(slot tc.Handle, major uint16) {
+	h.bySlot.Delete(slot)
+	h.byMajor.Delete(major)
+	h.count(major, ^uint32(0))
+}
+
+func (h *leafHandles) count(major uint16, by uint32) { h.inRing[bits.Len16(major)-1] += by }
 
 // leafHandle chooses the handle of a new qdisc at slot: the one it had before,
 // else a free one, searched from a place that only the slot decides. It changes
@@ -55,13 +65,12 @@ func (t *Tree) leafHandle(link string, slot tc.Handle) (tc.Handle, error) {
 		return tc.NewHandle(major, 0), nil
 	}
 	inUse := func(major uint16) bool { return t.state.HandleInUse(link, major) }
-	if h.byMajor.Len() < manyRemembered {
-		remembered := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok }
-		if major, ok := probe(slot, func(m uint16) bool { return remembered(m) || inUse(m) }); ok {
-			return tc.NewHandle(major, 0), nil
-		}
+	taken := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok || inUse(major) }
+	if major, ok := probe(slot, h.inRing, taken); ok {
+		return tc.NewHandle(major, 0), nil
 	}
-	if major, ok := probe(slot, inUse); ok {
+	// All are remembered: one whose qdisc is gone is given away.
+	if major, ok := probe(slot, [rings]uint32{}, inUse); ok {
 		return tc.NewHandle(major, 0), nil
 	}
 	return 0, fmt.Errorf("link %s: %w", link, errNoHandle)
@@ -76,29 +85,33 @@ func (t *Tree) rememberHandle(link string, slot, handle tc.Handle) {
 	h.remember(slot, handle.Major())
 }
 
-// probe walks the upper half from the slot's own place, then the lower one from
-// its end, to the first major that isn't taken.
-func probe(slot tc.Handle, taken func(uint16) bool) (uint16, bool) {
-	const n = lastLeafMajor - firstLeafMajor + 1
-	start := spread(slot) % n
-	for i := range uint32(n) {
-		if major := uint16(firstLeafMajor + (start+i)%n); !taken(major) {
-			return major, true
+// probe walks each ring that isn't full to the first major that isn't taken. Where it
+// begins and how far it steps only the slot decides; an odd step visits all of a ring.
+func probe(slot tc.Handle, inRing [rings]uint32, taken func(uint16) bool) (uint16, bool) {
+	hash := spread(uint32(slot))
+	step := spread(hash) | 1
+	for i := rings - 1; i >= 0; i-- {
+		size := uint32(1) << i
+		room := size
+		if reserved(uint16(2*size - 1)) {
+			room--
 		}
-	}
-	for major := uint16(firstLeafMajor - 2); major > 0; major-- { // 7fff: is mq's
-		if !taken(major) {
-			return major, true
+		if inRing[i] >= room {
+			continue
+		}
+		for n, at := uint32(0), hash; n < size; n, at = n+1, at+step {
+			if major := uint16(size | at&(size-1)); !reserved(major) && !taken(major) {
+				return major, true
+			}
 		}
 	}
 	return 0, false
 }
 
-// spread mixes a slot's bits, so that neighbours don't probe the same places:
-// the finalizer of MurmurHash3 (Austin Appleby, public domain). It is part of
-// the log's meaning: never change it.
-func spread(slot tc.Handle) uint32 {
-	x := uint32(slot)
+// spread mixes bits, so that neighbours don't probe the same places: the finalizer
+// of MurmurHash3 (Austin Appleby, public domain). It is part of the log's meaning:
+// never change it.
+func spread(x uint32) uint32 {
 	x ^= x >> 16
 	x *= 0x85ebca6b
 	x ^= x >> 13

@@ -1,7 +1,6 @@
 package bakery
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/tidwall/btree"

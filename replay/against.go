@@ -2,12 +2,12 @@ package replay
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"slices"
 	"strings"
 
-	"lqosd/bakery"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -32,7 +32,7 @@ func (s *Source) CompareMoments(a, b eventlog.Seq) (DiffReport, error) {
 //
 // Both sides are brought into the kernel's own form (tc.Canonical), and leaf
 // handles, which tc assigns by itself, are left out. What the files can't tell
-// (names, address mappings) isn't compared.
+// (names, address mappings, and what no listing shows) isn't compared.
 func (s *Source) CompareFiles(at eventlog.Seq, link string, files []string) (DiffReport, error) {
 	t, err := s.Tree(at)
 	if err != nil {
@@ -44,30 +44,43 @@ func (s *Source) CompareFiles(at eventlog.Seq, link string, files []string) (Dif
 			return DiffReport{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	want := t.State()
-	if f.json {
-		want = f.onlyShown(want)
+	state, err := f.state()
+	if err != nil {
+		return DiffReport{}, fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
 	r := DiffReport{From: strings.Join(files, ", "), To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
-	r.states(comparable(&f.state), comparable(want), func(link string, id tc.Handle) string {
+	name := func(link string, id tc.Handle) string {
 		n, _ := t.Note(link, id)
 		return NoteName(id, n)
-	})
-	if !f.json {
+	}
+	for _, c := range tc.Diff(tc.Canonical(state, tc.Host{}), tc.Canonical(t.State(), tc.Host{})) {
+		if d := newDifference(c, name); f.shows(d) && !onlyLeafHandle(c, t.State()) {
+			r.add(d)
+		}
+	}
+	if f.lines != nil {
 		r.opaque(f.opaque, lineTexts(t))
 	}
 	return r, nil
 }
 
-// fileSide collects the state that files describe.
+// onlyLeafHandle reports a leaf qdisc whose handle alone differs.
+func onlyLeafHandle(c tc.Difference, s *tc.State) bool {
+	if c.From.Qdisc == nil || c.To.Qdisc == nil || c.From.Qdisc.Options != c.To.Qdisc.Options {
+		return false
+	}
+	_, leaf := s.Class(c.Link, c.To.Qdisc.Parent)
+	return leaf
+}
+
+// fileSide collects what files describe: tc lines, or listings.
 type fileSide struct {
-	link   string   // of class listings
-	known  []string // the log's links
-	state  tc.State
-	opaque []string
-	json   bool
-	qdiscs bool // a listing of qdiscs was among the files
-	links  []string
+	link  string   // of a class listing
+	known []string // the log's links
+
+	lines           *tc.State // nil: no file of tc lines
+	opaque          []string
+	qdiscs, classes []byte // listings; nil: none
 }
 
 func (f *fileSide) read(name string) error {
@@ -75,8 +88,23 @@ func (f *fileSide) read(name string) error {
 	if err != nil {
 		return err
 	}
-	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '[' {
-		return f.readJSON(trimmed)
+	listing := &f.qdiscs
+	switch trimmed := bytes.TrimSpace(data); {
+	case len(trimmed) == 0 || trimmed[0] != '[':
+		return f.readLines(data)
+	case bytes.Contains(trimmed, []byte(`"class":`)):
+		listing = &f.classes
+	}
+	if f.lines != nil || *listing != nil {
+		return errors.New("a comparison takes one file of tc lines, or one listing of qdiscs and one of classes")
+	}
+	*listing = data
+	return nil
+}
+
+func (f *fileSide) readLines(data []byte) error {
+	if f.lines != nil || f.qdiscs != nil || f.classes != nil {
+		return errors.New("a comparison takes one file of tc lines, or one listing of qdiscs and one of classes")
 	}
 	state, bad, err := tc.ParseScript(bytes.NewReader(data))
 	if err != nil {
@@ -88,40 +116,39 @@ func (f *fileSide) read(name string) error {
 		}
 		f.opaque = append(f.opaque, strings.Join(strings.Fields(b.Text), " "))
 	}
-	f.state = *state
+	f.lines = state
 	return nil
 }
 
-// readJSON takes a listing of qdiscs or one of classes, which differ in their keys.
-func (f *fileSide) readJSON(data []byte) error {
-	f.json = true
-	if !bytes.Contains(data, []byte(`"class":`)) {
-		f.qdiscs = true
-		state, err := tc.ParseJSON(bytes.NewReader(data), nil, f.link)
-		if err != nil {
-			return err
+func (f *fileSide) state() (*tc.State, error) {
+	if f.lines != nil {
+		return f.lines, nil
+	}
+	if f.link == "" && len(f.known) == 1 {
+		f.link = f.known[0]
+	}
+	var qdiscs, classes io.Reader
+	if f.qdiscs != nil {
+		qdiscs = bytes.NewReader(f.qdiscs)
+	}
+	if f.classes != nil {
+		if f.link == "" {
+			return nil, fmt.Errorf("a listing of classes doesn't name its link: --link must be one of %s", strings.Join(f.known, ", "))
 		}
-		return f.merge(state)
+		classes = bytes.NewReader(f.classes)
 	}
-	link := f.link
-	if link == "" && len(f.known) == 1 {
-		link = f.known[0]
-	}
-	if link == "" {
-		return fmt.Errorf("a listing of classes doesn't name its link: --link must be one of %s", strings.Join(f.known, ", "))
-	}
-	state, err := tc.ParseJSON(nil, bytes.NewReader(data), link)
-	if err != nil {
-		return err
-	}
-	return f.merge(state)
+	return tc.ParseJSON(qdiscs, classes, f.link)
 }
 
-func (f *fileSide) merge(s *tc.State) error {
-	for _, link := range s.Links() {
-		if !slices.Contains(f.links, link) {
-			f.links = append(f.links, link)
-		}
+// shows reports whether the files would show such a thing if it were there.
+func (f *fileSide) shows(d Difference) bool {
+	switch {
+	case f.lines != nil:
+		return true
+	case f.link != "" && d.Link != f.link:
+		return false
+	case d.Object == "class":
+		return f.classes != nil
 	}
-	return tc.Merge(&f.state, s)
+	return f.qdiscs != nil
 }

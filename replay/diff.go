@@ -11,7 +11,7 @@ import (
 
 // Difference is one thing that differs between two trees.
 type Difference struct {
-	Change string        `json:"change"` // added, removed, changed, moved, rebuilt
+	Change string        `json:"change"` // added, removed, changed, moved, replaced
 	Object string        `json:"object"` // class, qdisc, mapping, line
 	Link   string        `json:"link,omitempty"`
 	ID     string        `json:"id"`             // classid, a qdisc's parent, a prefix
@@ -87,7 +87,7 @@ func (r *DiffReport) add(d Difference) {
 		d.Change = "removed"
 		r.Totals.Removed++
 	default:
-		d.Change = cmp.Or(d.Change, "changed")
+		d.Change = cmp.Or(d.Change, "changed") // or moved, replaced
 		r.Totals.Changed++
 	}
 	if d.Fields == nil {
@@ -96,43 +96,38 @@ func (r *DiffReport) add(d Difference) {
 	r.Differences = append(r.Differences, d)
 }
 
+// states adds the differences of two States.
 func (r *DiffReport) states(from, to *tc.State, name func(string, tc.Handle) string) {
 	for _, c := range tc.Diff(from, to) {
-		d := Difference{}
-		switch {
-		case c.FromClass != nil || c.ToClass != nil:
-			d.Object = "class"
-			any := cmp.Or(c.ToClass, c.FromClass)
-			d.Link, d.ID, d.Name = any.Link, any.ID.String(), name(any.Link, any.ID)
-			d.From, d.To = classLine(c.FromClass), classLine(c.ToClass)
-		default:
-			d.Object = "qdisc"
-			any := cmp.Or(c.ToQdisc, c.FromQdisc)
-			d.Link, d.ID, d.Name = any.Link, any.Parent.String(), name(any.Link, any.Parent)
-			d.From, d.To = qdiscLine(c.FromQdisc), qdiscLine(c.ToQdisc)
-		}
-		for _, f := range c.Fields {
-			d.Fields = append(d.Fields, FieldChange(f))
-			if f.Name == "parent" {
-				d.Change = "moved"
-			}
-		}
-		r.add(d)
+		r.add(newDifference(c, name))
 	}
 }
 
-func classLine(c *tc.Class) string {
-	if c == nil {
-		return ""
+func newDifference(c tc.Difference, name func(string, tc.Handle) string) Difference {
+	d := Difference{Change: c.Kind.String(), Object: "qdisc", Link: c.Link, From: objectLine(c.From), To: objectLine(c.To)}
+	shown := c.To
+	if c.Kind == tc.Removed {
+		shown = c.From
 	}
-	return tc.Op{Verb: tc.Add, Class: c}.Line()
+	id := tc.Handle(0)
+	if shown.Class != nil {
+		d.Object, id = "class", shown.Class.ID
+	} else {
+		id = shown.Qdisc.Parent
+	}
+	d.ID, d.Name = id.String(), name(c.Link, id)
+	for _, f := range c.Fields {
+		d.Fields = append(d.Fields, FieldChange(f))
+	}
+	return d
 }
 
-func qdiscLine(q *tc.Qdisc) string {
-	if q == nil {
+// objectLine is the line that adds the object; "" for none.
+func objectLine(o tc.Object) string {
+	if o.Qdisc == nil && o.Class == nil {
 		return ""
 	}
-	return tc.Op{Verb: tc.Add, Qdisc: q}.Line()
+	return tc.Op{Verb: tc.Add, Qdisc: o.Qdisc, Class: o.Class}.Line()
 }
 
 type mappingKey struct {

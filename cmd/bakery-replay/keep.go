@@ -68,7 +68,7 @@ func copyLog(cmd *cobra.Command, from, to string) error {
 	if err != nil {
 		return err
 	}
-	err = explainHeld(eventlog.CopyDir(dir, to))
+	err = explainHeld(eventlog.Copy(dir, to))
 	if err == nil {
 		err = checkCopy(cmd.Context(), to)
 	}

@@ -62,4 +62,3 @@ func printStatistics(out io.Writer, st replay.Statistics) error {
 	counts("sender", st.Senders)
 	return w.Flush()
 }
-

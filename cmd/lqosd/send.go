@@ -145,7 +145,7 @@ func (s *sender) all(ctx context.Context, c *bus.Client, lines []line, f sendFla
 			for i, l := range lines[:n] {
 				calls[i] = l.call
 			}
-			queue = append(queue, onItsWay{lines[:n], c.GoKeyed(f.key, calls...)})
+			queue = append(queue, onItsWay{lines[:n], c.GoWithKey(f.key, calls...)})
 			lines = lines[n:]
 		}
 		replies, err := queue[0].future.Wait(ctx)

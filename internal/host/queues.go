@@ -36,34 +36,43 @@ func (h Host) LinkQueues(name string) (rx, tx int, err error) {
 
 // Queues is the number of queues per direction, at least 1, and the reason for it in words.
 //
-// An override is taken exactly. Otherwise it is the smallest of the rx and tx queues of both links and the CPUs, on a
-// stick half of that, rounded down. Where a link or the number of CPUs can't be read it is [DefaultQueues].
+// It is override_available_queues, or else the smallest of the rx and tx queues of both links and the CPUs. On a stick,
+// where both directions share the link's queues, it is half of that, rounded down (ADR 0004). Where there is no override
+// and a link or the number of CPUs can't be read it is [DefaultQueues].
 func (h Host) Queues(r QueueRule) (n int, reason string) {
-	if r.Override != nil {
-		return *r.Override, "override_available_queues"
-	}
-	n, err := h.CPUs()
-	if err != nil {
-		return DefaultQueues, fmt.Sprintf("the default, because: %v", err)
-	}
-	reason = fmt.Sprintf("%d CPUs", n)
-	links := []string{r.ToInternet, r.ToNetwork}
 	stick := r.ToInternet == r.ToNetwork
+	if r.Override != nil {
+		n, reason = *r.Override, "override_available_queues"
+	} else {
+		var err error
+		if n, reason, err = h.countQueues(r, stick); err != nil {
+			return DefaultQueues, fmt.Sprintf("the default, because: %v", err)
+		}
+	}
+	if stick {
+		n /= 2
+		reason = "half of " + reason
+	}
+	return max(n, 1), reason
+}
+
+// countQueues finds the smallest of everything that limits the queues.
+func (h Host) countQueues(r QueueRule, stick bool) (n int, reason string, err error) {
+	if n, err = h.CPUs(); err != nil {
+		return 0, "", err
+	}
+	reason = fmt.Sprintf("the smallest of %d CPUs", n)
+	links := []string{r.ToInternet, r.ToNetwork}
 	if stick {
 		links = links[:1]
 	}
 	for _, link := range links {
 		rx, tx, err := h.LinkQueues(link)
 		if err != nil {
-			return DefaultQueues, fmt.Sprintf("the default, because: %v", err)
+			return 0, "", err
 		}
 		n = min(n, rx, tx)
 		reason += fmt.Sprintf(", %s with %d rx and %d tx queues", link, rx, tx)
 	}
-	reason = "the smallest of " + reason
-	if stick {
-		n /= 2
-		reason = "half of " + reason
-	}
-	return max(n, 1), reason
+	return n, reason, nil
 }

@@ -50,7 +50,7 @@ func TestQueues(t *testing.T) {
 		reason string
 	}{
 		{"override, though nothing is there", 2, none, QueueRule{&five, "a", "b"}, 5, "override_available_queues"},
-		{"override on a stick is exact", 2, map[string][2]int{"a": {2, 2}}, QueueRule{&five, "a", "a"}, 5, "override_available_queues"},
+		{"override on a stick is halved", 2, map[string][2]int{"a": {2, 2}}, QueueRule{&five, "a", "a"}, 2, "half of override_available_queues"},
 		{"few CPUs", 3, map[string][2]int{"a": {8, 8}, "b": {8, 8}}, QueueRule{nil, "a", "b"}, 3,
 			"the smallest of 3 CPUs, a with 8 rx and 8 tx queues, b with 8 rx and 8 tx queues"},
 		{"few rx queues of the first", 9, map[string][2]int{"a": {4, 8}, "b": {8, 8}}, QueueRule{nil, "a", "b"}, 4, ""},
