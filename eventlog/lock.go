@@ -25,7 +25,7 @@ type Holder struct {
 // HeldError: another program, or another Log of this one, has the log open for writing.
 type HeldError struct {
 	Dir    string
-	Holder Holder // zero if it had not yet written its name
+	Holder // zero if it had not yet written its name
 }
 
 func (e *HeldError) Error() string {

@@ -95,8 +95,8 @@ func cutRecord(b []byte) (rawRecord, []byte, error) {
 	b = b[n:]
 	r := rawRecord{end: head&recordEnd != 0}
 	if head&recordKeyed != 0 {
-		if len(b) == 0 || b[0] == 0 || b[0] > MaxKey || int(b[0]) >= len(b) {
-			return rawRecord{}, nil, fmt.Errorf("record key cut off or of a wrong length: %w", ErrCorrupt)
+		if !r.end || len(b) == 0 || b[0] == 0 || b[0] > MaxKey || int(b[0]) >= len(b) {
+			return rawRecord{}, nil, fmt.Errorf("record key cut off, of a wrong length or not at the end of a transaction: %w", ErrCorrupt)
 		}
 		r.key = string(b[1 : 1+b[0]])
 		b = b[1+b[0]:]

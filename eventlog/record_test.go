@@ -51,9 +51,10 @@ func TestCutOffRecordIsCorrupt(t *testing.T) {
 		}
 	}
 	for name, b := range map[string][]byte{
-		"key of length 0":   {recordKeyed | recordEnd, 0},
-		"key of length 129": append([]byte{recordKeyed | recordEnd, 129}, make([]byte, 200)...),
-		"endless varint":    {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		"key of length 0":    {recordKeyed | recordEnd, 0},
+		"key of length 129":  append([]byte{recordKeyed | recordEnd, 129}, make([]byte, 200)...),
+		"key before the end": {recordKeyed, 1, 'k'},
+		"endless varint":     {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 		"length over 64 MiB": append([]byte{0x84, 0x80, 0x80, 0x80, 0x01},
 			make([]byte, 100)...),
 	} {

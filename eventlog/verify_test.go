@@ -88,6 +88,15 @@ func TestTamperingIsFound(t *testing.T) {
 			ten, eleven := bytes.Clone(b.Get(seqKey(10))), bytes.Clone(b.Get(seqKey(11)))
 			return errors.Join(b.Put(seqKey(10), eleven), b.Put(seqKey(11), ten))
 		}, 9},
+		"transaction without its end": {9, func(tx *bolt.Tx) error {
+			b := tx.Bucket(bucketLog)
+			payload := rawRecord{data: []byte("x")}.append(nil)
+			before, err := parseHeader(b.Get(seqKey(11)))
+			h := header{first: 12, count: 1, stored: uint32(len(payload)), raw: uint32(len(payload))}
+			v := append(make([]byte, headerSize), payload...)
+			h.seal(v, before.chain, newChainer())
+			return errors.Join(err, b.Put(seqKey(12), v))
+		}, 12},
 		"a foreign key":   {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Put([]byte("zzz"), []byte("x")) }, 12},
 		"an empty group":  {9, func(tx *bolt.Tx) error { _, err := tx.Bucket(bucketLog).CreateBucket(seqKey(13)); return err }, 12},
 		"seal of another": {1, func(tx *bolt.Tx) error { return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: tally{Last: 4}}) }, 4},
@@ -194,7 +203,7 @@ func flipAll(t *testing.T, dir, path string, want []Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stride := int64(11)
+	stride := int64(23)
 	if testing.Short() {
 		stride = 499
 	}
