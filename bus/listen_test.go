@@ -76,6 +76,21 @@ func TestListenModeAndGroup(t *testing.T) {
 	}
 }
 
+// Until it has its group and mode the socket is the owner's alone, whatever the umask.
+func TestListenBindsClosed(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := bind(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := mode(t, path); got != fs.ModeSocket|0o600 {
+		t.Errorf("socket: %s", got)
+	}
+}
+
 func TestListenReplacesADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus")
 	orphan(t, path)
