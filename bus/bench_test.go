@@ -74,7 +74,7 @@ func BenchmarkPipelined(b *testing.B) {
 	}
 	for _, f := range window {
 		if f != nil {
-			f.Wait(ctx)
+			_, _ = f.Wait(ctx)
 		}
 	}
 }

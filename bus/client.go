@@ -59,7 +59,7 @@ func Dial(ctx context.Context, path string, o DialOptions) (*Client, error) {
 }
 
 func shakeHands(ctx context.Context, nc net.Conn, frames *frameReader) error {
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	_, err := io.WriteString(nc, helloClient)
 	if answer := frames.hello(helloServer); answer != nil { // a server that hung up may have said something first
 		err = answer
@@ -182,7 +182,7 @@ func (c *Client) read(frames *frameReader) {
 
 // write leaves the end of the connection to the reader, which may still find answers.
 func (c *Client) write() {
-	c.out.run(func(b []byte) error {
+	_ = c.out.run(func(b []byte) error {
 		_, err := c.nc.Write(b)
 		return err
 	})

@@ -168,7 +168,7 @@ func TestDialContext(t *testing.T) {
 }
 
 func TestDialAnotherProtocol(t *testing.T) {
-	path := mute(t, func(nc net.Conn) { nc.Write([]byte("HTTP/1.1 400")) })
+	path := mute(t, func(nc net.Conn) { _, _ = nc.Write([]byte("HTTP/1.1 400")) })
 	if _, err := Dial(context.Background(), path, DialOptions{}); !errors.Is(err, errFrame) {
 		t.Errorf("got %v", err)
 	}
@@ -185,10 +185,10 @@ func TestClientBadServers(t *testing.T) {
 		"by the server":       {},
 	} {
 		path := mute(t, func(nc net.Conn) {
-			io.ReadFull(nc, make([]byte, 4))
-			nc.Write([]byte(helloServer))
-			io.ReadFull(nc, make([]byte, frameSize(len(pingDoc))))
-			nc.Write(answer)
+			_, _ = io.ReadFull(nc, make([]byte, 4))
+			_, _ = nc.Write([]byte(helloServer))
+			_, _ = io.ReadFull(nc, make([]byte, frameSize(len(pingDoc))))
+			_, _ = nc.Write(answer)
 		})
 		c, err := Dial(context.Background(), path, DialOptions{})
 		if err != nil {

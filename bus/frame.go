@@ -46,8 +46,8 @@ func (r *frameReader) hello(want string) error {
 	if string(got) != want {
 		return fmt.Errorf("reading the handshake: %w: got % x, want %s", errFrame, got, want)
 	}
-	_, err = r.in.Discard(len(want))
-	return err
+	r.skip(len(want))
+	return nil
 }
 
 // next reads one frame. The payload is the caller's. io.EOF means that the stream ended between two frames.
@@ -66,12 +66,15 @@ func (r *frameReader) next() (id uint64, payload []byte, err error) {
 	if size > MaxPayload {
 		return id, nil, fmt.Errorf("reading frame %d: %w: a payload of %d bytes, at most %d", id, errFrame, size, MaxPayload)
 	}
-	r.in.Discard(frameHead)
+	r.skip(frameHead)
 	if payload, err = r.payload(int(size)); err != nil {
 		return id, nil, fmt.Errorf("reading frame %d: %w", id, noEOF(err))
 	}
 	return id, payload, nil
 }
+
+// skip drops what was peeked at, which can't fail.
+func (r *frameReader) skip(n int) { _, _ = r.in.Discard(n) }
 
 // payload reads chunks until there are size bytes. The buffer grows as they arrive: at no time is it larger than twice
 // what has arrived, or one chunk.
@@ -86,7 +89,7 @@ func (r *frameReader) payload(size int) ([]byte, error) {
 		if n == 0 || n > MaxChunk || int(n) > size-len(buf) {
 			return nil, fmt.Errorf("%w: a chunk of %d bytes with %d to come, at most %d", errFrame, n, size-len(buf), MaxChunk)
 		}
-		r.in.Discard(chunkHead)
+		r.skip(chunkHead)
 		if buf, err = r.chunk(buf, int(n), size); err != nil {
 			return nil, err
 		}

@@ -24,13 +24,15 @@ type inflow struct {
 
 // Read sets deadlines only when it is about to block, that is once per read(2), not per frame.
 func (in *inflow) Read(p []byte) (int, error) {
-	switch {
-	case !in.quiet:
-		in.nc.SetReadDeadline(time.Now().Add(in.timeout))
-		in.armed = true
-	case in.armed:
-		in.nc.SetReadDeadline(time.Time{})
-		in.armed = false
+	var deadline time.Time
+	if !in.quiet {
+		deadline = time.Now().Add(in.timeout)
+	}
+	if in.armed || !in.quiet {
+		in.armed = !in.quiet
+		if err := in.nc.SetReadDeadline(deadline); err != nil {
+			return 0, err
+		}
 	}
 	// After the deadline: stop sets the flag first, then its own deadline, so one of the two is always seen.
 	if in.stopping.Load() {
@@ -50,5 +52,5 @@ func (in *inflow) idle(quiet bool) { in.quiet = quiet }
 // stop makes the Read that is under way, and every later one, return an error.
 func (in *inflow) stop() {
 	in.stopping.Store(true)
-	in.nc.SetReadDeadline(time.Unix(1, 0))
+	_ = in.nc.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed already
 }

@@ -129,7 +129,7 @@ func identify(path string) (identity, fs.FileMode, error) {
 		return identity{}, 0, err
 	}
 	st := info.Sys().(*syscall.Stat_t)
-	return identity{dev: uint64(st.Dev), ino: st.Ino}, info.Mode(), nil
+	return identity{dev: st.Dev, ino: st.Ino}, info.Mode(), nil
 }
 
 // open gives the socket its group and mode, through a descriptor of the file itself, so that a link put in its place
@@ -157,7 +157,7 @@ func open(draft string, o ListenOptions) (identity, error) {
 	if err := os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), o.Mode.Perm()); err != nil {
 		return identity{}, fmt.Errorf("setting the mode of the socket: %w", err)
 	}
-	return identity{dev: uint64(st.Dev), ino: st.Ino}, nil
+	return identity{dev: st.Dev, ino: st.Ino}, nil
 }
 
 func groupID(name string) (int, bool) {

@@ -112,7 +112,7 @@ func TestListenReplacesADeadSocket(t *testing.T) {
 func TestListenKeepsWhatIsNoSocket(t *testing.T) {
 	dir := t.TempDir()
 	orphan(t, filepath.Join(dir, "dead"))
-	for name, make := range map[string]func(string) error{
+	for name, create := range map[string]func(string) error{
 		"file":      func(p string) error { return os.WriteFile(p, []byte("x"), 0o600) },
 		"directory": func(p string) error { return os.Mkdir(p, 0o700) },
 		"link":      func(p string) error { return os.Symlink(filepath.Join(dir, "dead"), p) },
@@ -120,7 +120,7 @@ func TestListenKeepsWhatIsNoSocket(t *testing.T) {
 		"fifo":      func(p string) error { return syscall.Mkfifo(p, 0o600) },
 	} {
 		path := filepath.Join(dir, name)
-		if err := make(path); err != nil {
+		if err := create(path); err != nil {
 			t.Fatal(err)
 		}
 		before := mode(t, path)

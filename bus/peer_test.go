@@ -18,7 +18,7 @@ func TestPeer(t *testing.T) {
 		many[i] = 5000 + i
 	}
 	if syscall.Setgroups(many) == nil {
-		defer syscall.Setgroups(old)
+		defer func() { _ = syscall.Setgroups(old) }()
 	}
 	peers := make(chan Peer, 1)
 	s := serve(t, Options{Accept: func(p Peer) (Conn, error) { peers <- p; return newHandler(ackAll), nil }})

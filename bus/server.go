@@ -52,10 +52,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	drain := time.AfterFunc(s.opts.DrainTimeout, s.abort)
 	wg.Wait()
 	drain.Stop()
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return failed
 	}
-	return failed
+	return nil
 }
 
 // accept starts a goroutine per connection until ctx is done or the listener fails. It closes the listener.

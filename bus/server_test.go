@@ -87,7 +87,7 @@ func TestServerClosesOnViolations(t *testing.T) {
 			receive(t, nc, 4)
 		}
 		if strings.HasPrefix(name, "truncated") {
-			nc.CloseWrite()
+			closeWrite(t, nc)
 		}
 		wantClosed(t, nc)
 		s.stop()
@@ -219,7 +219,7 @@ func TestServerClientReadsLast(t *testing.T) {
 		for range n {
 			send(t, nc, one)
 		}
-		nc.CloseWrite()
+		closeWrite(t, nc)
 		got, err := io.ReadAll(nc)
 		if err != nil {
 			t.Fatal(err)
@@ -250,7 +250,7 @@ func TestServerClientNeverReads(t *testing.T) {
 	go func() { // until the server stops reading, for which there is no sign but a write that takes long
 		defer close(wrote)
 		for {
-			nc.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			_ = nc.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 			if _, err := nc.Write(frame); err != nil {
 				return
 			}
@@ -372,7 +372,7 @@ func TestServerTellsHandlersThatTheClientIsGone(t *testing.T) {
 func TestServerHalfClosed(t *testing.T) {
 	nc := dialRaw(t, serve(t, accepting(ackAll)))
 	send(t, nc, appendFrame(nil, 9, []byte(pingDoc)))
-	nc.CloseWrite()
+	closeWrite(t, nc)
 	if id, got := receiveFrame(t, nc); id != 9 || string(got) != ackDoc {
 		t.Errorf("got %d %q", id, got)
 	}

@@ -204,7 +204,9 @@ const writeSlice = 256 << 10
 func (c *serverConn) send(b []byte) error {
 	for len(b) > 0 {
 		before := c.in.arrived.Load()
-		c.nc.SetWriteDeadline(time.Now().Add(c.s.opts.WriteTimeout))
+		if err := c.nc.SetWriteDeadline(time.Now().Add(c.s.opts.WriteTimeout)); err != nil {
+			return err
+		}
 		n, err := c.nc.Write(b[:min(len(b), writeSlice)])
 		c.s.counters.bytesOut.Add(int64(n))
 		b = b[n:]

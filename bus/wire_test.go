@@ -86,3 +86,11 @@ func document(t testing.TB, codec Codec, calls ...Call) []byte {
 	}
 	return b
 }
+
+// closeWrite ends the client's direction.
+func closeWrite(t testing.TB, nc *net.UnixConn) {
+	t.Helper()
+	if err := nc.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
