@@ -66,6 +66,9 @@ func TestCursorGoesWithTheNextCommit(t *testing.T) {
 	}()
 	mustClose(t, l)
 	close(g.reached)
+	if n := l.commits.Load(); n != 1 {
+		t.Errorf("%d commits after Close: the cursor was written again", n)
+	}
 }
 
 func TestIdleLogWritesCursorsAlone(t *testing.T) {

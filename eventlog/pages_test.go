@@ -114,3 +114,66 @@ func TestDamagedPageHeadersAreCorrupt(t *testing.T) {
 		t.Error("no branch page was there to be damaged")
 	}
 }
+
+// pageOf returns the bytes of page id in b.
+func pageOf(b []byte, id uint64, size int64) []byte { return b[int64(id)*size:][:size] }
+
+func TestPageUsedTwiceIsCorrupt(t *testing.T) {
+	b := smallLog(t)
+	meta, _, err := readBoltMetas(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, b string) {
+		t.Helper()
+		if _, err := checkPages(bytes.NewReader([]byte(b)), int64(len(b))); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	pages, _ := reachable(t, b)
+	free := pageOf(b, meta.freelist, meta.pageSize)
+	if le.Uint16(free[10:]) == 0 {
+		t.Fatal("no free page")
+	}
+	bad := bytes.Clone(b)
+	le.PutUint64(pageOf(bad, meta.freelist, meta.pageSize)[boltHeader:], uint64(pages[3]))
+	check("page in use is in the freelist", string(bad))
+
+	// Two nested buckets with one root page.
+	for _, id := range pages {
+		bad := bytes.Clone(b)
+		p := pageOf(bad, uint64(id), meta.pageSize)
+		var roots [][]byte
+		for i := range int(le.Uint16(p[10:])) {
+			e := element(p, i)
+			if p[8] == boltLeaf && le.Uint32(e) == boltBucketFlag && le.Uint32(e[8:]) == 8 {
+				roots = append(roots, e[le.Uint32(e[4:])+8:][:8])
+			}
+		}
+		if len(roots) < 2 || bytes.Equal(roots[0], make([]byte, 8)) {
+			continue
+		}
+		copy(roots[1], roots[0])
+		check("two buckets with one root", string(bad))
+		return
+	}
+	t.Error("no page with two nested buckets")
+}
+
+func TestKeysOutOfOrderAreCorrupt(t *testing.T) {
+	b := smallLog(t)
+	pages, size := reachable(t, b)
+	for _, id := range pages {
+		p := b[id*size:][:size]
+		if n := le.Uint16(p[10:]); p[8] != boltLeaf || n < 3 || le.Uint32(element(p, 1)[8:]) != 8 {
+			continue
+		}
+		key := func(i int) []byte { return element(p, i)[le.Uint32(element(p, i)[4:]):][:8] }
+		copy(key(2), key(1)) // still within what the branch above allows
+		if _, err := checkPages(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("page %d: %v", id, err)
+		}
+		return
+	}
+	t.Error("no leaf of the log with three keys")
+}

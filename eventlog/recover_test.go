@@ -160,3 +160,13 @@ func TestMissingSuccessorIsNotWrittenOver(t *testing.T) {
 		t.Errorf("Verify: %+v, %v", r, err)
 	}
 }
+
+func TestSegmentUnderAnotherName(t *testing.T) {
+	dir := rollImage(t, "done")
+	if err := os.Rename(filepath.Join(dir, segmentName(3)), filepath.Join(dir, segmentName(4))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Open: %v", err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -261,4 +262,57 @@ func readAll(t *testing.T, dir string) (records []Record) {
 		records = append(records, rec)
 	}
 	return records
+}
+
+// relabel gives a segment another log id, prev chain, or both.
+func relabel(t *testing.T, path string, change func(*segmentMeta)) {
+	t.Helper()
+	tamper(t, path, func(tx *bolt.Tx) error {
+		m, _, err := readMeta(tx)
+		change(&m)
+		return errors.Join(err, putJSON(tx.Bucket(bucketMeta), keySegment, m))
+	})
+}
+
+func TestLinksBetweenSegments(t *testing.T) {
+	id := chain{1}
+	for name, c := range map[string]struct {
+		sever func(t *testing.T, dir string)
+		want  string
+	}{
+		"one log id": {func(t *testing.T, dir string) {
+			relabel(t, filepath.Join(dir, segmentName(5)), func(m *segmentMeta) { m.LogID = id })
+		}, "another log"},
+		"all log ids": {func(t *testing.T, dir string) {
+			for _, s := range []Seq{1, 5, 9} {
+				relabel(t, filepath.Join(dir, segmentName(s)), func(m *segmentMeta) { m.LogID = id })
+			}
+		}, "log's own chain"},
+		"a segment of the same log id with another past": {func(t *testing.T, dir string) {
+			other := t.TempDir()
+			threeSegments(t, other)
+			for _, s := range []Seq{1, 5, 9} {
+				for _, d := range []string{dir, other} {
+					relabel(t, filepath.Join(d, segmentName(s)), func(m *segmentMeta) { m.LogID = id })
+				}
+			}
+			if err := os.Rename(filepath.Join(other, segmentName(9)), filepath.Join(dir, segmentName(9))); err != nil {
+				t.Fatal(err)
+			}
+		}, "does not continue the chain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			threeSegments(t, dir)
+			c.sever(t, dir)
+			r, err := Verify(context.Background(), dir)
+			found := false
+			for _, p := range r.Problems {
+				found = found || strings.Contains(p.What, c.want)
+			}
+			if err != nil || !found {
+				t.Errorf("no problem with %q: %+v, %v", c.want, r, err)
+			}
+		})
+	}
 }
