@@ -110,7 +110,7 @@ func (t *Tree) keepIdentities() {
 	kept := map[string]*btree.Map[tc.Handle, identity]{}
 	for at, n := range t.Notes {
 		class, ok := t.state.Class(at.Link, at.ID)
-		if !ok || n.From != 0 || n.Role == RoleTC || n.Role == RoleSkeleton {
+		if !ok || n.From != 0 || n.Role == RoleTC {
 			continue
 		}
 		if kept[at.Link] == nil {

@@ -39,8 +39,8 @@ func withLog(use func(cmd *cobra.Command, s *replay.Source) error) func(*cobra.C
 // explainHeld says how to read a log that a daemon holds.
 func explainHeld(err error) error {
 	var held *eventlog.HeldError
-	if errors.As(err, &held) && held.Bus != "" {
-		return fmt.Errorf("%w; to read it while the daemon runs, write unix:%s", err, held.Bus)
+	if errors.As(err, &held) && held.Holder.Bus != "" {
+		return fmt.Errorf("%w; to read it while the daemon runs, write unix:%s", err, held.Holder.Bus)
 	}
 	return err
 }

@@ -3,15 +3,10 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"sort"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
 )

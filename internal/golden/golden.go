@@ -113,28 +113,33 @@ var names = map[string]string{
 }
 
 // Trace reads a recording of first-generation calls: trace.jsonl, trace-bulk.jsonl
-// or ip.jsonl. Calls that send nothing are left out.
+// or ip.jsonl. Calls that send nothing are left out; mappings, which the client
+// collects, stand where it submitted them.
 func (c Case) Trace(file string) ([]Request, error) {
 	data, err := os.ReadFile(filepath.Join(c.Dir, file))
 	if err != nil {
 		return nil, fmt.Errorf("recording %s: %w", c.Name, err)
 	}
-	var requests []Request
+	var requests, batched []Request
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, len(data)+1)
 	for lines.Scan() {
-		r, err := parseCall(lines.Bytes())
-		if err != nil {
+		fn, r, err := parseCall(lines.Bytes())
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("recording %s, %s: %w", c.Name, file, err)
-		}
-		if r.Name != "" {
+		case fn == "BatchedCommands.submit":
+			requests, batched = append(requests, batched...), nil
+		case r.Name == "MapIpToFlow":
+			batched = append(batched, r)
+		case r.Name != "":
 			requests = append(requests, r)
 		}
 	}
 	return requests, lines.Err()
 }
 
-func parseCall(line []byte) (Request, error) {
+func parseCall(line []byte) (fn string, r Request, err error) {
 	var call struct {
 		Fn     string          `json:"fn"`
 		Args   json.RawMessage `json:"args"`
@@ -144,9 +149,9 @@ func parseCall(line []byte) (Request, error) {
 		} `json:"parsed"`
 	}
 	if err := json.Unmarshal(line, &call); err != nil {
-		return Request{}, err
+		return "", Request{}, err
 	}
-	r := Request{Name: names[call.Fn], Args: call.Args}
+	r = Request{Name: names[call.Fn], Args: call.Args}
 	switch {
 	case string(call.Args) == "{}":
 		r.Args = nil
@@ -156,13 +161,12 @@ func parseCall(line []byte) (Request, error) {
 			Upload bool   `json:"upload"`
 		}
 		if err := json.Unmarshal(call.Args, &ip); err != nil {
-			return Request{}, err
+			return "", Request{}, err
 		}
-		args, err := json.Marshal(map[string]any{"ip_address": ip.IP, "tc_handle": call.Parsed.Handle,
+		r.Args, err = json.Marshal(map[string]any{"ip_address": ip.IP, "tc_handle": call.Parsed.Handle,
 			"cpu": call.Parsed.CPU, "upload": ip.Upload})
-		return Request{r.Name, args}, err
 	}
-	return r, nil
+	return call.Fn, r, err
 }
 
 // Lines are the tc lines that the client itself computed: linux_tc.txt.
