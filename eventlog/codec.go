@@ -63,7 +63,7 @@ func (c codec) decompress(stored []byte, raw int) ([]byte, error) {
 func unzstd(stored []byte, raw int) ([]byte, error) {
 	var h zstd.Header
 	if err := h.Decode(stored); err != nil {
-		return nil, fmt.Errorf("reading zstd header: %v: %w", err, ErrCorrupt)
+		return nil, fmt.Errorf("reading zstd header: %w: %w", ErrCorrupt, err)
 	}
 	// The size is checked before memory is taken for it.
 	if !h.HasFCS || h.FrameContentSize != uint64(raw) || raw > maxRaw {
@@ -71,7 +71,7 @@ func unzstd(stored []byte, raw int) ([]byte, error) {
 	}
 	out, err := decompressor().DecodeAll(stored, make([]byte, 0, raw))
 	if err != nil {
-		return nil, fmt.Errorf("unpacking zstd: %v: %w", err, ErrCorrupt)
+		return nil, fmt.Errorf("unpacking zstd: %w: %w", ErrCorrupt, err)
 	}
 	if len(out) != raw {
 		return nil, fmt.Errorf("zstd frame unpacked to %d bytes instead of %d: %w", len(out), raw, ErrCorrupt)

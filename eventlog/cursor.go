@@ -34,12 +34,11 @@ func newCursors() *cursors {
 func (c *cursors) load(s *segment) error {
 	return s.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketCursor).ForEach(func(k, v []byte) error {
-			value, err := uncheck(string(k), v)
-			if err != nil {
+			if value, err := uncheck(string(k), v); err != nil {
 				c.bad[string(k)] = err
-				return nil
+			} else {
+				c.values[string(k)] = bytes.Clone(value)
 			}
-			c.values[string(k)] = bytes.Clone(value)
 			return nil
 		})
 	})

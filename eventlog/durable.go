@@ -45,18 +45,18 @@ func (d *durable) wakeAll() {
 }
 
 // state returns the last seq, why it stopped growing, and a channel that is closed when either changes.
-func (d *durable) state() (Seq, error, <-chan struct{}) {
+func (d *durable) state() (Seq, <-chan struct{}, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.grown == nil {
 		d.grown = make(chan struct{})
 	}
-	return d.seq, d.stopped, d.grown
+	return d.seq, d.grown, d.stopped
 }
 
 func (d *durable) wait(ctx context.Context, after Seq) error {
 	for {
-		seq, stopped, grown := d.state()
+		seq, grown, stopped := d.state()
 		if seq > after {
 			return nil
 		}

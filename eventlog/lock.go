@@ -22,7 +22,7 @@ type Holder struct {
 	Since   time.Time `json:"since"`
 }
 
-// HeldError: another program, or another Log of this one, has the log open for writing.
+// HeldError says that another program, or another Log of this one, has the log open for writing.
 type HeldError struct {
 	Dir    string
 	Holder // zero if it had not yet written its name

@@ -116,7 +116,7 @@ func getJSON(b *bolt.Bucket, key string, v any) (bool, error) {
 		return false, err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("entry %q: %v: %w", key, err, ErrCorrupt)
+		return false, fmt.Errorf("entry %q: %w: %w", key, ErrCorrupt, err)
 	}
 	return true, nil
 }

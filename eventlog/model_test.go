@@ -179,7 +179,7 @@ func TestLogBehavesLikeASlice(t *testing.T) {
 	testenv.NoLeakedFDs(t)
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp(base, "")
+		dir, err := os.MkdirTemp(base, "") //nolint:usetesting // rapid.T has no TempDir of its own for each run
 		if err != nil {
 			t.Fatal(err)
 		}

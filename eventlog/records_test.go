@@ -42,7 +42,10 @@ func TestRecordsFromAnywhere(t *testing.T) {
 	mustClose(t, l)
 	l = mustOpen(t, dir, Options{NoSync: true}) // nothing in the ring
 	check(l)
-	for r := range l.Records(3) { // ends early
+	for r, err := range l.Records(3) { // ends early
+		if err != nil {
+			t.Fatal(err)
+		}
 		if r.Seq == 5 {
 			break
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -128,7 +129,7 @@ func (s *segment) openBolt(o *bolt.Options, mode os.FileMode) error {
 	if s.file != nil {
 		_ = s.file.Close() // bbolt may have closed it already
 	}
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return heldBy(filepath.Dir(s.path))
 	}
 	return err

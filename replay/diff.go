@@ -109,7 +109,7 @@ func newDifference(c tc.Difference, name func(string, tc.Handle) string) Differe
 	if c.Kind == tc.Removed {
 		shown = c.From
 	}
-	id := tc.Handle(0)
+	var id tc.Handle
 	if shown.Class != nil {
 		d.Object, id = "class", shown.Class.ID
 	} else {

@@ -46,17 +46,16 @@ func (s *Source) verifyFold(r *Report) error {
 	var t *bakery.Tree
 	for _, seg := range stats.Segments {
 		kept, err := s.base(seg.First - 1)
-		if err != nil {
+		switch {
+		case err != nil:
 			r.Snapshots = append(r.Snapshots, fmt.Sprintf("%s: %v", seg.Name, err))
 			continue
-		}
-		if t == nil {
+		case t == nil:
 			t = kept
-		} else if kept.Seq == t.Seq && !kept.Equal(t) {
+		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if err := s.fold(t, seg.Last, nil); err != nil {
-			r.Fold = err.Error()
+		if r.Fold = foldFault(s.fold(t, seg.Last, nil)); r.Fold != "" {
 			return nil
 		}
 	}
@@ -64,6 +63,14 @@ func (s *Source) verifyFold(r *Report) error {
 		r.Seq, r.Hash = t.Seq, t.Hash()
 	}
 	return nil
+}
+
+// foldFault is why records can't be folded; "" when they can.
+func foldFault(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // Write prints the report for people.

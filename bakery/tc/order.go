@@ -68,7 +68,7 @@ func (l *link) ordered() []Object {
 
 // contents are the objects directly in another one.
 func (l *link) contents(o Object, yield func(Object)) {
-	top := Handle(0)
+	var top Handle
 	switch {
 	case o.Class != nil:
 		top = o.Class.ID

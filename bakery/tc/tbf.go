@@ -78,9 +78,9 @@ func waiting(rate Rate, latency time.Duration, burst uint32) uint32 {
 func parseTbf(w *words) Options {
 	var o Tbf
 	var seen struct{ rate, burst, limit, mtu, mpu, peak bool }
-	any := false
+	given := false
 	for w.next() {
-		any = true
+		given = true
 		switch complete(w.word, "limit", "latency", "burst", "peakrate", "linklayer") {
 		case "rate":
 			once(w, &seen.rate)
@@ -111,7 +111,7 @@ func parseTbf(w *words) Options {
 			w.unknown()
 		}
 	}
-	if any {
+	if given {
 		o.check(w)
 	}
 	return o

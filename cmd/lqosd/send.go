@@ -173,7 +173,8 @@ func (s *sender) show(l line, r bus.Reply) error {
 	if partly {
 		s.refused++
 	}
-	if !s.json && (r.IsAck() || r.Err() != nil) {
+	plain := r.IsAck() || r.Name == "Fail"
+	if plain && !s.json {
 		return nil
 	}
 	text, err := r.JSON()
