@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,10 @@ func DecodeRecord(seq eventlog.Seq, payload []byte) (Record, error) {
 	if d.err == nil && len(d.b) != 0 {
 		d.fail(fmt.Errorf("%d bytes too many", len(d.b)))
 	}
-	if d.err != nil {
+	switch {
+	case errors.Is(d.err, eventlog.ErrNewerFormat):
+		return Record{}, fmt.Errorf("decoding record %d: %w", seq, d.err)
+	case d.err != nil:
 		return Record{}, fmt.Errorf("decoding record %d: %w: %w", seq, eventlog.ErrCorrupt, d.err)
 	}
 	return r, nil
@@ -117,7 +121,7 @@ func (d *decoder) command(k Kind) Command {
 	case KindClearIPFlow:
 		return ClearIPFlow{}
 	}
-	d.fail(fmt.Errorf("unknown %v", k))
+	d.fail(fmt.Errorf("unknown %v: %w", k, eventlog.ErrNewerFormat))
 	return nil
 }
 

@@ -1,7 +1,10 @@
 package bakery_test
 
 import (
+	"encoding/hex"
 	"errors"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,10 +45,34 @@ func TestNewerRecord(t *testing.T) {
 	if !errors.Is(err, eventlog.ErrNewerFormat) || errors.Is(err, eventlog.ErrCorrupt) {
 		t.Errorf("a record of the next version: %v", err)
 	}
+	payload[0]--
+	payload[1] = 99
+	if _, err := bakery.DecodeRecord(1, payload); !errors.Is(err, eventlog.ErrNewerFormat) || errors.Is(err, eventlog.ErrCorrupt) {
+		t.Errorf("a record of a kind to come: %v", err)
+	}
 	snapshot := bakery.NewTree().AppendSnapshot(nil)
 	snapshot[0]++
 	if _, err := bakery.DecodeSnapshot(snapshot); !errors.Is(err, eventlog.ErrNewerFormat) {
 		t.Errorf("a snapshot of the next version: %v", err)
+	}
+}
+
+// TestDocumentedRecord: the example of docs/format.md is what the codec writes.
+func TestDocumentedRecord(t *testing.T) {
+	text, err := os.ReadFile("../docs/format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- record -->\n```\n")
+	dump, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("docs/format.md has no example")
+	}
+	want := strings.Join(strings.Fields(dump), "")
+	r := bakery.Record{Seq: 1, Time: testTime, Sender: bakery.Sender{UID: 1000, GID: 100, PID: 7},
+		Command: bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x3", RateMbps: 1.5, CeilMbps: 1000, SiteHash: 42, R2Q: 2084}}
+	if got := hex.EncodeToString(bakery.AppendRecord(nil, r)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

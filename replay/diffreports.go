@@ -101,11 +101,15 @@ func (r DiffReport) writeJUnit(w io.Writer) error {
 	return err
 }
 
+// where is the part of the network that differs: a link, or all of one thing.
 func (d Difference) where() string {
-	if d.Link == "" {
-		return d.Object
+	switch {
+	case d.Link != "":
+		return d.Link
+	case d.Object == "mapping":
+		return "address mappings"
 	}
-	return d.Link
+	return "opaque lines"
 }
 
 // The part of SARIF 2.1.0 (OASIS) that a report needs.

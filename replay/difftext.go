@@ -21,11 +21,11 @@ func (r DiffReport) WriteText(w io.Writer, colour bool) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %s\n+++ %s\n", r.From, r.To)
-	link := ""
+	section := ""
 	for _, d := range r.Differences {
-		if d.Link != link {
-			link = d.Link
-			fmt.Fprintf(&b, "%s\n", link)
+		if next := d.where(); next != section {
+			section = next
+			fmt.Fprintf(&b, "%s\n", section)
 		}
 		b.WriteString("  " + d.text(p) + "\n")
 	}

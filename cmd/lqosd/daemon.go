@@ -88,7 +88,12 @@ func (d *daemon) check() (net.Listener, error) {
 	if d.tc, err = openTCFile(s.tcPath); err != nil {
 		return nil, err
 	}
-	listener, err := bus.Listen(s.Bakery.Socket, bus.ListenOptions{Group: s.Bakery.SocketGroup})
+	listen := bus.ListenOptions{Group: s.Bakery.SocketGroup}
+	if d.access.hasRead {
+		// A file has one group: readers get past the mode, and accept looks at them.
+		listen.Mode = 0o666
+	}
+	listener, err := bus.Listen(s.Bakery.Socket, listen)
 	if err != nil {
 		return nil, errors.Join(err, d.tc.Close())
 	}

@@ -41,7 +41,7 @@ type Queues struct {
 	UplinkMbps   float64 `toml:"uplink_bandwidth_mbps"`   // towards the internet, in Mbit/s
 	DownlinkMbps float64 `toml:"downlink_bandwidth_mbps"` // towards the subscribers, in Mbit/s
 
-	OverrideAvailableQueues *int `toml:"override_available_queues,omitempty"` // queues per direction; nil: count them
+	OverrideAvailableQueues *int `toml:"override_available_queues,omitempty"` // of both directions on a stick; nil: count them
 
 	FastQueuesFqCodel  *float64 `toml:"fast_queues_fq_codel,omitempty"` // Mbit/s from which clients take fq_codel; nil: never
 	LazyQueues         string   `toml:"lazy_queues"`                    // No, Htb or Full
