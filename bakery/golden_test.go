@@ -14,7 +14,6 @@ import (
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 	"lqosd/internal/golden"
-	"lqosd/internal/lqosconf"
 )
 
 const goldenDir = "../testdata/golden"
@@ -26,10 +25,6 @@ func setupOf(t testing.TB, c golden.Case) bakery.Setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return setupFrom(conf)
-}
-
-func setupFrom(conf lqosconf.Config) bakery.Setup {
 	s := bakery.Setup{DownMbps: conf.Queues.DownlinkMbps, UpMbps: conf.Queues.UplinkMbps,
 		SQM: []string{conf.Queues.DefaultSQM}, Queues: *conf.Queues.OverrideAvailableQueues}
 	if conf.SingleInterface != nil {

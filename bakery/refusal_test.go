@@ -24,17 +24,16 @@ func leaf(link string, major, minor uint32, words ...string) bakery.AddCircuitQd
 
 func lines(l ...string) bakery.ExecuteTCCommands { return bakery.ExecuteTCCommands{Lines: l} }
 
-// TestRefusals: what can't be folded is refused with a reason, changes nothing and
-// isn't logged.
-func TestRefusals(t *testing.T) {
-	r := newRig(t, twoLinks)
-	r.must(bakery.MqSetup{}, site("eth1", "1:", "3", 100, 100), site("eth1", "1:3", "5", 50, 50), circuit("eth1", "1:3", "4", 9, 10))
+// refusal is a command that is refused over the tree of TestRefusals.
+type refusal struct {
+	name    string
+	command bakery.Command
+	want    string // in the reason
+}
+
+func refusals() []refusal {
 	two, off := 2, 9
-	tests := []struct {
-		name    string
-		command bakery.Command
-		want    string // in the reason
-	}{
+	return []refusal{
 		{"unknown parent class", site("eth1", "1:99", "6", 1, 1), "1:99"},
 		{"unknown parent qdisc", site("eth1", "9:", "6", 1, 1), "9:"},
 		{"link that isn't managed", site("eth7", "1:", "6", 1, 1), "not managed"},
@@ -75,9 +74,16 @@ func TestRefusals(t *testing.T) {
 		{"empty line", lines(" "), "empty"},
 		{"good line before a bad one", lines("qdisc add dev eth1 parent 1:4 cake", "nonsense"), "nonsense"},
 	}
+}
+
+// TestRefusals: what can't be folded is refused with a reason, changes nothing and
+// isn't logged.
+func TestRefusals(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{}, site("eth1", "1:", "3", 100, 100), site("eth1", "1:3", "5", 50, 50), circuit("eth1", "1:3", "4", 9, 10))
 	before := r.tree()
 	written := r.sink.String()
-	for _, tt := range tests {
+	for _, tt := range refusals() {
 		t.Run(tt.name, func(t *testing.T) {
 			out := r.submit(tt.command)[0]
 			if out.Err == nil {

@@ -3,7 +3,6 @@ package tc
 import (
 	"fmt"
 	"math"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -11,27 +10,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lqosd/internal/testenv"
 )
 
 // inNamespace runs a shell script in a network namespace of its own, with a
 // veth v0 of four queues and its peer v1, and returns what it prints.
 func inNamespace(t *testing.T, script string) string {
 	t.Helper()
-	lacks := ""
-	if os.Geteuid() != 0 {
-		lacks = "root"
-	}
-	for _, tool := range []string{"unshare", "ip", "tc"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			lacks = tool
-		}
-	}
-	if lacks != "" {
-		if slices.Contains(strings.Split(os.Getenv("LQOSD_REQUIRE"), ","), "netns") {
-			t.Fatalf("netns is required, but %s is missing", lacks)
-		}
-		t.Skipf("no network namespace: %s is missing", lacks)
-	}
+	testenv.Need(t, testenv.Root, testenv.Netns, testenv.TC)
 	cmd := exec.Command("unshare", "-n", "sh")
 	cmd.Stdin = strings.NewReader("ip link add v0 numtxqueues 4 numrxqueues 4 type veth peer name v1 && ip link set v0 up\n" + script)
 	out, err := cmd.CombinedOutput()
