@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	// The race detector waits a second at the exit of each process; the tests start many.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
+	testscript.Main(suite{m}, map[string]func(){"lqosd": main})
+}
+
+// suite runs the tests, and then removes the programs that they built.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int {
+	code := s.M.Run()
+	if dir, err := programs(); err == nil && dir != "" {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+// programs builds lqosd and bakery-replay as they are installed, without the race detector, and gives their
+// directory. "lqosd" in PATH is this test binary.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "lqosd-programs-"); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"lqosd", "bakery-replay"} {
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, name), "lqosd/cmd/"+name)
+		if out, err := build.CombinedOutput(); err != nil {
+			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+	}
+	return dir, nil
+})
+
+// program is the path of lqosd or bakery-replay as they are installed.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}

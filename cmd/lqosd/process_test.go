@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lqosd/bus"
+	"lqosd/internal/lqosconf"
+)
+
+// patience is how long a test waits for what should take milliseconds.
+const patience = 30 * time.Second
+
+// diary keeps what a daemon logs, and tells when it says that it serves.
+type diary struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	serving chan struct{}
+	said    bool
+}
+
+func newDiary() *diary { return &diary{serving: make(chan struct{})} }
+
+func (d *diary) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text.Write(b)
+	if !d.said && strings.Contains(d.text.String(), "msg=serving ") {
+		d.said = true
+		close(d.serving)
+	}
+	return len(b), nil
+}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.String()
+}
+
+// process is a daemon in a process of its own.
+type process struct {
+	*diary
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it has ended; err is set then
+	err   error
+}
+
+// start starts a daemon, without waiting for anything.
+func (p place) start(t testing.TB, command string, flags ...string) *process {
+	t.Helper()
+	d := &process{diary: newDiary(), ended: make(chan struct{})}
+	d.cmd = exec.Command(command, append([]string{"serve", "--config", p.config(), "--mode", "file"}, flags...)...)
+	d.cmd.Dir, d.cmd.Stderr = p.dir, d.diary
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(d.kill)
+	return d
+}
+
+// startServing starts a daemon and waits until it serves.
+func (p place) startServing(t testing.TB, command string, flags ...string) *process {
+	t.Helper()
+	d := p.start(t, command, flags...)
+	if !d.waitServing(t) {
+		t.Fatalf("the daemon ended: %v\n%s", d.err, d)
+	}
+	return d
+}
+
+// waitServing reports whether the daemon came to serve; false when it ended before.
+func (d *process) waitServing(t testing.TB) bool {
+	t.Helper()
+	select {
+	case <-d.serving:
+		return true
+	case <-d.ended:
+		return false
+	case <-time.After(patience):
+		t.Fatalf("the daemon doesn't serve:\n%s", d)
+	}
+	return false
+}
+
+// kill ends the daemon with SIGKILL.
+func (d *process) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.ended
+}
+
+// terminate ends it with SIGTERM, and wants exit code 0.
+func (d *process) terminate(t testing.TB) {
+	t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := d.exitCode(t); code != 0 {
+		t.Fatalf("exit code %d after SIGTERM\n%s", code, d)
+	}
+}
+
+// exitCode waits for the end.
+func (d *process) exitCode(t testing.TB) int {
+	t.Helper()
+	select {
+	case <-d.ended:
+	case <-time.After(patience):
+		t.Fatalf("the daemon doesn't end:\n%s", d)
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// serveHere serves in this process until the test ends, or until end is called.
+func (p place) serveHere(t testing.TB) (end func()) {
+	t.Helper()
+	d := newDiary()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, serveFlags{config: p.config(), mode: lqosconf.ModeFile}, slog.New(slog.NewTextHandler(d, nil)))
+	}()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	select {
+	case <-d.serving:
+	case err := <-ended:
+		cancel()
+		t.Fatalf("serve: %v\n%s", err, d)
+	case <-time.After(patience):
+		t.Fatalf("serve doesn't serve:\n%s", d)
+	}
+	t.Cleanup(end)
+	return end
+}
+
+// says wants an error to hold texts.
+func says(t testing.TB, text string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(text, w) {
+			t.Errorf("want %q in:\n%s", w, text)
+		}
+	}
+}
+
+// waitClosed waits until the server has closed the connection.
+func waitClosed(t testing.TB, c *bus.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := c.Do(ctx, bus.Call{Name: "Ping"}); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("the connection is still open: %v", err)
+	}
+}
+
+func mustRead(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
