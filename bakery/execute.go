@@ -55,6 +55,26 @@ func (t *Tree) foldLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(lin
 	return accepted, refused
 }
 
+// FoldScript folds tc lines as ExecuteTCCommands with force would, into an empty Tree,
+// and gives it with the lines that were refused. Empty lines and what follows a '#'
+// are passed over; a LineError counts the lines of the script.
+func FoldScript(script string) (*Tree, []LineError) {
+	t := NewTree()
+	var refused []LineError
+	number := 0
+	for line := range strings.Lines(script) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if _, err := t.foldLine(line, 1, nil); err != nil {
+			refused = append(refused, LineError{Line: number, Text: clip(line), Why: err.Error()})
+		}
+	}
+	return t, refused
+}
+
 // clip keeps an error's quotation short.
 func clip(s string) string {
 	const most = 200
@@ -116,17 +136,25 @@ func (t *Tree) foldLine(line string, seq eventlog.Seq, allowed func(link string)
 }
 
 func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
-	if err := t.state.Apply(op); err != nil {
+	if op.Verb == tc.Delete {
+		err := t.state.Apply(op)
+		t.pruneNotes(op.Class.Link)
 		return err
 	}
-	link, id := op.Class.Link, op.Class.ID
-	if op.Verb == tc.Delete {
-		t.pruneNotes(link)
-		return nil
+	class := *op.Class
+	class.HTB.Rate = max(class.HTB.Rate, MinRate)
+	if class.HTB.Ceil != 0 { // 0: not given, it is the rate
+		class.HTB.Ceil = max(class.HTB.Ceil, MinRate)
 	}
-	n := t.identify(*op.Class)
+	if err := t.state.Apply(tc.Op{Verb: op.Verb, Class: &class}); err != nil {
+		return err
+	}
+	n := t.identify(class)
 	n.Seq, n.AskedMbps = seq, nil
-	t.setNote(link, id, n)
+	if class.HTB.Rate != op.Class.HTB.Rate || class.HTB.Ceil != op.Class.HTB.Ceil {
+		n.AskedMbps = &[2]float64{op.Class.HTB.Rate.Mbps(), op.Class.HTB.Ceil.Mbps()}
+	}
+	t.setNote(class.Link, class.ID, n)
 	return nil
 }
 

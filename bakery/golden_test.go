@@ -111,12 +111,33 @@ func checkStateIs(t *testing.T, tree *bakery.Tree, c golden.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, bad, err := tc.ParseScript(strings.NewReader(lines))
+	want, bad, err := tc.ParseScript(strings.NewReader(strings.ReplaceAll(lines, "rate 0kbit", "rate 10kbit")))
 	if err != nil || len(bad) > 0 {
 		t.Fatal(err, bad)
 	}
 	if diffs := tc.Diff(tree.State(), want); len(diffs) > 0 {
 		t.Errorf("%d differences, the first: %v", len(diffs), diffs[0])
+	}
+}
+
+// TestSlowSites: what clients send for sites slower than they can say is programmed as
+// 10 kbit/s, rendered as it was sent, and told as a warning.
+func TestSlowSites(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{}, site("eth1", "1:", "3", 0, 0.005), lines("class add dev eth1 parent 1: classid 1:4 htb rate 0kbit ceil 5kbit"))
+	if got := r.sink.String(); !strings.HasSuffix(got, "classid 3 htb rate 0kbit ceil 5kbit prio 3 quantum 1522\nclass add dev eth1 parent 1: classid 1:4 htb rate 0kbit ceil 5kbit\n") {
+		t.Errorf("rendered %q", got)
+	}
+	tree := r.tree()
+	for minor := uint16(3); minor <= 4; minor++ {
+		id := tc.NewHandle(1, minor)
+		class, _ := tree.State().Class("eth1", id)
+		if class.HTB.Rate != bakery.MinRate || class.HTB.Ceil != bakery.MinRate {
+			t.Errorf("%s is programmed with rate %s ceil %s", id, class.HTB.Rate, class.HTB.Ceil)
+		}
+		if n, _ := tree.Note("eth1", id); n.AskedMbps == nil || *n.AskedMbps != [2]float64{0, 0.005} {
+			t.Errorf("%s: the note says %v was asked", id, n.AskedMbps)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"lqosd/bakery"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -59,7 +60,7 @@ func (s *Source) CompareFiles(at eventlog.Seq, link string, files []string) (Dif
 		}
 	}
 	if f.lines != nil {
-		r.opaque(f.opaque, lineTexts(t))
+		r.opaque(lineTexts(f.lines), lineTexts(t))
 	}
 	return r, nil
 }
@@ -78,9 +79,8 @@ type fileSide struct {
 	link  string   // of a class listing
 	known []string // the log's links
 
-	lines           *tc.State // nil: no file of tc lines
-	opaque          []string
-	qdiscs, classes []byte // listings; nil: none
+	lines           *bakery.Tree // nil: no file of tc lines
+	qdiscs, classes []byte       // listings; nil: none
 }
 
 func (f *fileSide) read(name string) error {
@@ -106,23 +106,17 @@ func (f *fileSide) readLines(data []byte) error {
 	if f.lines != nil || f.qdiscs != nil || f.classes != nil {
 		return errors.New("a comparison takes one file of tc lines, or one listing of qdiscs and one of classes")
 	}
-	state, bad, err := tc.ParseScript(bytes.NewReader(data))
-	if err != nil {
-		return err
+	tree, refused := bakery.FoldScript(string(data))
+	if len(refused) > 0 {
+		return refused[0]
 	}
-	for _, b := range bad {
-		if !b.Opaque {
-			return b
-		}
-		f.opaque = append(f.opaque, strings.Join(strings.Fields(b.Text), " "))
-	}
-	f.lines = state
+	f.lines = tree
 	return nil
 }
 
 func (f *fileSide) state() (*tc.State, error) {
 	if f.lines != nil {
-		return f.lines, nil
+		return f.lines.State(), nil
 	}
 	if f.link == "" && len(f.known) == 1 {
 		f.link = f.known[0]

@@ -14,6 +14,9 @@ import (
 // maxCopyRead is the most that one LqosdCopyRead answers, in bytes.
 const maxCopyRead = 4 << 20
 
+// copyPrefix begins the names of copies in the state directory.
+const copyPrefix = ".copy-"
+
 // copies is a connection's copy of the log: taken by LqosdCopy, read piece by piece,
 // gone when the connection is, or when the next one is taken.
 type copies struct {
@@ -46,7 +49,7 @@ func (c *copies) take(d *daemon) error {
 	if l == nil {
 		return fmt.Errorf("the bakery is not running: %w", d.bakeryErr)
 	}
-	dir, err := os.MkdirTemp(d.settings.Bakery.StateDirectory, ".copy-")
+	dir, err := os.MkdirTemp(d.settings.Bakery.StateDirectory, copyPrefix)
 	if err != nil {
 		return fmt.Errorf("copying the log: %w", err)
 	}

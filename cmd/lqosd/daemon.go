@@ -139,12 +139,21 @@ func (d *daemon) openLog() (bakery.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.eventlog.Swap(l) == nil { // the first time: the log is ours, and so is the file
-		if err := d.tc.Begin(); err != nil {
+	if d.eventlog.Swap(l) == nil { // the first time: the log is ours, and so are the files
+		if err := errors.Join(d.tc.Begin(), d.removeCopies()); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
 	return l, nil
+}
+
+// removeCopies removes the copies of the log that a killed daemon left.
+func (d *daemon) removeCopies() error {
+	left, err := filepath.Glob(filepath.Join(d.settings.Bakery.StateDirectory, copyPrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 func (d *daemon) logDir() string { return filepath.Join(d.settings.Bakery.StateDirectory, "eventlog") }
