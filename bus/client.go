@@ -37,6 +37,7 @@ var ErrClosed = errors.New("bus connection closed")
 const (
 	dialTimeout  = 10 * time.Second // for a ctx without a deadline
 	clientBuffer = 8 << 20          // bytes of sessions not yet written; then Go blocks
+	lastAnswers  = 10 * time.Second // for what is still to be read once writing has failed
 )
 
 // Dial connects to the socket at path and shakes hands.
@@ -52,10 +53,15 @@ func Dial(ctx context.Context, path string, o DialOptions) (*Client, error) {
 		nc.Close()
 		return nil, fmt.Errorf("dialing the bus at %s: %w", path, err)
 	}
-	c := &Client{nc: nc, codec: o.Codec, out: newOutbox(clientBuffer), waiting: map[uint64]*Future{}}
+	return newClient(nc, frames, o.Codec), nil
+}
+
+// newClient speaks over a connection on which hands were shaken.
+func newClient(nc net.Conn, frames *frameReader, codec Codec) *Client {
+	c := &Client{nc: nc, codec: codec, out: newOutbox(clientBuffer), waiting: map[uint64]*Future{}}
 	c.wg.Go(func() { c.read(frames) })
 	c.wg.Go(c.write)
-	return c, nil
+	return c
 }
 
 func shakeHands(ctx context.Context, nc net.Conn, frames *frameReader) error {
@@ -180,12 +186,16 @@ func (c *Client) read(frames *frameReader) {
 	}
 }
 
-// write leaves the end of the connection to the reader, which may still find answers.
+// write leaves the end of the connection to the reader, which may still find answers. But a server that has stopped
+// reading need not have ended: what is not there soon never comes.
 func (c *Client) write() {
-	_ = c.out.run(func(b []byte) error {
+	err := c.out.run(func(b []byte) error {
 		_, err := c.nc.Write(b)
 		return err
 	})
+	if err != nil {
+		_ = c.nc.SetReadDeadline(time.Now().Add(lastAnswers)) // fails only if it is closed already
+	}
 }
 
 func closedBy(err error) error {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -199,4 +202,89 @@ func TestClientBadServers(t *testing.T) {
 		}
 		c.Close()
 	}
+}
+
+// relay passes the first connection on to a server. It vanishes like a killed process once so many bytes have gone up, or
+// down.
+func relay(t *testing.T, s *served, up, down int64) string {
+	return mute(t, func(nc net.Conn) {
+		server, err := net.Dial("unix", s.path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var wg sync.WaitGroup
+		pass := func(dst, src net.Conn, n int64) {
+			_, _ = io.CopyN(dst, src, n)
+			nc.Close()
+			server.Close()
+		}
+		wg.Go(func() { pass(server, nc, up) })
+		wg.Go(func() { pass(nc, server, down) })
+		wg.Wait()
+	})
+}
+
+// Wherever the server vanishes, every session that was sent comes to an end, and so does sending more.
+func TestClientServerVanishes(t *testing.T) {
+	const sessions, ahead = 200, 64
+	s := serve(t, accepting(ackAll))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	rounds := 1000
+	if testing.Short() {
+		rounds = 100
+	}
+	frame := int64(frameSize(len(pingDoc)))
+	for round := range rounds {
+		most := sessions * frame
+		path := relay(t, s, 4+rnd.Int64N(most), 4+rnd.Int64N(most))
+		c, err := Dial(context.Background(), path, DialOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		futures := make(chan *Future, ahead)
+		go func() {
+			defer close(futures)
+			for range sessions {
+				futures <- c.Go(Call{Name: "Ping"})
+			}
+		}()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		lost := false
+		for f := range futures {
+			_, err := f.Wait(ctx)
+			switch {
+			case err == nil && lost:
+				t.Fatalf("round %d: an answer after the end", round)
+			case err != nil && !errors.Is(err, ErrClosed):
+				t.Fatalf("round %d: %v", round, err)
+			}
+			lost = err != nil
+		}
+		cancel()
+		c.Close()
+	}
+}
+
+// deaf is a connection to a server that has ended its receiving side, and nothing else.
+type deaf struct{ net.Conn }
+
+func (deaf) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// A server that stopped reading and keeps the connection open does not keep the client waiting.
+func TestClientServerStopsReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := newClient(deaf{near}, newFrameReader(near, func(bool) {}), CBOR)
+		defer c.Close()
+		for range 2 {
+			f := c.Go(Call{Name: "Ping"})
+			if _, err := f.Wait(context.Background()); !errors.Is(err, ErrClosed) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
 }
