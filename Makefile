@@ -31,7 +31,7 @@ build: bin/lqosd bin/bakery-replay ## build bin/lqosd and bin/bakery-replay, sta
 bin/%: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./cmd/$*
 
-demo: build ## run a refresh of a recorded client through the daemon, without root
+demo: build ## play a real client's network, kill the daemon half way, and prove that nothing is missing
 	$(GO) run ./internal/demo
 
 test: needs ## run all tests with the race detector; installs what they need as root on Debian

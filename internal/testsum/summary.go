@@ -107,8 +107,8 @@ func (s *summary) finish() bool {
 	for _, line := range s.skipped {
 		s.printf("skipped: %s\n", line)
 	}
-	s.printf("%d tests passed, %d failed, %d skipped; %d packages, %d failed\n",
-		s.passed, s.failed, len(s.skipped), s.packages, s.failedPackages)
+	s.printf("%d packages, %d of them failed\n", s.packages, s.failedPackages)
+	s.printf("tests: %d passed, %d failed, %d skipped\n", s.passed, s.failed, len(s.skipped))
 	return s.packages > 0 && s.failed == 0 && s.failedPackages == 0
 }
 

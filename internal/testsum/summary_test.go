@@ -28,7 +28,8 @@ func TestSummary(t *testing.T) {
 `, `ok    p  1.2s
 skipped: p TestB: b_test.go:7: this host lacks vm: no linux.uml
 skipped: p TestC: no reason given
-1 tests passed, 0 failed, 2 skipped; 1 packages, 0 failed
+1 packages, 0 of them failed
+tests: 1 passed, 0 failed, 2 skipped
 `, true},
 		{"a test fails", `
 {"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: wrong\n"}
@@ -36,14 +37,16 @@ skipped: p TestC: no reason given
 {"Action":"fail","Package":"p","Elapsed":0.5}
 `, `    a_test.go:7: wrong
 FAIL  p  0.5s
-0 tests passed, 1 failed, 0 skipped; 1 packages, 1 failed
+1 packages, 1 of them failed
+tests: 0 passed, 1 failed, 0 skipped
 `, false},
 		{"a panic", `
 {"Action":"output","Package":"p","Test":"TestA","Output":"panic: oh\n"}
 {"Action":"fail","Package":"p","Elapsed":0.5}
 `, `panic: oh
 FAIL  p  0.5s
-0 tests passed, 0 failed, 0 skipped; 1 packages, 1 failed
+1 packages, 1 of them failed
+tests: 0 passed, 0 failed, 0 skipped
 `, false},
 		{"a package doesn't build", `
 {"ImportPath":"p","Action":"build-output","Output":"p.go:1:1: expected package\n"}
@@ -53,9 +56,10 @@ not an event
 `, `p.go:1:1: expected package
 FAIL  p  0.0s
 not an event
-0 tests passed, 0 failed, 0 skipped; 1 packages, 1 failed
+1 packages, 1 of them failed
+tests: 0 passed, 0 failed, 0 skipped
 `, false},
-		{"nothing ran", "", "0 tests passed, 0 failed, 0 skipped; 0 packages, 0 failed\n", false},
+		{"nothing ran", "", "0 packages, 0 of them failed\ntests: 0 passed, 0 failed, 0 skipped\n", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out strings.Builder
