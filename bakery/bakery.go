@@ -15,7 +15,7 @@ import (
 // Log is what the bakery needs of an event log; *eventlog.Log is one.
 type Log interface {
 	Enqueue(eventlog.Tx) (*eventlog.Pending, error)
-	Lookup(key string) (eventlog.Result, bool)
+	Known(key string) (*eventlog.Pending, bool)
 	Snapshot() ([]byte, eventlog.Seq, error)
 	Records(from eventlog.Seq) iter.Seq2[eventlog.Record, error]
 	LastSeq() eventlog.Seq

@@ -84,10 +84,13 @@ func (f *folder) take(t *Ticket) {
 		f.out <- t
 		return
 	}
-	if res, ok := f.known(t.sub.Key); ok {
-		for i := range t.outcomes {
-			t.outcomes[i] = Outcome{Seq: min(res.First+eventlog.Seq(i), res.Last), Duplicate: true}
-		}
+	if len(t.sub.Key) > eventlog.MaxKey {
+		t.failAll(fmt.Errorf("the key has %d bytes: at most %d are allowed", len(t.sub.Key), eventlog.MaxKey))
+		f.out <- t
+		return
+	}
+	if p, ok := f.log.Known(t.sub.Key); ok {
+		t.repeat(p)
 		f.out <- t
 		return
 	}
@@ -102,13 +105,6 @@ func (f *folder) take(t *Ticket) {
 	}
 	f.out <- t
 	f.rollIfFull()
-}
-
-func (f *folder) known(key string) (eventlog.Result, bool) {
-	if key == "" {
-		return eventlog.Result{}, false
-	}
-	return f.log.Lookup(key)
 }
 
 func (f *folder) tear() {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/eventlog"
 )
 
 func site(link, parent, classID string, rate, ceil float64) bakery.AddStructuralHTBClass {
@@ -160,6 +161,36 @@ func TestKey(t *testing.T) {
 	}
 	if out := r.submit(site("eth1", "1:", "4", 1, 1))[0]; out.Err != nil || out.Seq != before.Seq+1 {
 		t.Errorf("after the refusal: %+v, want Seq %d", out, before.Seq+1)
+	}
+}
+
+// TestKeyOnItsWay: a session that is repeated before the first was answered isn't
+// folded twice.
+func TestKeyOnItsWay(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{})
+	s := bakery.Submission{Key: "again", Commands: []bakery.Command{site("eth1", "1:", "3", 100, 100), site("eth1", "1:", "4", 100, 100)}}
+	var tickets []*bakery.Ticket
+	for range 50 {
+		ticket, err := r.h.Submit(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tickets = append(tickets, ticket)
+	}
+	for i, ticket := range tickets {
+		for k, o := range ticket.Wait() {
+			if o.Err != nil || o.Seq != eventlog.Seq(2+k) || o.Duplicate != (i > 0) {
+				t.Fatalf("repetition %d, command %d: %+v", i, k, o)
+			}
+		}
+	}
+	if seq := r.tree().Seq; seq != 3 {
+		t.Errorf("the log ends at %d, want 3", seq)
+	}
+	long := r.submitAs(bakery.Submission{Key: strings.Repeat("k", eventlog.MaxKey+1), Commands: s.Commands})
+	if long[0].Err == nil || r.tree().Seq != 3 {
+		t.Errorf("a key that is too long: %+v", long)
 	}
 }
 

@@ -65,6 +65,17 @@ func (t *Ticket) Wait() []Outcome {
 	return t.outcomes
 }
 
+// repeat answers with what the first submission of the same key got, once that is
+// durable.
+func (t *Ticket) repeat(first *eventlog.Pending) {
+	t.pending = first
+	res := first.Result()
+	for i := range t.outcomes {
+		t.outcomes[i] = Outcome{Seq: min(res.First+eventlog.Seq(i), res.Last), Duplicate: true}
+		t.accepted = append(t.accepted, i)
+	}
+}
+
 func (t *Ticket) failAll(err error) {
 	for i := range t.outcomes {
 		if t.outcomes[i].Err == nil {

@@ -136,6 +136,14 @@ func (l *Log) Append(ctx context.Context, tx Tx) (Result, error) {
 // They are remembered across restarts and rolls.
 func (l *Log) Lookup(key string) (Result, bool) { return l.queue.lookup(key, l.durable.last()) }
 
+// Known returns the transaction with that idempotency key, durable or still on its way, if it is among the last 65,536 with a
+// key: what Enqueue would return for it.
+func (l *Log) Known(key string) (*Pending, bool) {
+	l.queue.mu.Lock()
+	defer l.queue.mu.Unlock()
+	return l.queue.seen(key)
+}
+
 // LastSeq is the last durable seq, 0 if there is none.
 func (l *Log) LastSeq() Seq { return l.durable.last() }
 
