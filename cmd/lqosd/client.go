@@ -85,7 +85,7 @@ the moment. Exit code 1 when the time is up.`
 func waitCommand() *cobra.Command {
 	var socket string
 	var seq uint64
-	var w waitRequest
+	var applied bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:     "wait",
@@ -101,6 +101,7 @@ func waitCommand() *cobra.Command {
 				return err
 			}
 			defer func() { _ = c.Close() }()
+			w := waitRequest{Applied: &applied}
 			if cmd.Flags().Changed("seq") {
 				w.Seq = &seq
 			}
@@ -117,7 +118,7 @@ func waitCommand() *cobra.Command {
 	}
 	socketFlag(cmd.Flags(), &socket)
 	cmd.Flags().Uint64Var(&seq, "seq", 0, "the record's `N`umber (default the newest)")
-	cmd.Flags().BoolVar(&w.Applied, "applied", false, "wait until it has reached the kernel or the tc file")
+	cmd.Flags().BoolVar(&applied, "applied", false, "wait until it has reached the kernel or the tc file")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this `TIME`")
 	return cmd
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"lqosd/bus"
 	"lqosd/internal/lqosconf"
 )
@@ -149,6 +151,12 @@ func (p place) serveHere(t testing.TB) (end func()) {
 	}
 	t.Cleanup(end)
 	return end
+}
+
+// noLeaks fails t when goroutines are left at its end. Call it first.
+func noLeaks(t testing.TB) {
+	t.Helper()
+	t.Cleanup(func() { goleak.VerifyNone(t) })
 }
 
 // says wants an error to hold texts.

@@ -98,7 +98,7 @@ func reportPreflight(_ context.Context, c *conn, r bus.Request) bus.Reply {
 // waitRequest is the body of LqosdWait, waitReply its answer's.
 type waitRequest struct {
 	Seq       *uint64 `json:"seq"`        // nil: the newest durable record
-	Applied   bool    `json:"applied"`    // until the record has reached the kernel, in file mode the tc file
+	Applied   *bool   `json:"applied"`    // true: until the record has reached the kernel, in file mode the tc file
 	TimeoutMS *int64  `json:"timeout_ms"` // nil: 30 s
 }
 
@@ -135,10 +135,11 @@ func waitFor(ctx context.Context, c *conn, r bus.Request) bus.Reply {
 	if _, err := c.d.bakery.Tree(ctx); err != nil {
 		return bus.Fail(err.Error())
 	}
-	if err := c.d.bakery.Health().Sink; w.Applied && err != nil {
+	applied := w.Applied != nil && *w.Applied
+	if err := c.d.bakery.Health().Sink; applied && err != nil {
 		return bus.Failf("record %d is durable, but not applied: %v", seq, err)
 	}
-	return bus.Reply{Name: "LqosdWait", Value: waitReply{seq, w.Applied}}
+	return bus.Reply{Name: "LqosdWait", Value: waitReply{seq, applied}}
 }
 
 // record answers whether a Seq is in the log, and what it holds: how a client learns

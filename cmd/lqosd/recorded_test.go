@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"lqosd/bakery/tc"
 	"lqosd/bus"
@@ -21,7 +20,7 @@ import (
 
 // TestRecordings plays what real clients sent over the bus: in both codecs, request by request and all at once.
 func TestRecordings(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	noLeaks(t)
 	cases, err := golden.Cases(goldenDir)
 	if err != nil {
 		t.Fatal(err)

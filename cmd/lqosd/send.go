@@ -80,7 +80,8 @@ func runSend(cmd *cobra.Command, f sendFlags, name string) error {
 		return err
 	}
 	if f.wait != "" {
-		w := waitRequest{Applied: f.wait == "applied"}
+		applied := f.wait == "applied"
+		w := waitRequest{Applied: &applied}
 		if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
 			return err
 		}
