@@ -17,7 +17,7 @@
 //     checked by Open for the live segment and by Verify for all.
 //   - A failed commit has an unknown outcome (bbolt may return an error for a commit that is on disk). Nothing more is
 //     accepted then: ErrUnknownOutcome for what was in that commit, ErrNotAppended for what waited. Close, Open and LastSeq
-//     or Lookup tell what is there.
+//     or Known tell what is there.
 //   - One writer: a second Open gets a *HeldError at once. The lock ends with the process.
 //   - Damage is never repaired, skipped or written over. Only the snapshot and the list of keys, which can be made again from
 //     older segments, have a substitute.

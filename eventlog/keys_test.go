@@ -48,14 +48,14 @@ func TestKeysSurviveReopenAndRolls(t *testing.T) {
 		t.Helper()
 		for key, res := range want {
 			res.Duplicate = true
-			if got, ok := l.Lookup(key); !ok || got != res {
+			if got, ok := known(t, l, key); !ok || got != res {
 				t.Errorf("%s: key %s: %+v %t", when, key, got, ok)
 			}
 			if got := mustAppend(t, l, key, "other"); got != res {
 				t.Errorf("%s: append of key %s again: %+v", when, key, got)
 			}
 		}
-		if _, ok := l.Lookup("never"); ok {
+		if _, ok := known(t, l, "never"); ok {
 			t.Errorf("%s: unknown key is known", when)
 		}
 	}
@@ -82,4 +82,17 @@ func TestKeysSurviveReopenAndRolls(t *testing.T) {
 	}
 	mustClose(t, l)
 	verifyClean(t, dir)
+}
+
+// known gives the durable transaction with that key.
+func known(t interface{ Fatal(...any) }, l *Log, key string) (Result, bool) {
+	p, ok := l.Known(key)
+	if !ok {
+		return Result{}, false
+	}
+	res, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, true
 }

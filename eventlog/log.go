@@ -132,10 +132,6 @@ func (l *Log) Append(ctx context.Context, tx Tx) (Result, error) {
 	}
 }
 
-// Lookup returns where the durable transaction with that idempotency key is, if it is among the last 65,536 with a key.
-// They are remembered across restarts and rolls.
-func (l *Log) Lookup(key string) (Result, bool) { return l.queue.lookup(key, l.durable.last()) }
-
 // Known returns the transaction with that idempotency key, durable or still on its way, if it is among the last 65,536 with a
 // key: what Enqueue would return for it.
 func (l *Log) Known(key string) (*Pending, bool) {

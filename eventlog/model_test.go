@@ -156,7 +156,7 @@ func (m *model) Check(t *rapid.T) {
 func (m *model) checkRest(t *rapid.T) {
 	for key, want := range m.keys {
 		want.Duplicate = true
-		if got, ok := m.log.Lookup(key); !ok || got != want {
+		if got, ok := known(t, m.log, key); !ok || got != want {
 			t.Fatalf("key %s: %+v %t, want %+v", key, got, ok, want)
 		}
 	}

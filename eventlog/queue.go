@@ -173,17 +173,6 @@ func (q *queue) poison(why error) []*Pending {
 	return items
 }
 
-// lookup returns the seqs of a key whose transaction ends at or before durable.
-func (q *queue) lookup(key string, durable Seq) (Result, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	k, ok := q.keys.lookup(key)
-	if !ok || k.last > durable {
-		return Result{}, false
-	}
-	return Result{First: k.first, Last: k.last, Duplicate: true}, true
-}
-
 // encodeKeys is the list of keys known through at.
 func (q *queue) encodeKeys(at Seq) []byte {
 	q.mu.Lock()

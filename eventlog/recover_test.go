@@ -39,7 +39,7 @@ func expectWhole(t *testing.T, dir string, segments int) {
 	if got := collect(t, l.Records(0)); len(got) != 2 || l.LastSeq() != 2 {
 		t.Errorf("records %q, last seq %d", got, l.LastSeq())
 	}
-	if res, ok := l.Lookup("key"); !ok || res.Last != 2 {
+	if res, ok := known(t, l, "key"); !ok || res.Last != 2 {
 		t.Errorf("key: %+v %t", res, ok)
 	}
 	mustAppend(t, l, "", "after the crash")

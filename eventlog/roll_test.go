@@ -171,7 +171,7 @@ func TestDamagedKeyListIsMadeAgain(t *testing.T) {
 	editFile(t, filepath.Join(dir, segmentName(3)), "the-first-key", "the-First-key")
 	l = mustOpen(t, dir, Options{})
 	for key, first := range map[string]Seq{"the-first-key": 1, "the-other-key": 2} {
-		if res, ok := l.Lookup(key); !ok || res.First != first {
+		if res, ok := known(t, l, key); !ok || res.First != first {
 			t.Errorf("%s: %+v %t", key, res, ok)
 		}
 	}
