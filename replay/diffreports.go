@@ -17,9 +17,7 @@ func (r DiffReport) Write(w io.Writer, format string, colour bool) error {
 	case "text":
 		return r.WriteText(w, colour)
 	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return encodeJSON(w, r)
 	case "markdown":
 		return r.writeMarkdown(w)
 	case "junit":
@@ -167,9 +165,14 @@ func (r DiffReport) writeSARIF(w io.Writer) error {
 			Message:   sarifMessage{d.text(palette{})},
 			Locations: []sarifLocation{{[]sarifLogical{{d.ID, d.where() + "/" + d.ID, d.Object}}}}})
 	}
+	return encodeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+}
+
+func encodeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+	return e.Encode(v)
 }
 
 // writeGitHub writes workflow commands, which GitHub Actions shows as annotations.

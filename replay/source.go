@@ -70,15 +70,17 @@ func (s *Source) Tree(at eventlog.Seq) (*bakery.Tree, error) {
 
 // base is the Tree of the newest snapshot that isn't after at.
 func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
+	if at == 0 {
+		return bakery.NewTree(), nil
+	}
 	data, seq, err := s.r.SnapshotBefore(at)
-	if err != nil {
-		return nil, err
-	}
-	if seq > 0 {
-		return bakery.DecodeSnapshot(data)
-	}
-	if at > 0 && s.First() > 1 {
+	switch {
+	case errors.Is(err, eventlog.ErrPruned):
 		return nil, fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", at, ErrOutside, s.First())
+	case err != nil:
+		return nil, err
+	case seq > 0:
+		return bakery.DecodeSnapshot(data)
 	}
 	return bakery.NewTree(), nil
 }

@@ -26,6 +26,9 @@ func (r Report) Clean() bool { return r.Log.Clean() && r.Fold == "" && len(r.Sna
 // snapshot on the way with the Tree that the records before it give.
 func Verify(ctx context.Context, dir string) (Report, error) {
 	log, err := eventlog.Verify(ctx, dir)
+	if log.Problems == nil {
+		log.Problems = []eventlog.Problem{}
+	}
 	r := Report{Log: log, Snapshots: []string{}}
 	if err != nil || !log.Clean() {
 		return r, err

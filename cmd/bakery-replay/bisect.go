@@ -25,7 +25,7 @@ func bisectCommand() *cobra.Command {
 		Use:     "bisect LOG --run CMD",
 		Short:   "Find the record after which a command fails",
 		Long:    bisectLong,
-		Example: `  bakery-replay bisect lqosd-state/eventlog --run 'grep -q "classid 1:4 "'`,
+		Example: `  bakery-replay bisect lqosd-state/eventlog --run '! grep -q "classid 1:4 "'`,
 		Args:    cli.Args(cobra.ExactArgs(1)),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			if run == "" {

@@ -65,11 +65,9 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 		}
 		return e.Write(out, f.lines)
 	})
-	if err != nil {
-		return err
+	// What stands before a damaged record is good.
+	if flushed := out.Flush(); err == nil && flushed != nil {
+		err = fmt.Errorf("writing: %w", flushed)
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing: %w", err)
-	}
-	return nil
+	return err
 }

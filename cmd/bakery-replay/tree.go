@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -42,7 +41,5 @@ func printTree(w io.Writer, t *bakery.Tree, link string, asJSON bool) error {
 	if !asJSON {
 		return replay.WriteTree(w, t, link)
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(replay.NewTreeJSON(t, link))
+	return encodeIndented(w, replay.NewTreeJSON(t, link))
 }

@@ -57,6 +57,7 @@ func trouble(err error) error {
 
 func encodeIndented(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

@@ -41,6 +41,7 @@ func ask(ctx context.Context, c *bus.Client, call bus.Call, v any) error {
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
