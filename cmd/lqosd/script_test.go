@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into the scripts")
+
+// conf is lqos.conf of every script: all it makes is in the script's directory.
+const conf = `lqos_directory = "."
+[bridge]
+to_internet = "eth0"
+to_network = "eth1"
+[queues]
+default_sqm = "cake diffserv4"
+uplink_bandwidth_mbps = 500
+downlink_bandwidth_mbps = 1000
+override_available_queues = 2
+[bakery]
+mode = "file"
+state_directory = "state"
+socket = "bus"
+`
+
+// TestScripts runs testdata/script. Beside the commands of testscript there are:
+//
+//	exits CODE PROGRAM ARG…   run a program that must end with that exit code
+//	edit FILE REGEXP TEXT     replace in FILE what matches; \n in TEXT is a new line
+//	json FILE PATH VALUE      compare a value in a JSON document (or the last line of several) with VALUE, a regexp
+//
+// Every script finds the configuration above in lqos.conf. The condition [etc-conf] holds where there is an /etc/lqos.conf.
+func TestScripts(t *testing.T) {
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("PATH", env.Getenv("PATH")+":"+dir) // for bakery-replay
+			return os.WriteFile(env.WorkDir+"/lqos.conf", []byte(conf), 0o644)
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "etc-conf" {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			_, err := os.Stat(defaultConfig)
+			return err == nil, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "edit": edit, "json": jsonValue},
+	})
+}
+
+func usage(ts *testscript.TestScript, neg, ok bool, text string) {
+	if neg || !ok {
+		ts.Fatalf("usage: %s", text)
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) >= 2, "exits CODE PROGRAM ARG…")
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got, err = exit.ExitCode(), nil
+	}
+	ts.Check(err)
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func edit(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 3, "edit FILE REGEXP TEXT")
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	text := ts.ReadFile(args[0])
+	if !re.MatchString(text) {
+		ts.Fatalf("no match of %s", args[1])
+	}
+	with := strings.ReplaceAll(args[2], `\n`, "\n")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(re.ReplaceAllString(text, with)), 0o644))
+}
+
+// jsonValue walks PATH, like .tree.links.0 or .log (whose value is its keys), or . for the whole.
+func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 3, "json FILE PATH VALUE")
+	var v any
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	d.UseNumber()
+	for {
+		err := d.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		ts.Check(err)
+	}
+	for _, step := range strings.FieldsFunc(args[1], func(r rune) bool { return r == '.' }) {
+		switch at := v.(type) {
+		case map[string]any:
+			next, ok := at[step]
+			if !ok {
+				ts.Fatalf("no %s in %v", step, slices.Sorted(maps.Keys(at)))
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("%d elements, no number %d", len(at), i)
+			}
+			v = at[i]
+		default:
+			ts.Fatalf("no %s in %v", step, at)
+		}
+	}
+	got := fmt.Sprint(v)
+	switch v := v.(type) {
+	case map[string]any:
+		got = strings.Join(slices.Sorted(maps.Keys(v)), " ")
+	case []any:
+		got = fmt.Sprintf("%d elements", len(v))
+	}
+	if !regexp.MustCompile("^(?:" + args[2] + ")$").MatchString(got) {
+		ts.Fatalf("%s is %q, want %q", args[1], got, args[2])
+	}
+}
