@@ -1,106 +1,64 @@
 package bus
 
-import "fmt"
-
-// answerer encodes the answers of one connection. Its buffers are kept from one answer to the next, unless they grew
-// large.
-type answerer struct {
-	doc, one []byte
-}
-
-// keptBuffer is the largest buffer, in bytes, that is kept for reuse.
-const keptBuffer = 1 << 20
+import (
+	"errors"
+	"fmt"
+)
 
 // failRoom is kept free in a document for each answer still to come, so that there is always room for a Fail.
 const failRoom = 64
 
-// encode makes the document {"responses":[…]} with at most MaxPayload bytes. A reply that can't be encoded, or that
-// finds no room, is replaced by a Fail. The result is valid until the next call.
-func (a *answerer) encode(codec Codec, replies []Reply) []byte {
-	if cap(a.doc) > keptBuffer {
-		a.doc = nil
-	}
-	if cap(a.one) > keptBuffer {
-		a.one = nil
-	}
-	if codec == JSON {
-		a.doc = append(a.doc[:0], `{"responses":[`...)
-	} else {
-		a.doc = appendText(append(a.doc[:0], majorMap|1), "responses")
-		a.doc = appendHead(a.doc, majorArray, uint64(len(replies)))
-	}
+// marshalAnswer makes the document {"responses":[…]} with at most MaxPayload bytes. A reply that can't be encoded, or
+// that finds no room, is replaced by a Fail.
+func marshalAnswer(codec Codec, replies []Reply) []byte {
+	doc := struct {
+		Responses []encoded `json:"responses"`
+	}{make([]encoded, len(replies))}
+	room := MaxPayload - failRoom*(len(replies)+1)
 	for i, reply := range replies {
-		if codec == JSON && i > 0 {
-			a.doc = append(a.doc, ',')
+		data := marshalReply(codec, reply)
+		if len(data) > failRoom && len(data)-failRoom > room {
+			data = marshalReply(codec, Fail("the answer is too large"))
 		}
-		a.append(codec, reply, MaxPayload-failRoom*(len(replies)-i))
+		room -= max(len(data)-failRoom, 0)
+		doc.Responses[i] = data
 	}
-	if codec == JSON {
-		a.doc = append(a.doc, "]}"...)
-	}
-	return a.doc
-}
-
-func (a *answerer) append(codec Codec, reply Reply, limit int) {
-	doc, err := a.appendReply(codec, reply)
+	payload, err := codec.marshal(doc)
 	if err != nil {
-		doc, _ = a.appendReply(codec, Failf("the answer %s can't be encoded: %v", reply.Name, err))
+		return marshalFails(codec, len(replies), fmt.Sprintf("the answer can't be encoded: %v", err))
 	}
-	if len(doc) > limit {
-		doc, _ = a.appendReply(codec, Fail("the answer is too large"))
-	}
-	a.doc = doc
+	return payload
 }
 
-// appendReply returns the document with one more reply; a.doc stays as it is.
-func (a *answerer) appendReply(codec Codec, reply Reply) ([]byte, error) {
-	if codec == CBOR {
-		return appendVariant(a.doc, reply.Name, reply.Value)
-	}
-	one, err := appendVariant(a.one[:0], reply.Name, reply.Value)
+// marshalReply encodes one reply, or a Fail that says why it can't be encoded.
+func marshalReply(codec Codec, reply Reply) []byte {
+	data, err := marshalVariant(codec, reply.Name, reply.Value)
 	if err != nil {
-		return nil, err
+		return marshalReply(codec, Failf("the answer %s can't be encoded: %v", reply.Name, err))
 	}
-	a.one = one
-	return appendJSON(a.doc, &reader{b: one})
+	return data
 }
 
-// parseAnswer reads a document of replies. They alias the payload, or its translation.
+// marshalFails is the answer to n requests when there is no other. Text can always be encoded.
+func marshalFails(codec Codec, n int, why string) []byte {
+	fails := make([]map[string]string, n)
+	for i := range fails {
+		fails[i] = map[string]string{nameFail: why}
+	}
+	payload, _ := codec.marshal(map[string]any{"responses": fails})
+	return payload
+}
+
+// parseAnswer reads a document of replies.
 func parseAnswer(payload []byte) ([]Reply, error) {
-	_, data, err := checkDocument(payload)
-	if err != nil {
+	var doc struct {
+		Responses []Reply `json:"responses"`
+	}
+	if err := parseDocument(codecOf(payload), payload, &doc); err != nil {
 		return nil, err
 	}
-	var key string
-	list, err := findList(data, "responses", &key)
-	if err != nil {
-		return nil, err
+	if doc.Responses == nil {
+		return nil, errors.New("the document has no responses")
 	}
-	replies := make([]Reply, 0, min(countElements(list), presized))
-	r := &reader{b: list}
-	for e := r.elements(r.head()); e.next(); {
-		name, body, why := readVariant(r)
-		if why != "" {
-			return nil, fmt.Errorf("malformed reply %d: %s", len(replies), why)
-		}
-		replies = append(replies, newReply(name, body))
-	}
-	return replies, nil
-}
-
-// newReply keeps text as a string, so that a Fail that arrives equals the one that was sent.
-func newReply(name []byte, body raw) Reply {
-	if len(body) == 0 {
-		if string(name) == nameAck {
-			return Ack()
-		}
-		return Reply{Name: string(name)}
-	}
-	r := reader{b: body}
-	if r.peek().major == majorText {
-		if text, f := r.text(); f == nil {
-			return Reply{Name: string(name), Value: string(text)}
-		}
-	}
-	return Reply{Name: string(name), Value: body}
+	return doc.Responses, nil
 }

@@ -105,7 +105,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
 			for b.Loop() {
-				s, _, err := parseSession(doc)
+				s, _, err := parse(doc)
 				if err != nil {
 					b.Fatal(err)
 				}

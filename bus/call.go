@@ -15,22 +15,21 @@ type Call struct {
 // ParseCall reads one request in JSON: "Ping", {"Ping":null} or {"BakeryMqSetup":{…}}. The arguments are kept as they are
 // written, so that 64-bit integers lose nothing; Args is a json.RawMessage, or nil.
 func ParseCall(line []byte) (Call, error) {
-	data, err := appendFromJSON(nil, line)
+	var value json.RawMessage
+	err := checkJSON(line)
+	if err == nil {
+		err = unmarshalJSON(line, &value)
+	}
 	if err != nil {
 		return Call{}, fmt.Errorf("parsing request: %w", err)
 	}
-	name, body, why := readVariant(&reader{b: data})
-	if why != "" {
-		return Call{}, fmt.Errorf("parsing request: %s", why)
-	}
-	call := Call{Name: string(name)}
-	if len(body) == 0 {
-		return call, nil
-	}
-	args, err := appendJSON(nil, &reader{b: body})
+	name, args, err := body{JSON, value}.variant()
 	if err != nil {
-		return Call{}, fmt.Errorf("parsing request %s: %w", name, err)
+		return Call{}, fmt.Errorf("parsing request: %w", err)
 	}
-	call.Args = json.RawMessage(args)
+	call := Call{Name: name}
+	if !args.none() {
+		call.Args = json.RawMessage(args.data)
+	}
 	return call, nil
 }

@@ -86,7 +86,7 @@ func (c *Client) Do(ctx context.Context, calls ...Call) ([]Reply, error) {
 	return c.Go(calls...).Wait(ctx)
 }
 
-// DoWithKey is Do with an idempotency key for the session: text of at most 255 bytes that no other session has.
+// DoWithKey is Do with an idempotency key for the session: text of at most 128 bytes that no other session has.
 func (c *Client) DoWithKey(ctx context.Context, key string, calls ...Call) ([]Reply, error) {
 	return c.GoWithKey(key, calls...).Wait(ctx)
 }
@@ -98,10 +98,7 @@ func (c *Client) Go(calls ...Call) *Future { return c.GoWithKey("", calls...) }
 // GoWithKey is Go with an idempotency key for the session.
 func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 	f := &Future{calls: len(calls), done: make(chan struct{})}
-	buf := sessionBuffers.Get().(*[]byte)
-	defer putSessionBuffer(buf)
-	payload, err := appendSession((*buf)[:0], c.codec, key, calls)
-	*buf = payload[:0]
+	payload, err := marshalSession(c.codec, key, calls)
 	if err == nil && len(payload) > MaxPayload {
 		err = fmt.Errorf("sending a session of %d bytes: at most %d fit a frame; split it", len(payload), MaxPayload)
 	}
@@ -113,14 +110,6 @@ func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 		c.out.put(id, payload)
 	}
 	return f
-}
-
-var sessionBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-func putSessionBuffer(buf *[]byte) {
-	if cap(*buf) <= keptBuffer {
-		sessionBuffers.Put(buf)
-	}
 }
 
 // register gives the future an id. If the connection has ended it completes it at once.

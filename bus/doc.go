@@ -19,6 +19,7 @@
 //   - No input makes the server panic or hold more memory than a small multiple of the bytes that arrived.
 //   - A panic in a handler ends the connection it happened on and nothing else.
 //
-// JSON is translated to CBOR when it arrives and CBOR to JSON when it leaves, so that there is one decoder, one
-// encoder, and one set of rules for both.
+// The codecs are github.com/fxamacker/cbor and encoding/json; a document is not translated from one to the other, a body
+// stays as it came until Decode. Ours are the limits that encoding/json lacks, the fields that must not be missing, and the
+// words for what is wrong.
 package bus

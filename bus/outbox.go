@@ -20,6 +20,9 @@ type outbox struct {
 	broken   bool      // nothing more can be written: what comes is dropped
 }
 
+// keptBuffer is the largest buffer, in bytes, that is kept for reuse.
+const keptBuffer = 1 << 20
+
 func newOutbox(limit int) *outbox {
 	o := &outbox{limit: limit}
 	o.room.L, o.ready.L = &o.mu, &o.mu

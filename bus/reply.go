@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Reply is the answer to one request: "Name" when Value is nil, else {"Name": Value}. The server encodes Value by its
@@ -23,7 +24,11 @@ const (
 func Ack() Reply { return Reply{Name: nameAck} }
 
 // Fail says that what was asked was not done, and why.
-func Fail(why string) Reply { return Reply{Name: nameFail, Value: why} }
+//
+// What is not UTF-8 in it becomes U+FFFD.
+func Fail(why string) Reply {
+	return Reply{Name: nameFail, Value: strings.ToValidUTF8(why, "\uFFFD")}
+}
 
 // Failf is Fail with a format.
 func Failf(format string, args ...any) Reply { return Fail(fmt.Sprintf(format, args...)) }
@@ -43,14 +48,42 @@ func (r Reply) Err() error {
 	return errors.Join(errors.New(string(text)), err)
 }
 
+// UnmarshalCBOR reads a reply as it stands in an answer. Text is kept as a string, so that a Fail that arrives equals the
+// one that was sent.
+func (r *Reply) UnmarshalCBOR(data []byte) error { return r.read(body{CBOR, data}) }
+
+// UnmarshalJSON is UnmarshalCBOR for JSON.
+func (r *Reply) UnmarshalJSON(text []byte) error { return r.read(body{JSON, text}) }
+
+func (r *Reply) read(b body) error {
+	name, value, err := b.variant()
+	if err != nil {
+		return fmt.Errorf("malformed reply: %w", err)
+	}
+	*r = Reply{Name: name}
+	switch {
+	case value.isText():
+		var text string
+		err = value.codec.unmarshal(value.data, &text)
+		r.Value = text
+	case !value.none():
+		r.Value = value
+	}
+	return err
+}
+
 // Decode fills what v points to from the value, by the rules of [Request.Decode]. A Fail is returned as its Err.
 func (r Reply) Decode(v any) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
-	body, err := r.body()
+	value, ok := r.Value.(body)
+	var err error
+	if !ok {
+		value, err = newBody(r.Value)
+	}
 	if err == nil {
-		err = decodeBody(body, v)
+		err = value.decode(v)
 	}
 	if err != nil {
 		return fmt.Errorf("decoding reply %s: %w", r.Name, err)
@@ -58,18 +91,6 @@ func (r Reply) Decode(v any) error {
 	return nil
 }
 
-// JSON is the reply as the server would write it to a client that speaks JSON.
-func (r Reply) JSON() ([]byte, error) {
-	body, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	return variantJSON(r.Name, body)
-}
-
-func (r Reply) body() (raw, error) {
-	if body, ok := r.Value.(raw); ok {
-		return body, nil
-	}
-	return newRaw(r.Value)
-}
+// JSON is the reply as the server would write it to a client that speaks JSON. The entries of maps that came in CBOR are in
+// the order of their names.
+func (r Reply) JSON() ([]byte, error) { return marshalVariant(JSON, r.Name, r.Value) }

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,9 +29,8 @@ func TestReplyDecode(t *testing.T) {
 	}
 	sent := Reply{Name: "MappedIps", Value: []mapping{{Address: "192.0.2.1"}, {Address: "::"}}}
 	replies := []Reply{sent}
-	var a answerer
 	for _, codec := range []Codec{CBOR, JSON} {
-		got, err := parseAnswer(bytes.Clone(a.encode(codec, []Reply{sent})))
+		got, err := parseAnswer(marshalAnswer(codec, []Reply{sent}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,11 +45,15 @@ func TestReplyDecode(t *testing.T) {
 			t.Errorf("%d: (-want +got)\n%s", i, diff)
 		}
 		text, err := r.JSON()
-		if want := `{"MappedIps":[{"ip_address":"192.0.2.1","circuit_id":null},{"ip_address":"::","circuit_id":null}]}`; err != nil || string(text) != want {
+		want := `{"MappedIps":[{"ip_address":"192.0.2.1","circuit_id":null},{"ip_address":"::","circuit_id":null}]}`
+		if i == 1 { // maps that came in CBOR are sorted
+			want = `{"MappedIps":[{"circuit_id":null,"ip_address":"192.0.2.1"},{"circuit_id":null,"ip_address":"::"}]}`
+		}
+		if err != nil || string(text) != want {
 			t.Errorf("%d: %s, %v", i, text, err)
 		}
 	}
-	if err := replies[1].Decode(new(int)); err == nil || err.Error() != "decoding reply MappedIps: want an integer, got an array" {
+	if err := replies[1].Decode(new(int)); err == nil || err.Error() != "decoding reply MappedIps: want an integer, got a list" {
 		t.Errorf("got %v", err)
 	}
 }

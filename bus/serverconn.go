@@ -21,7 +21,6 @@ type serverConn struct {
 
 	in     *inflow
 	frames *frameReader
-	parser sessionParser
 	queue  *queue  // reader → answerer
 	out    *outbox // answerer → writer
 
@@ -33,10 +32,9 @@ type serverConn struct {
 func newServerConn(s *Server, nc net.Conn) *serverConn {
 	c := &serverConn{
 		s: s, nc: nc,
-		in:     &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
-		parser: sessionParser{maxRequests: s.opts.MaxRequests},
-		queue:  newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
-		out:    newOutbox(s.opts.MaxAnswerBytes),
+		in:    &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
+		queue: newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
+		out:   newOutbox(s.opts.MaxAnswerBytes),
 	}
 	c.frames = newFrameReader(c.in, c.in.idle)
 	return c
@@ -90,7 +88,7 @@ func (c *serverConn) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		session, codec, bad := c.parser.parse(payload)
+		session, codec, bad := parseSession(payload, c.s.opts.MaxRequests)
 		p := pending{id: id, codec: codec, n: len(session.Requests), cost: sessionCost(payload, session)}
 		if !c.queue.reserve(p.cost) {
 			return net.ErrClosed
@@ -150,14 +148,13 @@ func (c *serverConn) stalled(what string) {
 // the wait functions that are left, but nothing is written any more.
 func (c *serverConn) answer() {
 	defer c.out.finish()
-	var a answerer
 	for {
 		p, ok := c.queue.take()
 		if !ok {
 			return
 		}
 		if replies, err := c.wait(p); err == nil {
-			c.out.put(p.id, a.encode(p.codec, replies))
+			c.out.put(p.id, marshalAnswer(p.codec, replies))
 		}
 		c.queue.done(p.cost)
 	}

@@ -1,8 +1,12 @@
 package bus
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // A variant is how requests and replies look on the wire: text alone, or a map of one entry from the name to the value.
@@ -10,67 +14,62 @@ import (
 // maxName is the longest name, in bytes.
 const maxName = 255
 
-func checkName(name []byte) string {
+var (
+	errNoVariant   = errors.New("want text or a map of one entry")
+	errNameNotUTF8 = errors.New("its name is not valid utf-8")
+)
+
+func checkName(name string) error {
 	switch {
-	case len(name) == 0:
-		return "its name is empty"
+	case name == "":
+		return errors.New("its name is empty")
 	case len(name) > maxName:
-		return fmt.Sprintf("its name is longer than %d bytes", maxName)
-	case !utf8.Valid(name):
-		return "its name is not valid utf-8"
+		return fmt.Errorf("its name is longer than %d bytes", maxName)
+	case !utf8.ValidString(name):
+		return errNameNotUTF8
 	}
-	return ""
+	return nil
 }
 
-// readVariant consumes one variant. A value that is null is no value. If the item is no variant, why says so, and the
-// reader stays somewhere within it.
-func readVariant(r *reader) (name []byte, body raw, why string) {
-	h := r.head()
+// variant takes a value apart into its name and its body; null is no body. The body is a copy.
+func (b body) variant() (name string, value body, err error) {
 	switch {
-	case h.major == majorText:
-		name = r.content(h)
-		return name, nil, checkName(name)
-	case h.major != majorMap:
-		return nil, nil, "want text or a map of one entry, got " + h.kind()
+	case b.isText():
+		if b.codec.unmarshal(b.data, &name) != nil {
+			err = errNameNotUTF8
+		}
+	case !b.isMap():
+		err = errNoVariant
+	case b.codec == JSON:
+		name, value, err = onlyEntry[json.RawMessage](b)
+	default:
+		name, value, err = onlyEntry[cbor.RawMessage](b)
 	}
-	e := r.elements(h)
-	if !e.next() {
-		return nil, nil, "want a map of one entry, got an empty one"
+	if err == nil {
+		err = checkName(name)
 	}
-	key := r.head()
-	if key.major != majorText {
-		return nil, nil, "its name is " + key.kind() + ", not text"
-	}
-	name = r.content(key)
-	body = r.item()
-	if e.next() {
-		return nil, nil, "want a map of one entry, got several"
-	}
-	if len(body) == 1 && (body[0] == cborNull || body[0] == cborUndefined) {
-		body = nil
-	}
-	return name, body, checkName(name)
-}
-
-// appendVariant appends a variant: text alone if v is nil.
-func appendVariant(dst []byte, name string, v any) ([]byte, error) {
-	if v == nil {
-		return appendText(dst, name), nil
-	}
-	return appendValue(appendText(append(dst, majorMap|1), name), v)
-}
-
-// variantJSON is a variant in JSON.
-func variantJSON(name string, body raw) ([]byte, error) {
-	if len(body) == 0 {
-		return appendQuoted(nil, []byte(name))
-	}
-	dst, err := appendQuoted([]byte{'{'}, []byte(name))
 	if err != nil {
-		return nil, err
+		return "", body{}, err
 	}
-	if dst, err = appendJSON(append(dst, ':'), &reader{b: body}); err != nil {
-		return nil, err
+	return name, value, nil
+}
+
+// onlyEntry reads a map of one entry. The library's RawMessage is a copy already.
+func onlyEntry[Raw ~[]byte](b body) (string, body, error) {
+	var entries map[string]Raw
+	if err := b.codec.unmarshal(b.data, &entries); err != nil || len(entries) != 1 {
+		return "", body{}, errNoVariant
 	}
-	return append(dst, '}'), nil
+	for name, data := range entries {
+		return name, body{b.codec, data}.present(), nil
+	}
+	panic("unreachable")
+}
+
+// marshalVariant encodes a variant: text alone if v is nil.
+func marshalVariant(codec Codec, name string, v any) ([]byte, error) {
+	if v == nil {
+		return codec.marshal(name)
+	}
+	return codec.marshal(map[string]any{name: v})
 }
