@@ -228,5 +228,8 @@ func sameLines(got, want string) error {
 			return fmt.Errorf("line %d of %d (want %d): got %q, want %q", i+1, len(g), len(w), a, b)
 		}
 	}
-	return nil
+	return fmt.Errorf("line %d: got %q as the end, want %q", len(w), last(got), last(want))
 }
+
+// last is the last byte of a text: all that can differ where the lines don't.
+func last(text string) string { return text[max(len(text)-1, 0):] }
