@@ -37,18 +37,18 @@ func (s *Source) Last() eventlog.Seq { return s.r.Last() }
 // ErrOutside says that a moment isn't covered by the log.
 var ErrOutside = errors.New("outside the log")
 
-// Records decodes the records from..to, both included.
+// Records decodes the records from..to, both included. It doesn't touch what comes after, which a daemon may hold.
 func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, error) bool) {
 	return func(yield func(bakery.Record, error) bool) {
+		if max(from, s.First()) > to {
+			return
+		}
 		for raw, err := range s.r.Records(max(from, s.First())) {
-			if err == nil && raw.Seq > to {
-				return
-			}
 			var r bakery.Record
 			if err == nil {
 				r, err = bakery.DecodeRecord(raw.Seq, raw.Data)
 			}
-			if !yield(r, err) || err != nil {
+			if !yield(r, err) || err != nil || r.Seq >= to {
 				return
 			}
 		}

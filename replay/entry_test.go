@@ -1,0 +1,89 @@
+package replay
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"lqosd/bakery"
+	"lqosd/eventlog"
+)
+
+func TestSummaries(t *testing.T) {
+	commands := append(someCommands(), mapping("2001:db8::/56", 0x10004, true), bakery.DelIPFlow{Address: "2001:db8::/56", Upload: true},
+		bakery.ClearIPFlow{}, bakery.AddCircuitQdisc{Link: "eth1", ParentMajor: 1, ParentMinor: 4, SQM: []string{"cake"}},
+		bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x9", RateMbps: 1, CeilMbps: 2, SiteHash: 3, R2Q: 10},
+		bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}})
+	want := []string{
+		"MqSetup  eth1 queues 1 at 1:, eth0 queues 1 at 1:",
+		`AddCircuitHTBClass  class add dev eth1 parent 1: classid 4 htb rate 1.0mbit ceil 10.0mbit prio 3 quantum 125000  "Smith"`,
+		"AddCircuitHTBClass  class add dev eth1 parent 1: classid 5 htb rate 1.0mbit ceil 20.0mbit prio 3 quantum 250000",
+		"MapIpToFlow  192.0.2.1 → 1:4 cpu 0",
+		"ExecuteTCCommands  1 lines",
+		`AddCircuitHTBClass  class add dev eth1 parent 1: classid 4 htb rate 1.0mbit ceil 30.0mbit prio 3 quantum 375000  "Smith"`,
+		"MapIpToFlow  2001:db8::/56 → 1:4 cpu 0 upload",
+		"DelIpFlow  2001:db8::/56 upload",
+		"ClearIpFlow  ",
+		"AddCircuitQdisc  qdisc add dev eth1 parent 1:4 cake",
+		"AddStructuralHTBClass  class add dev eth1 parent 0x1: classid 0x9 htb rate 1.0mbit ceil 2.0mbit prio 3 quantum 25000",
+		"ClearPriorSettings  eth1 eth0",
+	}
+	s := openLog(t, writeLog(t, commands))
+	i := 0
+	err := s.Entries(Filter{}, func(e Entry) error {
+		if got := e.Kind.String() + "  " + e.Summary(); got != want[i] {
+			t.Errorf("record %d: got %q, want %q", e.Seq, got, want[i])
+		}
+		i++
+		return nil
+	})
+	if err != nil || i != len(want) {
+		t.Errorf("%d entries, %v", i, err)
+	}
+}
+
+// TestLinesAreThoseOfTheMoment checks that a deletion names the links that had a root at that moment.
+func TestLinesAreThoseOfTheMoment(t *testing.T) {
+	clear := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
+	s := openLog(t, writeLog(t, []bakery.Command{clear, mqSetup(), clear, clear}))
+	var got []string
+	if err := s.Entries(Filter{Kind: bakery.KindClearPriorSettings}, func(e Entry) error {
+		got = append(got, strings.Join(e.Lines, "; "))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if text, want := strings.Join(got, "|"), "|qdisc delete dev eth1 root; qdisc delete dev eth0 root|"; text != want {
+		t.Errorf("got %q, want %q", text, want)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	s := openLog(t, writeLog(t, someCommands()))
+	for _, tc := range []struct {
+		name  string
+		f     Filter
+		first eventlog.Seq
+		n     int
+	}{
+		{"all", Filter{}, 1, 6},
+		{"from", Filter{From: 4}, 4, 3},
+		{"to", Filter{To: 2}, 1, 2},
+		{"both", Filter{From: 2, To: 2}, 2, 1},
+		{"nothing between", Filter{From: 3, To: 2}, 0, 0},
+		{"beyond the end", Filter{From: 7, To: 9}, 0, 0},
+		{"to beyond the end", Filter{From: 6, To: 99}, 6, 1},
+		{"since a record", Filter{Since: begin.Add(4 * time.Minute)}, 5, 2},
+		{"since just after it", Filter{Since: begin.Add(4*time.Minute + 1)}, 6, 1},
+		{"kind", Filter{Kind: bakery.KindAddCircuitHTBClass}, 2, 3},
+		{"kind, and from", Filter{Kind: bakery.KindAddCircuitHTBClass, From: 3}, 3, 2},
+	} {
+		var seqs []eventlog.Seq
+		if err := s.Entries(tc.f, func(e Entry) error { seqs = append(seqs, e.Seq); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(seqs) != tc.n || tc.n > 0 && seqs[0] != tc.first {
+			t.Errorf("%s: records %v, want %d from %d", tc.name, seqs, tc.n, tc.first)
+		}
+	}
+}
