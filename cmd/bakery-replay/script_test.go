@@ -88,25 +88,45 @@ var begin = time.Date(2025, 1, 31, 14, 0, 0, 0, time.UTC)
 
 func makelog(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "makelog DIR FILE")
+	ts.Check(writeLog(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
+}
+
+// writeLog makes a log of requests, one a line.
+func writeLog(dir, requests string) (err error) {
 	tree := bakery.NewTree()
 	now := func() time.Time { return begin.Add(time.Duration(tree.Seq) * time.Minute) }
-	l, err := eventlog.Open(ts.MkAbs(args[0]), eventlog.Options{Clock: now})
-	ts.Check(err)
-	for line := range strings.Lines(ts.ReadFile(args[1])) {
-		if strings.TrimSpace(line) == `"roll"` {
-			ts.Check(roll(l, tree))
-			continue
-		}
-		c, err := parseCommand([]byte(line))
-		ts.Check(err)
-		r := bakery.Record{Seq: tree.Seq + 1, Time: now(), Sender: bakery.Sender{UID: 1000, GID: 100, PID: 4321}, Command: c}
-		ts.Check(bakery.Fold(tree, r))
-		p, err := l.Enqueue(eventlog.Tx{Records: [][]byte{bakery.AppendRecord(nil, r)}})
-		ts.Check(err)
-		_, err = p.Wait()
-		ts.Check(err)
+	l, err := eventlog.Open(dir, eventlog.Options{Clock: now})
+	if err != nil {
+		return err
 	}
-	ts.Check(l.Close())
+	defer func() { err = errors.Join(err, l.Close()) }()
+	for line := range strings.Lines(requests) {
+		if strings.TrimSpace(line) == `"roll"` {
+			err = roll(l, tree)
+		} else {
+			err = add(l, tree, now(), []byte(line))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
+		}
+	}
+	return nil
+}
+
+func add(l *eventlog.Log, tree *bakery.Tree, now time.Time, request []byte) error {
+	c, err := parseCommand(request)
+	if err != nil {
+		return err
+	}
+	r := bakery.Record{Seq: tree.Seq + 1, Time: now, Sender: bakery.Sender{UID: 1000, GID: 100, PID: 4321}, Command: c}
+	if err := bakery.Fold(tree, r); err != nil {
+		return err
+	}
+	p, err := l.Enqueue(eventlog.Tx{Records: [][]byte{bakery.AppendRecord(nil, r)}})
+	if err == nil {
+		_, err = p.Wait()
+	}
+	return err
 }
 
 func roll(l *eventlog.Log, tree *bakery.Tree) error {

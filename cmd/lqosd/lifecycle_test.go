@@ -275,6 +275,28 @@ func TestDamagedSealedSegment(t *testing.T) {
 	}
 }
 
+// TestSealedSegmentsBesideDaemon reads what the daemon doesn't hold.
+func TestSealedSegmentsBesideDaemon(t *testing.T) {
+	p := newPlace(t, "example")
+	writeSegments(t, p.logDir())
+	d := p.startServing(t, "lqosd")
+	expect(t, talk(t, connect(t, p, bus.CBOR), "", mqSetup), ackText)
+	replay := program(t, "bakery-replay")
+	const sealed = 121 // of them the live segment has none
+	for _, args := range [][]string{{"log"}, {"tree"}, {"render"}, {"render", "--form", "state"}, {"stats"}, {"diff", "--from", "1"},
+		{"log", "--from", "121"}, {"log", "--from", "122"}, {"bisect", "--run", "test $BAKERY_SEQ -lt 100"}} {
+		code, out, diag := p.run(t, replay, append(args, "state/eventlog")...)
+		if want := map[bool]int{true: 1}[args[0] == "diff"]; code != want {
+			t.Errorf("%s: exit code %d, want %d", args, code, want)
+		}
+		says(t, diag, fmt.Sprintf("bakery-replay: only records up to %d: ", sealed), "unix:"+p.socket())
+		if lines := strings.Count(out, "\n"); args[0] == "log" && len(args) == 1 && lines != sealed {
+			t.Errorf("%s: %d lines, want %d", args, lines, sealed)
+		}
+	}
+	d.terminate(t)
+}
+
 // writeSegments makes a log of several segments.
 func writeSegments(t testing.TB, dir string) {
 	t.Helper()
