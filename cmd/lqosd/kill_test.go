@@ -230,21 +230,23 @@ func (v *victim) live(t testing.TB, from, size int, mercy bool, key func(i int) 
 func noKey(int) string { return "" }
 
 // TestKill kills the daemon at random moments while a client plays a network to it, request by request. The client
-// goes on from the last answer it got; at the end of its network it begins again, as clients do.
+// goes on where the log ends, which may be beyond the last answer it got: a request such as ClearPriorSettings can't be
+// followed by those before it. At the end of its network it begins again, as clients do.
 func TestKill(t *testing.T) {
 	v := newVictim(t)
-	at, again := 0, 0
+	at, unheard := 0, 0
 	for range kills {
 		l := v.live(t, at, 1, false, noKey)
-		again += v.settle(t, l) - l.acked
-		if at += l.acked; at == len(v.trace) {
+		inLog := v.settle(t, l)
+		unheard += inLog - l.acked
+		if at += inLog; at == len(v.trace) {
 			at = 0
 		}
 	}
 	last := v.live(t, at, 1, true, noKey)
 	v.settle(t, last)
-	t.Logf("%d kills, %d of them with requests on the way, %d before the daemon served; %d requests were sent again that were in the log; %d records",
-		kills, v.flying, v.early, again, v.checked)
+	t.Logf("%d kills, %d of them with requests on the way, %d before the daemon served; %d requests were in the log whose answer got lost; %d records",
+		kills, v.flying, v.early, unheard, v.checked)
 	if v.flying < kills/2 {
 		t.Errorf("only %d of %d kills met requests on the way", v.flying, kills)
 	}
