@@ -61,7 +61,7 @@ func insults() []insult {
 		{"too much at the end", session(0x80, 0x00), `Fail`},
 		{"a number", frame(1, []byte{0x05}), `Fail`},
 		{"not JSON", text(`{"requests":[`), `Fail.*json`},
-		{"JSON, a huge number", text(`{"requests":[{"Ping":1e999999999}]}`), `Fail`},
+		{"JSON, a huge number", text(`{"requests":[{"DelIpFlow":{"ip_address":"192.0.2.1","upload":1e999999999}}]}`), `Fail`},
 	}
 }
 

@@ -57,6 +57,10 @@ func testRecording(t *testing.T, c golden.Case, file string, codec bus.Codec, si
 	}
 	tree := p.tree(t)
 	checkState(t, tree, lines)
+	against := exec.Command(program(t, "bakery-replay"), "diff", p.logDir(), "--against", filepath.Join(c.Dir, "linux_tc.txt"))
+	if out, err := against.CombinedOutput(); err != nil {
+		t.Errorf("bakery-replay diff --against linux_tc.txt: %v\n%s", err, out)
+	}
 	state, bad, err := tc.ParseScript(strings.NewReader(p.render(t, "--form", "state")))
 	if err != nil || len(bad) > 0 {
 		t.Fatal(err, bad)
