@@ -44,8 +44,8 @@ func TestSummaries(t *testing.T) {
 
 // TestLinesAreThoseOfTheMoment checks that a deletion names the links that had a root at that moment.
 func TestLinesAreThoseOfTheMoment(t *testing.T) {
-	clear := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
-	s := openLog(t, writeLog(t, []bakery.Command{clear, mqSetup(), clear, clear}))
+	clearAll := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
+	s := openLog(t, writeLog(t, []bakery.Command{clearAll, mqSetup(), clearAll, clearAll}))
 	var got []string
 	if err := s.Entries(Filter{Kind: bakery.KindClearPriorSettings}, func(e Entry) error {
 		got = append(got, strings.Join(e.Lines, "; "))

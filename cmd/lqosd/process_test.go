@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -15,7 +14,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"lqosd/bus"
 	"lqosd/internal/lqosconf"
 )
 
@@ -166,16 +164,6 @@ func says(t testing.TB, text string, wanted ...string) {
 		if !strings.Contains(text, w) {
 			t.Errorf("want %q in:\n%s", w, text)
 		}
-	}
-}
-
-// waitClosed waits until the server has closed the connection.
-func waitClosed(t testing.TB, c *bus.Client) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := c.Do(ctx, bus.Call{Name: "Ping"}); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("the connection is still open: %v", err)
 	}
 }
 
