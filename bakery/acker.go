@@ -12,6 +12,9 @@ import (
 // after is left out of it, and Health says so.
 const maxBehind = 64 << 20
 
+// maxWrite is about how many bytes the Sink gets at once.
+const maxWrite = 1 << 20
+
 // acker is the goroutine that waits for commits, feeds the Sink and answers, in
 // the order of submission.
 type acker struct {
@@ -22,14 +25,15 @@ type acker struct {
 	log  *slog.Logger
 
 	broken  bool     // a commit failed and the folder hasn't recovered
-	unsure  []unsure // lines of commits whose outcome isn't known
+	unsure  []unsure // commits whose outcome isn't known
+	lines   []byte   // room for rendering
 	behind  []byte   // lines that the Sink didn't take
 	skipped int      // lines' bytes that were over maxBehind
 }
 
 type unsure struct {
-	last  eventlog.Seq
-	lines []byte
+	last     eventlog.Seq
+	accepted []accepted
 }
 
 func (a *acker) run() {
@@ -52,22 +56,22 @@ func (a *acker) run() {
 func (a *acker) settle(t *Ticket) {
 	res, err := t.pending.Wait()
 	if err == nil {
-		a.write(t.lines)
+		a.writeAll(res.Last, t.accepted)
 		return
 	}
 	if errors.Is(err, eventlog.ErrUnknownOutcome) {
-		a.unsure = append(a.unsure, unsure{res.Last, t.lines})
+		a.unsure = append(a.unsure, unsure{res.Last, t.accepted})
 	} else {
 		err = fmt.Errorf("%w: %w", ErrLogUnavailable, err)
 	}
-	for _, i := range t.accepted {
-		t.outcomes[i].Err = err
+	for _, c := range t.accepted {
+		t.outcomes[c.index].Err = err
 	}
 	if a.broken {
 		return
 	}
 	a.broken = true
-	a.h.setLog(err)
+	a.h.failed(err)
 	a.log.Error("the event log failed", "err", err)
 	select {
 	case a.torn <- struct{}{}:
@@ -80,7 +84,7 @@ func (a *acker) settle(t *Ticket) {
 func (a *acker) resume(last eventlog.Seq) {
 	for _, u := range a.unsure {
 		if u.last <= last {
-			a.write(u.lines)
+			a.writeAll(u.last, u.accepted)
 		}
 	}
 	a.broken, a.unsure = false, nil
@@ -88,29 +92,46 @@ func (a *acker) resume(last eventlog.Seq) {
 	a.log.Info("the event log was opened again", "last_seq", last)
 }
 
-// write passes lines on, after those that the Sink didn't take before.
-func (a *acker) write(lines []byte) {
+// writeAll renders what became durable, up to record last. A repeated submission has
+// nothing to render: its lines were written the first time.
+func (a *acker) writeAll(last eventlog.Seq, list []accepted) {
 	if a.sink == nil {
 		return
 	}
+	var err error
+	a.lines = a.lines[:0]
+	for _, c := range list {
+		if c.command != nil {
+			a.lines = AppendLines(a.lines, c.command, RatesAsClient)
+		}
+		if len(a.lines) >= maxWrite {
+			err = a.write(a.lines)
+			a.lines = a.lines[:0]
+		}
+	}
+	if len(a.lines)+len(a.behind) > 0 {
+		err = a.write(a.lines)
+	}
+	if a.skipped > 0 && err == nil {
+		err = fmt.Errorf("%d bytes of lines are missing, which came while it failed: bakery-replay render has them", a.skipped)
+	}
+	a.h.setSink(last, err)
+}
+
+// write passes lines on, after those that the Sink didn't take before.
+func (a *acker) write(lines []byte) error {
 	if len(a.behind) > 0 {
 		a.keep(lines)
 		lines = a.behind
 	}
-	if len(lines) == 0 {
-		return
-	}
 	err := a.sink.Write(lines)
 	switch {
-	case err != nil && len(a.behind) == 0:
-		a.keep(lines)
 	case err == nil:
 		a.behind = nil
-		if a.skipped > 0 {
-			err = fmt.Errorf("%d bytes of lines are missing, which came while it failed: bakery-replay render has them", a.skipped)
-		}
+	case len(a.behind) == 0:
+		a.keep(lines)
 	}
-	a.h.setSink(err)
+	return err
 }
 
 // keep holds lines back that the Sink can't take yet.

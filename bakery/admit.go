@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
 
@@ -12,78 +13,73 @@ import (
 // gives the payloads of those that could be folded. The tree is then ahead of the
 // log by those records.
 func (f *folder) admit(t *Ticket) [][]byte {
-	var undo *Tree
+	undo, setup := (*Tree)(nil), f.setup
 	if t.sub.Key != "" {
 		undo = f.tree.Clone()
 	}
 	payloads := make([][]byte, 0, len(t.sub.Commands))
 	refused := false
 	for i, c := range t.sub.Commands {
-		payload, out := f.admitOne(t, c)
+		command, out := f.admitOne(t.sub.Sender, c, &payloads)
 		t.outcomes[i] = out
-		if payload != nil {
-			payloads = append(payloads, payload)
-			t.accepted = append(t.accepted, i)
+		if out.Err == nil {
+			t.accepted = append(t.accepted, accepted{i, command})
 		}
 		refused = refused || out.Err != nil
 	}
 	if undo != nil && refused {
-		f.tree = undo
-		t.lines, t.accepted = nil, nil
+		f.tree, f.setup = undo, setup
+		t.accepted = nil
 		t.failAll(errOtherRefused)
 		return nil
 	}
 	return payloads
 }
 
-// admitOne gives the payload to append, or an Outcome with an error.
-func (f *folder) admitOne(t *Ticket, asked Command) ([]byte, Outcome) {
-	command, err := f.resolve(asked)
+// admitOne folds one command and appends its payload, or gives an Outcome with an
+// error. The command comes back as it is logged.
+func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command, Outcome) {
+	r := Record{Seq: f.tree.Seq + 1, Time: f.o.Now(), Sender: by}
+	var refused []LineError
+	var err error
+	if e, ok := asked.(ExecuteTCCommands); ok {
+		r.Command, refused, err = f.admitExecute(e, r.Seq)
+	} else {
+		r.Command, err = f.resolve(asked)
+		if err == nil {
+			err = f.tree.fold(r)
+		}
+	}
 	if err != nil {
 		return nil, Outcome{Err: err}
 	}
-	r := Record{Seq: f.tree.Seq + 1, Time: f.o.Now(), Sender: t.sub.Sender, Command: command}
-	if e, ok := command.(ExecuteTCCommands); ok {
-		return f.admitLines(t, r, e)
-	}
-	// Lines are written against the tree before the fold, which the fold replaces.
-	mark := len(t.lines)
-	var before *Tree
-	if command.Kind() == KindClearPriorSettings {
-		before = f.tree.Clone()
-	}
-	if err := f.tree.fold(r); err != nil {
-		t.lines = t.lines[:mark]
-		return nil, Outcome{Err: err}
-	}
 	f.tree.Seq = r.Seq
-	t.lines = AppendLines(t.lines, before, command, RatesAsClient)
-	return AppendRecord(nil, r), Outcome{Seq: r.Seq}
+	if m, ok := r.Command.(MqSetup); ok {
+		f.setup.DownLink, f.setup.UpLink = m.Down.Link, m.Up.Link
+	}
+	*payloads = append(*payloads, AppendRecord(nil, r))
+	return r.Command, Outcome{Seq: r.Seq, Refused: refused}
 }
 
-func (f *folder) admitLines(t *Ticket, r Record, e ExecuteTCCommands) ([]byte, Outcome) {
-	accepted, refused := f.tree.foldLines(e, r.Seq, f.allowed)
-	if len(refused) > 0 && (!e.Force || len(accepted) == 0) {
-		return nil, Outcome{Err: joinLineErrors(refused)}
+func (f *folder) admitExecute(e ExecuteTCCommands, seq eventlog.Seq) (Command, []LineError, error) {
+	resolved, refused := f.tree.admitLines(e, seq, f.allowed)
+	if len(refused) > 0 && len(resolved.Lines) == 0 {
+		return nil, nil, joinLineErrors(refused)
 	}
-	r.Command = ExecuteTCCommands{Lines: accepted, Force: e.Force}
-	f.tree.Seq = r.Seq
-	t.lines = AppendLines(t.lines, nil, r.Command, RatesAsClient)
-	return AppendRecord(nil, r), Outcome{Seq: r.Seq, Refused: refused}
+	return resolved, refused, nil
 }
 
-// resolve writes what the configuration decides into the command, and refuses
-// links that aren't managed.
+// resolve writes what the configuration and the tree decide into the command, and
+// refuses links that aren't managed.
 func (f *folder) resolve(c Command) (Command, error) {
 	switch c := c.(type) {
 	case ClearPriorSettings:
-		return ClearPriorSettings{Links: f.setup.Links()}, nil
+		return ClearPriorSettings{Links: f.rooted()}, nil
 	case MqSetup:
 		s, err := f.o.Setup()
 		if err != nil {
-			return nil, fmt.Errorf("reading the configuration: %w", err)
+			return nil, err
 		}
-		f.setup = s
 		return resolveMqSetup(c, s)
 	case AddStructuralHTBClass:
 		return c, f.allowed(c.Link)
@@ -95,9 +91,31 @@ func (f *folder) resolve(c Command) (Command, error) {
 	return c, nil
 }
 
+// managed are the links that the configuration names, or named when the tree's
+// skeleton was made.
+func (f *folder) managed() []string {
+	links := f.setup.Links()
+	if m := f.tree.Setup; m != nil {
+		for _, link := range []string{m.Down.Link, m.Up.Link} {
+			if !slices.Contains(links, link) {
+				links = append(links, link)
+			}
+		}
+	}
+	return links
+}
+
+// rooted are the managed links that have an mq root.
+func (f *folder) rooted() []string {
+	return slices.DeleteFunc(f.managed(), func(link string) bool {
+		q, ok := f.tree.state.Qdisc(link, tc.Root)
+		return !ok || q.Options.Kind() != "mq"
+	})
+}
+
 // allowed refuses links that aren't managed.
 func (f *folder) allowed(link string) error {
-	links := f.setup.Links()
+	links := f.managed()
 	if slices.Contains(links, link) {
 		return nil
 	}
@@ -111,7 +129,7 @@ func (f *folder) enqueue(t *Ticket, payloads [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if got, want := p.Result().First, t.outcomes[t.accepted[0]].Seq; got != want {
+	if got, want := p.Result().First, t.outcomes[t.accepted[0].index].Seq; got != want {
 		panic(fmt.Sprintf("bakery: the log gave Seq %d to a record folded as %d", got, want))
 	}
 	t.pending = p

@@ -18,7 +18,6 @@ type Log interface {
 	Known(key string) (*eventlog.Pending, bool)
 	Snapshot() ([]byte, eventlog.Seq, error)
 	Records(from eventlog.Seq) iter.Seq2[eventlog.Record, error]
-	LastSeq() eventlog.Seq
 	NeedsRoll() bool
 	Roll(eventlog.Snapshot) (*eventlog.Pending, error)
 	Prune(eventlog.Policy) (eventlog.Pruned, error)
@@ -57,12 +56,20 @@ type Retention struct {
 	Generations uint64 // resets, counted back from the newest
 }
 
+// policy is what the log is told to drop when generation is the newest.
+func (r Retention) policy(generation uint64) eventlog.Policy {
+	p := eventlog.Policy{MaxAge: r.MaxAge, MaxBytes: r.MaxBytes}
+	if r.Generations > 0 {
+		p.MinMark = generation - min(generation, r.Generations) + 1
+	}
+	return p
+}
+
 const (
-	// submissions is the capacity of the channel into the folder, and waiting that
-	// of the one between folder and acker. A full channel blocks the sender: that
+	// waiting is the capacity of the channel between folder and acker. Full, it blocks
+	// the folder, which then blocks the senders: its own channel has no capacity. That
 	// is the backpressure which the bus passes on.
-	submissions = 64
-	waiting     = 4096
+	waiting = 4096
 
 	// reopenEvery is the pause between tries to open a log whose commit failed, and
 	// rerollEvery the one between tries to begin a new segment.
@@ -75,14 +82,20 @@ type Handle struct {
 	in    chan *Ticket
 	ended chan struct{}
 
-	mu     sync.Mutex
-	health Health
+	mu      sync.Mutex
+	health  Health
+	applied eventlog.Seq
 }
 
-// Health is what is wrong with the bakery at the moment; zero when nothing is.
+// Health is what is wrong with the bakery at the moment, and what was.
 type Health struct {
 	Log  error // the log can't take commands
 	Sink error // the Sink is behind
+
+	// Failures counts the times that the log failed since the start, also those that
+	// it recovered from; LastFailure is the newest.
+	Failures    int
+	LastFailure error
 }
 
 // Start opens the log, folds it, and starts the bakery. It ends when ctx does,
@@ -93,10 +106,11 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 	if f.setup, err = o.Setup(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
-	f.h = &Handle{in: make(chan *Ticket, submissions), ended: make(chan struct{})}
+	f.h = &Handle{in: make(chan *Ticket), ended: make(chan struct{})}
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
+	f.h.applied = f.tree.Seq // of what was there before, the Sink needs nothing
 	acked := make(chan struct{})
 	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, h: f.h, log: o.Logger}
 	go func() {
@@ -125,16 +139,36 @@ func (h *Handle) Health() Health {
 	return h.health
 }
 
+// Applied is the newest record up to which the Sink has everything; without a Sink it
+// stays 0.
+func (h *Handle) Applied() eventlog.Seq {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.applied
+}
+
 func (h *Handle) setLog(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.health.Log = err
 }
 
-func (h *Handle) setSink(err error) {
+// failed counts a failure of the log, which takes no commands from now on.
+func (h *Handle) failed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.health.Log, h.health.LastFailure = err, err
+	h.health.Failures++
+}
+
+// setSink tells what became of the records up to seq.
+func (h *Handle) setSink(seq eventlog.Seq, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.health.Sink = err
+	if err == nil {
+		h.applied = max(h.applied, seq)
+	}
 }
 
 // Submit hands a submission in. It blocks while the bakery is behind; the error is

@@ -1,6 +1,8 @@
 package bakery
 
 import (
+	"fmt"
+
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -25,6 +27,9 @@ func askOfCircuit(c AddCircuitHTBClass) classAsk {
 	return classAsk{c.Link, c.Parent, c.ClassID, c.RateMbps, c.CeilMbps, c.R2Q, n}
 }
 
+// maxComment bounds what a client may have remembered of a class, in bytes.
+const maxComment = 4096
+
 // foldClass adds the class, updates it, or moves it when the parent is another one.
 func (t *Tree) foldClass(a classAsk, seq eventlog.Seq) error {
 	class, err := a.class()
@@ -46,6 +51,9 @@ func (t *Tree) foldClass(a classAsk, seq eventlog.Seq) error {
 }
 
 func (a classAsk) class() (tc.Class, error) {
+	if len(a.note.Comment) > maxComment {
+		return tc.Class{}, fmt.Errorf("the comment has %d bytes: at most %d are kept", len(a.note.Comment), maxComment)
+	}
 	parent, err := tc.ParseHandle(a.parent)
 	if err != nil {
 		return tc.Class{}, err

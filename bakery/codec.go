@@ -80,6 +80,10 @@ func (e *encoder) command(c Command) {
 	case ExecuteTCCommands:
 		e.flags(c.Force, false, false)
 		e.strings(c.Lines)
+		e.uvarint(uint64(len(c.Opaque)))
+		for _, i := range c.Opaque {
+			e.uvarint(uint64(i))
+		}
 	case MapIPToFlow:
 		e.mapping(c)
 	case DelIPFlow:
@@ -113,7 +117,7 @@ func (d *decoder) command(k Kind) Command {
 		return AddCircuitQdisc{Link: d.string(), ParentMajor: d.uint32(), ParentMinor: d.uint32(),
 			CircuitHash: int64(d.uint64()), SQM: d.strings()}
 	case KindExecuteTCCommands:
-		return ExecuteTCCommands{Force: d.byte()&flagFirst != 0, Lines: d.strings()}
+		return d.execute()
 	case KindMapIPToFlow:
 		return d.mapping()
 	case KindDelIPFlow:
@@ -201,6 +205,20 @@ func (d *decoder) mapping() MapIPToFlow {
 	if f&flagSecond != 0 {
 		id := d.uint64()
 		c.DeviceID = &id
+	}
+	return c
+}
+
+func (d *decoder) execute() ExecuteTCCommands {
+	c := ExecuteTCCommands{Force: d.byte()&flagFirst != 0, Lines: d.strings()}
+	least := uint64(0)
+	for range d.count() {
+		i := d.uvarint()
+		if i < least || i >= uint64(len(c.Lines)) {
+			d.fail(fmt.Errorf("opaque line %d of %d", i, len(c.Lines)))
+			break
+		}
+		c.Opaque, least = append(c.Opaque, int(i)), i+1
 	}
 	return c
 }

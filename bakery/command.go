@@ -64,8 +64,8 @@ func ParseKind(s string) (Kind, error) {
 
 // ClearPriorSettings empties the Tree: a new generation. Address mappings stay.
 type ClearPriorSettings struct {
-	// Links are the managed links, subscribers' side first: filled in when the
-	// command is resolved, so that replay knows them without a configuration.
+	// Links are those that had an mq root, the subscribers' side first: filled in when
+	// the command is resolved.
 	Links []string `json:"links,omitempty"`
 }
 
@@ -133,6 +133,10 @@ type AddCircuitQdisc struct {
 type ExecuteTCCommands struct {
 	Lines []string `json:"commands"`
 	Force bool     `json:"force_mode"` // accept the good lines even if others are bad
+	// Opaque are the indices of the lines that were taken as opaque, in order: filled
+	// in when the command is resolved, so that a parser which learns more doesn't
+	// change what a log means.
+	Opaque []int `json:"opaque,omitempty"`
 }
 
 // MapIPToFlow steers an address or prefix to a class.
@@ -192,7 +196,7 @@ var decoders = map[string]func(decode func(any) error) (Command, error){
 	"BakeryAddStructuralHTBClass": decodeAs[AddStructuralHTBClass],
 	"BakeryAddCircuitHTBClass":    decodeAs[AddCircuitHTBClass],
 	"BakeryAddCircuitQdisc":       decodeAs[AddCircuitQdisc],
-	"BakeryExecuteTCCommands":     decodeAs[ExecuteTCCommands],
+	"BakeryExecuteTCCommands":     decodeExecute,
 	"MapIpToFlow":                 decodeAs[MapIPToFlow],
 	"DelIpFlow":                   decodeAs[DelIPFlow],
 	"ClearIpFlow":                 fixed(ClearIPFlow{}),
@@ -236,4 +240,12 @@ func decodeMqSetup(decode func(any) error) (Command, error) {
 		return nil, err
 	}
 	return MqSetup{QueuesAvailable: &f.QueuesAvailable, StickOffset: &f.StickOffset}, nil
+}
+
+// decodeExecute leaves out, too, what the resolver fills in.
+func decodeExecute(decode func(any) error) (Command, error) {
+	var c ExecuteTCCommands
+	err := decode(&c)
+	c.Opaque = nil
+	return c, err
 }

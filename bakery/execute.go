@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,43 +22,86 @@ type LineError struct {
 // Error gives line, text and reason.
 func (e LineError) Error() string { return fmt.Sprintf("line %d, %q: %s", e.Line, e.Text, e.Why) }
 
+// maxLineErrors is how many refused lines an answer names.
+const maxLineErrors = 100
+
 func joinLineErrors(bad []LineError) error {
-	errs := make([]error, len(bad))
+	var errs []error
 	for i, e := range bad {
-		errs[i] = e
+		if i == maxLineErrors {
+			errs = append(errs, fmt.Errorf("and %d more", len(bad)-i))
+			break
+		}
+		errs = append(errs, e)
 	}
 	return errors.Join(errs...)
 }
 
-// foldLines folds tc lines and gives back those that were accepted, as they are
-// rendered, and those that weren't. Unless force is set the first bad line refuses
-// them all, and t is unchanged. allowed says which links a line may name; nil
-// allows all.
-func (t *Tree) foldLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(link string) error) ([]string, []LineError) {
+// admitLines folds the lines that can be folded and gives the command as it is
+// logged, with those that can't. Unless Force is set the first bad line refuses them
+// all, and t is unchanged. allowed says which links a line may name.
+func (t *Tree) admitLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(link string) error) (ExecuteTCCommands, []LineError) {
 	b := t.Clone()
-	accepted := make([]string, 0, len(c.Lines))
+	resolved := ExecuteTCCommands{Force: c.Force}
 	var refused []LineError
 	for i, line := range c.Lines {
-		text, err := b.foldLine(line, seq, allowed)
+		l, err := parseLine(line)
+		if err == nil && l.link != "" {
+			err = allowed(l.link)
+		}
 		if err == nil {
-			accepted = append(accepted, text)
+			err = b.foldLine(l, seq, len(resolved.Lines))
+		}
+		if err != nil {
+			refused = append(refused, LineError{Line: i + 1, Text: clip(line), Why: err.Error()})
+			if !c.Force {
+				return ExecuteTCCommands{}, refused
+			}
 			continue
 		}
-		refused = append(refused, LineError{Line: i + 1, Text: clip(line), Why: err.Error()})
-		if !c.Force {
-			return nil, refused
+		if l.opaque {
+			resolved.Opaque = append(resolved.Opaque, len(resolved.Lines))
 		}
+		resolved.Lines = append(resolved.Lines, l.text)
 	}
-	if b.Generation > t.Generation {
-		b.Generation = t.Generation + 1 // one record resets once, however many links it resets
-	}
-	*t = *b
-	return accepted, refused
+	t.adopt(b)
+	return resolved, refused
 }
 
-// FoldScript folds tc lines as ExecuteTCCommands with force would, into an empty Tree,
-// and gives it with the lines that were refused. Empty lines and what follows a '#'
-// are passed over; a LineError counts the lines of the script.
+// foldExecute folds the lines of a record: which of them are opaque was decided when
+// it was accepted.
+func (t *Tree) foldExecute(c ExecuteTCCommands, seq eventlog.Seq) error {
+	b := t.Clone()
+	opaque := c.Opaque
+	for i, text := range c.Lines {
+		l := tcLine{text: text}
+		if len(opaque) > 0 && opaque[0] == i {
+			l.opaque, l.link, opaque = true, linkOf(text), opaque[1:]
+		} else {
+			var err error
+			if l.op, err = tc.ParseLine(text); err != nil {
+				return LineError{Line: i + 1, Text: clip(text), Why: err.Error()}
+			}
+		}
+		if err := b.foldLine(l, seq, i); err != nil {
+			return LineError{Line: i + 1, Text: clip(text), Why: err.Error()}
+		}
+	}
+	t.adopt(b)
+	return nil
+}
+
+// adopt takes over what a clone became; one record resets once, however many links it
+// resets.
+func (t *Tree) adopt(b *Tree) {
+	b.Generation = min(b.Generation, t.Generation+1)
+	*t = *b
+}
+
+// FoldScript folds the tc lines of a file into an empty Tree and gives it with the
+// lines that can't be folded. An add of what is there changes it, as the commands do
+// whose lines tc-rust.txt holds. Empty lines and what follows a '#' are passed over; a
+// LineError counts the lines of the file.
 func FoldScript(script string) (*Tree, []LineError) {
 	t := NewTree()
 	var refused []LineError
@@ -68,7 +112,14 @@ func FoldScript(script string) (*Tree, []LineError) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		if _, err := t.foldLine(line, 1, nil); err != nil {
+		l, err := parseLine(line)
+		if err == nil {
+			if l.op.Verb == tc.Add {
+				l.op.Verb = tc.Replace
+			}
+			err = t.foldLine(l, 1, number)
+		}
+		if err != nil {
 			refused = append(refused, LineError{Line: number, Text: clip(line), Why: err.Error()})
 		}
 	}
@@ -97,7 +148,7 @@ func renderLine(line string) (string, error) {
 		return "", errors.New("control character")
 	}
 	words := strings.Fields(line)
-	if len(words) > 0 && words[0] == "tc" {
+	for len(words) > 0 && words[0] == "tc" {
 		words = words[1:]
 	}
 	if len(words) == 0 {
@@ -106,52 +157,58 @@ func renderLine(line string) (string, error) {
 	return strings.Join(words, " "), nil
 }
 
-func (t *Tree) foldLine(line string, seq eventlog.Seq, allowed func(link string) error) (string, error) {
+// tcLine is a line of ExecuteTCCommands that is understood, or opaque.
+type tcLine struct {
+	text   string // as it is rendered
+	link   string // "" if it names none
+	op     tc.Op  // of a line that isn't opaque
+	opaque bool
+}
+
+func parseLine(line string) (tcLine, error) {
 	text, err := renderLine(line)
 	if err != nil {
-		return "", err
+		return tcLine{}, err
 	}
 	op, err := tc.ParseLine(text)
-	opaque := errors.Is(err, tc.ErrUnknown)
-	if err != nil && !opaque {
-		return "", err
+	switch {
+	case errors.Is(err, tc.ErrUnknown) && isOpaque(text):
+		return tcLine{text: text, link: linkOf(text), opaque: true}, nil
+	case err != nil:
+		return tcLine{}, err
 	}
-	link := linkOf(text)
-	if !opaque {
-		link = op.Link()
+	return tcLine{text: text, link: op.Link(), op: op}, nil
+}
+
+// foldLine folds line number n of a record.
+func (t *Tree) foldLine(l tcLine, seq eventlog.Seq, n int) error {
+	switch {
+	case l.opaque:
+		t.opaque.Set(l.text, OpaqueLine{Seq: seq, Line: n, Link: l.link, Text: l.text})
+		return nil
+	case l.op.Class != nil:
+		return t.applyClass(l.op, seq)
 	}
-	if allowed != nil && link != "" {
-		if err := allowed(link); err != nil {
-			return "", err
-		}
-	}
-	if opaque {
-		t.addOpaque(OpaqueLine{Seq: seq, Link: link, Text: text})
-		return text, nil
-	}
-	if op.Class != nil {
-		return text, t.applyClass(op, seq)
-	}
-	return text, t.applyLineQdisc(op, seq)
+	return t.applyLineQdisc(l.op, seq)
 }
 
 func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
 	if op.Verb == tc.Delete {
 		err := t.state.Apply(op)
-		t.pruneNotes(op.Class.Link)
+		if m := t.notes[op.Class.Link]; err == nil && m != nil {
+			m.Delete(op.Class.ID)
+		}
 		return err
 	}
 	class := *op.Class
 	class.HTB.Rate = max(class.HTB.Rate, MinRate)
-	if class.HTB.Ceil != 0 { // 0: not given, it is the rate
-		class.HTB.Ceil = max(class.HTB.Ceil, MinRate)
-	}
+	class.HTB.Ceil = max(cmp.Or(class.HTB.Ceil, class.HTB.Rate), MinRate) // not given, it is the rate
 	if err := t.state.Apply(tc.Op{Verb: op.Verb, Class: &class}); err != nil {
 		return err
 	}
 	n := t.identify(class)
 	n.Seq, n.AskedMbps = seq, nil
-	if class.HTB.Rate != op.Class.HTB.Rate || class.HTB.Ceil != op.Class.HTB.Ceil {
+	if asked := op.Class.HTB; asked.Rate < MinRate || asked.Ceil != 0 && asked.Ceil < MinRate {
 		n.AskedMbps = &[2]float64{op.Class.HTB.Rate.Mbps(), op.Class.HTB.Ceil.Mbps()}
 	}
 	t.setNote(class.Link, class.ID, n)
@@ -160,6 +217,10 @@ func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
 
 func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
 	link, slot := op.Qdisc.Link, op.Qdisc.Parent
+	if slot == tc.Unspec { // the qdisc is named by its handle
+		q, _ := t.state.QdiscByHandle(link, op.Qdisc.Handle)
+		slot = q.Parent
+	}
 	_, before := t.state.Qdisc(link, slot)
 	if err := t.applyQdisc(op); err != nil {
 		return err
@@ -167,29 +228,15 @@ func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
 	if slot == tc.Root && before && op.Verb != tc.Change {
 		t.Generation++
 		delete(t.former, link)
-		t.opaque = slices.DeleteFunc(slices.Clone(t.opaque), func(o OpaqueLine) bool { return o.Link == link })
+		t.dropOpaque(link)
+	}
+	if before {
+		t.pruneNotes(link)
 	}
 	if _, ok := t.state.Class(link, slot); ok {
 		n, _ := t.Note(link, slot)
 		n.LeafSeq = seq
 		t.setNote(link, slot, n)
-	} else if before {
-		t.pruneNotes(link)
 	}
 	return nil
-}
-
-// addOpaque keeps the line; said twice, it is kept where it was said last.
-func (t *Tree) addOpaque(o OpaqueLine) {
-	kept := slices.DeleteFunc(slices.Clone(t.opaque), func(p OpaqueLine) bool { return p.Text == o.Text })
-	t.opaque = append(kept, o)
-}
-
-// linkOf finds the link of a line that isn't parsed: the word after "dev".
-func linkOf(text string) string {
-	words := strings.Fields(text)
-	if i := slices.Index(words, "dev"); i >= 0 && i+1 < len(words) {
-		return words[i+1]
-	}
-	return ""
 }

@@ -33,8 +33,7 @@ func (t *Tree) fold(r Record) error {
 	case AddCircuitQdisc:
 		return t.foldLeaf(c, r.Seq)
 	case ExecuteTCCommands:
-		_, refused := t.foldLines(ExecuteTCCommands{Lines: c.Lines}, r.Seq, nil)
-		return joinLineErrors(refused)
+		return t.foldExecute(c, r.Seq)
 	case MapIPToFlow:
 		return t.foldMapping(c)
 	case DelIPFlow:
@@ -51,6 +50,6 @@ func (t *Tree) fold(r Record) error {
 func (t *Tree) reset() {
 	empty := NewTree()
 	t.state, t.notes = empty.state, empty.notes
-	t.opaque, t.Setup = nil, nil
+	t.opaque, t.Setup = empty.opaque, nil
 	t.Generation++
 }

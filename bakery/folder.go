@@ -50,29 +50,16 @@ func (f *folder) run(ctx context.Context) {
 	for {
 		select {
 		case t := <-f.h.in:
-			f.take(t)
+			f.take(ctx, t)
 		case <-f.torn:
 			f.reopen(ctx)
 		case <-ctx.Done():
-			f.drain()
 			return
 		}
 	}
 }
 
-// drain answers what was handed in before the end.
-func (f *folder) drain() {
-	for {
-		select {
-		case t := <-f.h.in:
-			f.take(t)
-		default:
-			return
-		}
-	}
-}
-
-func (f *folder) take(t *Ticket) {
+func (f *folder) take(ctx context.Context, t *Ticket) {
 	if f.log == nil {
 		t.err = ErrLogUnavailable
 		t.failAll(t.err)
@@ -90,27 +77,26 @@ func (f *folder) take(t *Ticket) {
 		return
 	}
 	if p, ok := f.log.Known(t.sub.Key); ok {
-		t.repeat(p)
+		if r := p.Result(); uint64(r.Last-r.First)+1 != uint64(len(t.sub.Commands)) {
+			t.failAll(fmt.Errorf("key %q belongs to another session, of %d commands", t.sub.Key, r.Last-r.First+1))
+		} else {
+			t.repeat(p)
+		}
 		f.out <- t
 		return
 	}
 	if payloads := f.admit(t); len(payloads) > 0 {
 		if err := f.enqueue(t, payloads); err != nil {
 			t.failAll(fmt.Errorf("%w: %w", ErrLogUnavailable, err))
-			t.lines = nil
 			f.out <- t
-			f.tear()
+			f.h.failed(err)
+			f.reopen(ctx) // the tree is ahead of the log
 			return
 		}
 	}
 	f.out <- t
-	f.rollIfFull()
-}
-
-func (f *folder) tear() {
-	select {
-	case f.torn <- struct{}{}:
-	default:
+	if !f.rollIfFull() {
+		f.reopen(ctx)
 	}
 }
 
@@ -156,18 +142,20 @@ func (f *folder) refuseFor(ctx context.Context, d time.Duration, cause error) bo
 }
 
 // rollIfFull begins the next segment with a snapshot of the Tree when the live
-// one is full, and drops old ones after.
-func (f *folder) rollIfFull() {
+// one is full, and drops old ones after; false when the log has to be opened again.
+func (f *folder) rollIfFull() bool {
 	if f.roll != nil {
 		select {
 		case <-f.roll.Done():
-			f.rolled()
+			if !f.rolled() {
+				return false
+			}
 		default:
-			return
+			return true
 		}
 	}
 	if !f.log.NeedsRoll() || f.o.Now().Before(f.noRollBefore) {
-		return
+		return true
 	}
 	tree := f.tree.Clone()
 	p, err := f.log.Roll(eventlog.Snapshot{Mark: tree.Generation, Write: func(w io.Writer) error {
@@ -175,28 +163,30 @@ func (f *folder) rollIfFull() {
 		return err
 	}})
 	if err != nil {
-		return // the log is torn: the next Enqueue tells
+		f.h.failed(err)
+		return false
 	}
 	f.roll = p
+	return true
 }
 
-func (f *folder) rolled() {
+// rolled looks at what became of a roll; false when it has torn the log.
+func (f *folder) rolled() bool {
 	_, err := f.roll.Wait()
 	f.roll = nil
-	if err != nil {
+	switch {
+	case errors.Is(err, eventlog.ErrUnknownOutcome), errors.Is(err, eventlog.ErrPoisoned):
+		f.h.failed(err)
+		return false
+	case err != nil:
 		f.noRollBefore = f.o.Now().Add(rerollEvery)
 		f.o.Logger.Warn("beginning a new segment of the event log", "err", err)
-		return
+		return true
 	}
-	r := f.o.Retain
-	p := eventlog.Policy{MaxAge: r.MaxAge, MaxBytes: r.MaxBytes}
-	if r.Generations > 0 && f.tree.Generation > r.Generations {
-		p.MinMark = f.tree.Generation - r.Generations
+	if p := f.o.Retain.policy(f.tree.Generation); p != (eventlog.Policy{}) {
+		if _, err := f.log.Prune(p); err != nil {
+			f.o.Logger.Warn("dropping old segments of the event log", "err", err)
+		}
 	}
-	if p == (eventlog.Policy{}) {
-		return
-	}
-	if _, err := f.log.Prune(p); err != nil {
-		f.o.Logger.Warn("dropping old segments of the event log", "err", err)
-	}
+	return true
 }

@@ -111,7 +111,7 @@ func checkStateIs(t *testing.T, tree *bakery.Tree, c golden.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, bad, err := tc.ParseScript(strings.NewReader(strings.ReplaceAll(lines, "rate 0kbit", "rate 10kbit")))
+	want, bad, err := tc.ParseScript(strings.NewReader(strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit").Replace(lines)))
 	if err != nil || len(bad) > 0 {
 		t.Fatal(err, bad)
 	}
@@ -207,7 +207,7 @@ func TestNumberFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x3", RateMbps: mbps, CeilMbps: mbps, R2Q: r2q}
-		got := string(bakery.AppendLines(nil, bakery.NewTree(), c, bakery.RatesAsClient))
+		got := string(bakery.AppendLines(nil, c, bakery.RatesAsClient))
 		want := "class add dev eth1 parent 0x1: classid 0x3 htb rate " + f[2] + " ceil " + f[2] + " prio 3 quantum " + f[4] + "\n"
 		if got != want {
 			t.Errorf("%s Mbit/s, r2q %s: got %q, want %q", f[0], f[1], got, want)

@@ -26,17 +26,7 @@ func (t *Tree) foldLeaf(c AddCircuitQdisc, seq eventlog.Seq) error {
 // setLeaf gives a class the leaf qdisc that words describe. A leaf keeps its
 // handle when its options or kind change.
 func (t *Tree) setLeaf(link string, class tc.Handle, words []string, seq eventlog.Seq) error {
-	if hasControl(words...) {
-		return errors.New("control character")
-	}
-	words = splitWords(words)
-	if len(words) == 0 {
-		return errors.New("no qdisc named")
-	}
-	if notLeaves[words[0]] {
-		return fmt.Errorf("%s can't be the leaf of a class", words[0])
-	}
-	options, err := tc.ParseOptions(words[0], words[1:])
+	options, err := parseLeaf(words)
 	if err != nil {
 		return err
 	}
@@ -48,6 +38,26 @@ func (t *Tree) setLeaf(link string, class tc.Handle, words []string, seq eventlo
 	n.LeafSeq = seq
 	t.setNote(link, class, n)
 	return nil
+}
+
+// CheckLeaf tells whether words describe a qdisc that a class can have.
+func CheckLeaf(words []string) error {
+	_, err := parseLeaf(words)
+	return err
+}
+
+func parseLeaf(words []string) (tc.Options, error) {
+	if hasControl(words...) {
+		return nil, errors.New("the qdisc's words hold a control character")
+	}
+	words = splitWords(words)
+	if len(words) == 0 {
+		return nil, errors.New("no qdisc named: want its kind and options, such as cake diffserv4")
+	}
+	if notLeaves[words[0]] {
+		return nil, fmt.Errorf("%s can't be the leaf of a class", words[0])
+	}
+	return tc.ParseOptions(words[0], words[1:])
 }
 
 // applyQdisc applies a qdisc op, with a handle chosen for a new qdisc that has none.

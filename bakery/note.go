@@ -1,6 +1,9 @@
 package bakery
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/tidwall/btree"
 
 	"lqosd/bakery/tc"
@@ -55,7 +58,7 @@ type ClassRef struct {
 
 // Notes gives every class's note, by link and handle.
 func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
-	for _, link := range sortedKeys(t.notes) {
+	for _, link := range slices.Sorted(maps.Keys(t.notes)) {
 		more := true
 		t.notes[link].Scan(func(id tc.Handle, n Note) bool {
 			more = yield(ClassRef{link, id}, n)
@@ -74,12 +77,15 @@ func (t *Tree) setNote(link string, id tc.Handle, n Note) {
 		t.notes[link] = m
 	}
 	m.Set(id, n)
+	if m.Len() > t.state.ClassCount(link) {
+		t.pruneNotes(link)
+	}
 }
 
 // pruneNotes drops the notes of classes that a removal took away.
 func (t *Tree) pruneNotes(link string) {
 	m := t.notes[link]
-	if m == nil {
+	if m == nil || m.Len() == t.state.ClassCount(link) {
 		return
 	}
 	var gone []tc.Handle

@@ -30,7 +30,7 @@ func genParent(t *rapid.T) string {
 func genCommand(t *rapid.T) bakery.Command {
 	link := genLink.Draw(t, "link")
 	major, minor := rapid.IntRange(1, 4).Draw(t, "major"), genMinor.Draw(t, "minor")
-	switch rapid.IntRange(0, 12).Draw(t, "kind") {
+	switch rapid.IntRange(0, 13).Draw(t, "kind") {
 	case 0:
 		return bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
 	case 1:
@@ -53,12 +53,14 @@ func genCommand(t *rapid.T) bakery.Command {
 			Upload: rapid.Bool().Draw(t, "upload"), CircuitID: &id}
 	case 11:
 		return bakery.DelIPFlow{Address: genPrefix.Draw(t, "prefix"), Upload: rapid.Bool().Draw(t, "upload")}
+	case 12:
+		return opaque(fmt.Sprintf("filter add dev %s parent %x: matchall", link, major))
 	}
 	return lines(genLine(t, link, major, minor))
 }
 
 func genLine(t *rapid.T, link string, major, minor int) string {
-	switch rapid.IntRange(0, 5).Draw(t, "line") {
+	switch rapid.IntRange(0, 8).Draw(t, "line") {
 	case 0:
 		return fmt.Sprintf("qdisc replace dev %s root handle 7FFF: mq", link)
 	case 1:
@@ -70,8 +72,14 @@ func genLine(t *rapid.T, link string, major, minor int) string {
 		return fmt.Sprintf("class del dev %s classid %x:%x", link, major, minor)
 	case 4:
 		return fmt.Sprintf("qdisc add dev %s parent %x:%x %s", link, major, minor, strings.Join(genWords.Draw(t, "words"), " "))
+	case 5: // an HTB in the place of a leaf
+		return fmt.Sprintf("qdisc replace dev %s parent %x:%x handle %x: htb", link, major, minor, rapid.IntRange(1, 6).Draw(t, "inner"))
+	case 6: // named by its handle alone
+		return fmt.Sprintf("qdisc replace dev %s handle 7fff: mq", link)
+	case 7:
+		return fmt.Sprintf("qdisc del dev %s root", link)
 	}
-	return fmt.Sprintf("filter add dev %s parent %x: matchall", link, major)
+	return fmt.Sprintf("qdisc del dev %s parent %x:%x", link, major, minor)
 }
 
 // history is what became of a sequence of commands.

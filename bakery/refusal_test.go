@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
 
@@ -25,6 +26,11 @@ func leaf(link string, major, minor uint32, words ...string) bakery.AddCircuitQd
 
 func lines(l ...string) bakery.ExecuteTCCommands { return bakery.ExecuteTCCommands{Lines: l} }
 
+// opaque is a record of one line that was taken as opaque.
+func opaque(line string) bakery.ExecuteTCCommands {
+	return bakery.ExecuteTCCommands{Lines: []string{line}, Opaque: []int{0}}
+}
+
 // refusal is a command that is refused over the tree of TestRefusals.
 type refusal struct {
 	name    string
@@ -33,7 +39,7 @@ type refusal struct {
 }
 
 func refusals() []refusal {
-	two, off := 2, 9
+	two, off, long := 2, 9, strings.Repeat("x", 5000)
 	return []refusal{
 		{"unknown parent class", site("eth1", "1:99", "6", 1, 1), "1:99"},
 		{"unknown parent qdisc", site("eth1", "9:", "6", 1, 1), "9:"},
@@ -73,6 +79,9 @@ func refusals() []refusal {
 		{"opaque line for another link", lines("filter add dev lo parent 1: matchall"), "not managed"},
 		{"line with a second line in it", lines("qdisc add dev eth1 parent 1:4 cake\nqdisc del dev eth1 root"), "control"},
 		{"empty line", lines(" "), "empty"},
+		{"line with a misspelt kind", lines("class add dev eth1 parent 1: classid 1:6 hbt rate 5mbit"), "hbt"},
+		{"line with a misspelt qdisc", lines("qdisc add dev eth1 parent 1:4 caek diffserv4"), "caek"},
+		{"comment of 5,000 bytes", bakery.AddCircuitHTBClass{Link: "eth1", Parent: "1:3", ClassID: "7", RateMbps: 1, CeilMbps: 1, R2Q: 10, Comment: &long}, "comment"},
 		{"good line before a bad one", lines("qdisc add dev eth1 parent 1:4 cake", "nonsense"), "nonsense"},
 	}
 }
@@ -191,6 +200,74 @@ func TestKeyOnItsWay(t *testing.T) {
 	long := r.submitAs(bakery.Submission{Key: strings.Repeat("k", eventlog.MaxKey+1), Commands: s.Commands})
 	if long[0].Err == nil || r.tree().Seq != 3 {
 		t.Errorf("a key that is too long: %+v", long)
+	}
+}
+
+// TestKeyOfAnother: a key that another session has used is refused, not answered as if.
+func TestKeyOfAnother(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.submitAs(bakery.Submission{Key: "k", Commands: []bakery.Command{bakery.MqSetup{}}})
+	for _, o := range r.submitAs(bakery.Submission{Key: "k", Commands: []bakery.Command{
+		site("eth1", "1:", "3", 1, 1), site("eth1", "1:", "4", 1, 1)}}) {
+		if o.Err == nil || !strings.Contains(o.Err.Error(), "another session") {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// TestLinksOfTheTree: a configuration that names other links, and a refused MqSetup,
+// don't take the tree's links away; ClearPriorSettings deletes their roots.
+func TestLinksOfTheTree(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{})
+	r.stop()
+	other := bakery.Setup{DownLink: "wan1", UpLink: "wan0", DownMbps: 10, UpMbps: 10, SQM: []string{"cake"}, Queues: 0}
+	r.o.Setup = func() (bakery.Setup, error) { return other, nil }
+	r.start()
+	if out := r.submit(bakery.MqSetup{})[0]; out.Err == nil {
+		t.Fatal("a setup without queues was accepted")
+	}
+	r.must(site("eth1", "1:", "3", 1, 1), bakery.ClearPriorSettings{}, bakery.ClearPriorSettings{})
+	if got := r.sink.String(); !strings.HasSuffix(got, "qdisc delete dev eth1 root\nqdisc delete dev eth0 root\n") {
+		t.Errorf("wrote %q", got)
+	}
+}
+
+// TestRootByHandle: a root that is replaced by its handle alone is a reset too.
+func TestRootByHandle(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{}, circuit("eth1", "1:", "3", 9, 10), lines("filter add dev eth1 matchall"))
+	before := r.tree()
+	r.must(lines("qdisc replace dev eth1 handle 7fff: mq"))
+	after := r.tree()
+	if after.Generation != before.Generation+1 || after.Circuits() != 0 || len(after.Opaque()) != 0 {
+		t.Errorf("generation %d after %d, %d circuits, %d opaque lines", after.Generation, before.Generation, after.Circuits(), len(after.Opaque()))
+	}
+}
+
+// TestTwiceTC: how often a line says "tc" makes no difference, neither live nor in the
+// log.
+func TestTwiceTC(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(lines("tc tc filter add dev eth1 matchall", "tc tc qdisc replace dev eth1 root handle 7fff: mq"))
+	live := r.tree()
+	r.restart()
+	if !r.tree().Equal(live) {
+		t.Error("replay differs from the live fold")
+	}
+}
+
+// TestFoldScript: a file of lines may say a class twice, as tc-rust.txt does after an
+// update.
+func TestFoldScript(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(bakery.MqSetup{}, site("eth1", "1:", "3", 100, 100), site("eth1", "1:", "3", 200, 200), leaf("eth1", 1, 3, "cake"), leaf("eth1", 1, 3, "cake", "nat"))
+	tree, refused := bakery.FoldScript("# comment\n\n" + r.sink.String() + "nonsense # here\n")
+	if diffs := tc.Diff(tree.State(), r.tree().State()); len(diffs) > 0 {
+		t.Errorf("%d differences, the first: %v", len(diffs), diffs[0])
+	}
+	if len(refused) != 1 || refused[0].Line != 3+strings.Count(r.sink.String(), "\n") {
+		t.Errorf("refused %v", refused)
 	}
 }
 

@@ -17,14 +17,16 @@ const (
 	RatesExact
 )
 
-// AppendLines appends a command's tc lines, each with its newline: the command
-// form of tc-rust.txt. before is the Tree that the command is folded into; the
-// command must be resolved, and one that can be folded.
-func AppendLines(dst []byte, before *Tree, c Command, rates Rates) []byte {
+// AppendLines appends the tc lines of a record's command, each with its newline: the
+// command form of tc-rust.txt.
+func AppendLines(dst []byte, c Command, rates Rates) []byte {
 	p := printer{dst, rates}
 	switch c := c.(type) {
 	case ClearPriorSettings:
-		p.clear(before, c)
+		for _, link := range c.Links {
+			p.put("qdisc delete dev ", link)
+			p.line(" root")
+		}
 	case MqSetup:
 		p.mqSetup(c)
 	case AddStructuralHTBClass:
@@ -75,15 +77,6 @@ func quantumText(ceilMbps float64, r2q uint64) string {
 		panic("bakery: rendering a quantum that Fold refuses: " + err.Error())
 	}
 	return strconv.FormatUint(q, 10)
-}
-
-func (p *printer) clear(before *Tree, c ClearPriorSettings) {
-	for _, link := range c.Links {
-		if q, ok := before.state.Qdisc(link, tc.Root); ok && q.Options.Kind() == "mq" {
-			p.put("qdisc delete dev ", link)
-			p.line(" root")
-		}
-	}
 }
 
 func (p *printer) class(a classAsk) {

@@ -1,6 +1,7 @@
 package bakery_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,9 @@ func TestReopen(t *testing.T) {
 	gone.Store(false)
 	for errors.Is(r.submit(site("eth1", "1:", "6", 100, 100))[0].Err, bakery.ErrLogUnavailable) {
 	}
+	if out := r.submitAs(bakery.Submission{}); len(out) != 0 {
+		t.Errorf("outcomes of nothing: %v", out)
+	}
 	if h := r.h.Health(); h.Log != nil {
 		t.Errorf("Health still tells %v", h.Log)
 	}
@@ -76,5 +80,61 @@ func TestReopen(t *testing.T) {
 	want := written + "class add dev eth1 parent 1: classid 6 htb rate 100.0mbit ceil 100.0mbit prio 3 quantum 1250000\n"
 	if got := r.sink.String(); got != want {
 		t.Errorf("the Sink got %q", strings.TrimPrefix(got, written))
+	}
+}
+
+// TestNothingUndurableIsRead: after a refusal of the log no reader sees the record
+// that it refused, and the next one gets its Seq.
+func TestNothingUndurableIsRead(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.stop()
+	var torn atomic.Bool
+	r.o.OpenLog = func() (bakery.Log, error) {
+		torn.Store(false)
+		l, err := openLog(r.dir)
+		return tearable{l, &torn}, err
+	}
+	r.start()
+	r.must(bakery.MqSetup{})
+	for range 20 {
+		before := r.tree()
+		torn.Store(true)
+		if out := r.submit(site("eth1", "1:", "3", 100, 100))[0]; out.Err == nil {
+			t.Fatal("a torn log took a command")
+		}
+		if after := r.tree(); !after.Equal(before) {
+			t.Fatalf("a reader sees record %d, which the log refused", after.Seq)
+		}
+		if out := r.submit(site("eth1", "1:", "4", 100, 100))[0]; out.Err != nil || out.Seq != before.Seq+1 {
+			t.Fatalf("after the refusal: %+v, want Seq %d", out, before.Seq+1)
+		}
+	}
+}
+
+// TestEveryTicketIsAnswered: what is handed in while the bakery ends is answered, or
+// not taken.
+func TestEveryTicketIsAnswered(t *testing.T) {
+	for range 50 {
+		r := newRig(t, twoLinks)
+		r.must(bakery.MqSetup{})
+		senders := make(chan error)
+		for range 8 {
+			go func() {
+				for {
+					ticket, err := r.h.Submit(context.Background(), bakery.Submission{Commands: []bakery.Command{site("eth1", "1:", "3", 1, 1)}})
+					if err != nil {
+						senders <- err
+						return
+					}
+					ticket.Wait()
+				}
+			}()
+		}
+		r.stop()
+		for range 8 {
+			if err := <-senders; !errors.Is(err, bakery.ErrStopped) {
+				t.Fatal(err)
+			}
+		}
 	}
 }

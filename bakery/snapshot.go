@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -37,9 +38,11 @@ func (t *Tree) AppendSnapshot(dst []byte) []byte {
 		e.mappingEntry(m)
 		return true
 	})
-	e.uvarint(uint64(len(t.opaque)))
-	for _, o := range t.opaque {
+	opaque := t.Opaque()
+	e.uvarint(uint64(len(opaque)))
+	for _, o := range opaque {
 		e.uvarint(uint64(o.Seq))
+		e.uvarint(uint64(o.Line))
 		e.string(o.Link)
 		e.string(o.Text)
 	}
@@ -74,7 +77,8 @@ func DecodeSnapshot(b []byte) (*Tree, error) {
 		t.mappings.Set(d.mappingEntry())
 	}
 	for range d.count() {
-		t.opaque = append(t.opaque, OpaqueLine{Seq: eventlog.Seq(d.uvarint()), Link: d.string(), Text: d.string()})
+		o := OpaqueLine{Seq: eventlog.Seq(d.uvarint()), Line: int(d.uint32()), Link: d.string(), Text: d.string()}
+		t.opaque.Set(o.Text, o)
 	}
 	if d.err == nil && len(d.b) != 0 {
 		d.fail(fmt.Errorf("%d bytes too many", len(d.b)))
@@ -158,7 +162,7 @@ func (d *decoder) identities(t *Tree) {
 
 func encodeByLink[V any](e *encoder, links map[string]*btree.Map[tc.Handle, V], value func(V)) {
 	e.uvarint(uint64(len(links)))
-	for _, link := range sortedKeys(links) {
+	for _, link := range slices.Sorted(maps.Keys(links)) {
 		e.string(link)
 		e.uvarint(uint64(links[link].Len()))
 		links[link].Scan(func(id tc.Handle, v V) bool {
@@ -184,7 +188,7 @@ func decodeByLink[V any](d *decoder, value func() V) map[string]*btree.Map[tc.Ha
 
 func (e *encoder) handles(t *Tree) {
 	e.uvarint(uint64(len(t.handles)))
-	for _, link := range sortedKeys(t.handles) {
+	for _, link := range slices.Sorted(maps.Keys(t.handles)) {
 		h := t.handles[link]
 		e.string(link)
 		e.uvarint(uint64(h.bySlot.Len()))
@@ -202,7 +206,12 @@ func (d *decoder) handles(t *Tree) {
 		t.handles[d.string()] = h
 		for range d.count() {
 			slot := tc.Handle(d.uint32())
-			h.remember(slot, d.uint16())
+			major := d.uint16()
+			if major == 0 {
+				d.fail(errors.New("leaf handle 0:"))
+				return
+			}
+			h.remember(slot, major)
 		}
 	}
 }

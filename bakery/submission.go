@@ -47,12 +47,18 @@ type Ticket struct {
 
 	// Set by the folder, read by the acker.
 	pending  *eventlog.Pending // nil: nothing was appended
-	lines    []byte            // what the Sink gets
+	accepted []accepted        // what was appended, in log order
 	read     *Tree             // a reader's clone
-	accepted []int             // indices into outcomes, in log order
 	err      error             // a reader's failure
 
 	recovered *eventlog.Seq // not a submission: the log was opened again, this is its last Seq
+}
+
+// accepted is a command that was appended, as it is logged, with its place in the
+// submission.
+type accepted struct {
+	index   int
+	command Command
 }
 
 func newTicket(s Submission) *Ticket {
@@ -72,7 +78,7 @@ func (t *Ticket) repeat(first *eventlog.Pending) {
 	res := first.Result()
 	for i := range t.outcomes {
 		t.outcomes[i] = Outcome{Seq: min(res.First+eventlog.Seq(i), res.Last), Duplicate: true}
-		t.accepted = append(t.accepted, i)
+		t.accepted = append(t.accepted, accepted{index: i})
 	}
 }
 

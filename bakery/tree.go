@@ -1,8 +1,6 @@
 package bakery
 
 import (
-	"slices"
-
 	"github.com/tidwall/btree"
 
 	"lqosd/bakery/tc"
@@ -24,15 +22,7 @@ type Tree struct {
 	former   map[string]*btree.Map[tc.Handle, identity]
 	handles  map[string]*leafHandles
 	mappings *btree.BTreeG[Mapping]
-	opaque   []OpaqueLine // never changed in place: clones share it
-}
-
-// OpaqueLine is a tc line that no part of this program models: kept, rendered and
-// run word for word, never compared.
-type OpaqueLine struct {
-	Seq  eventlog.Seq `json:"seq"`
-	Link string       `json:"link,omitempty"` // "" when the line names none
-	Text string       `json:"text"`
+	opaque   *btree.Map[string, OpaqueLine] // by Text
 }
 
 // NewTree gives an empty Tree.
@@ -42,6 +32,7 @@ func NewTree() *Tree {
 		notes:    map[string]*btree.Map[tc.Handle, Note]{},
 		former:   map[string]*btree.Map[tc.Handle, identity]{},
 		handles:  map[string]*leafHandles{},
+		opaque:   &btree.Map[string, OpaqueLine]{},
 		mappings: btree.NewBTreeGOptions(mappingLess, btree.Options{NoLocks: true}),
 	}
 }
@@ -56,7 +47,7 @@ func (t *Tree) Clone() *Tree {
 	for link, h := range t.handles {
 		c.handles[link] = h.clone()
 	}
-	c.mappings = t.mappings.Copy()
+	c.mappings, c.opaque = t.mappings.Copy(), t.opaque.Copy()
 	return &c
 }
 
@@ -78,9 +69,6 @@ func (t *Tree) Mappings(yield func(Mapping) bool) { t.mappings.Scan(yield) }
 // MappingCount is the number of address mappings.
 func (t *Tree) MappingCount() int { return t.mappings.Len() }
 
-// Opaque gives the opaque lines in the order in which they were sent.
-func (t *Tree) Opaque() []OpaqueLine { return slices.Clone(t.opaque) }
-
 // Circuits counts the different circuits of the Tree (a circuit has a class in
 // each direction).
 func (t *Tree) Circuits() int {
@@ -96,12 +84,3 @@ func (t *Tree) Circuits() int {
 // Equal reports whether two Trees are the same: shape, notes, assigned handles,
 // mappings, opaque lines, generation and Seq. go-cmp uses it.
 func (t *Tree) Equal(o *Tree) bool { return t.Hash() == o.Hash() }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}

@@ -36,17 +36,23 @@ func (s *Source) Entries(f Filter, visit func(Entry) error) error {
 	if max(f.From, s.First()) > to {
 		return nil
 	}
-	return s.Walk(f.From, to, func(before *bakery.Tree, r bakery.Record) error {
-		if r.Time.Before(f.Since) || f.Kind != 0 && r.Command.Kind() != f.Kind {
-			return nil
+	for r, err := range s.Records(f.From, to) {
+		if err == nil && (r.Time.Before(f.Since) || f.Kind != 0 && r.Command.Kind() != f.Kind) {
+			continue
 		}
-		return visit(newEntry(before, r))
-	})
+		if err == nil {
+			err = visit(newEntry(r))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func newEntry(before *bakery.Tree, r bakery.Record) Entry {
+func newEntry(r bakery.Record) Entry {
 	e := Entry{Seq: r.Seq, Time: r.Time, Sender: r.Sender, Kind: r.Command.Kind(), Command: r.Command, Lines: []string{}}
-	text := string(bakery.AppendLines(nil, before, r.Command, bakery.RatesAsClient))
+	text := string(bakery.AppendLines(nil, r.Command, bakery.RatesAsClient))
 	if text != "" {
 		e.Lines = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	}

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -39,22 +38,6 @@ func TestSummaries(t *testing.T) {
 	})
 	if err != nil || i != len(want) {
 		t.Errorf("%d entries, %v", i, err)
-	}
-}
-
-// TestLinesAreThoseOfTheMoment checks that a deletion names the links that had a root at that moment.
-func TestLinesAreThoseOfTheMoment(t *testing.T) {
-	clearAll := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
-	s := openLog(t, writeLog(t, []bakery.Command{clearAll, mqSetup(), clearAll, clearAll}))
-	var got []string
-	if err := s.Entries(Filter{Kind: bakery.KindClearPriorSettings}, func(e Entry) error {
-		got = append(got, strings.Join(e.Lines, "; "))
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if text, want := strings.Join(got, "|"), "|qdisc delete dev eth1 root; qdisc delete dev eth0 root|"; text != want {
-		t.Errorf("got %q, want %q", text, want)
 	}
 }
 

@@ -51,11 +51,16 @@ func (s *Source) renderCommands(out *bufio.Writer, r Rendering) error {
 		return nil
 	}
 	var lines []byte
-	return s.Walk(r.From, r.At, func(before *bakery.Tree, rec bakery.Record) error {
-		lines = bakery.AppendLines(lines[:0], before, rec.Command, r.Rates)
-		_, err := out.Write(lines)
-		return err
-	})
+	for rec, err := range s.Records(r.From, r.At) {
+		if err != nil {
+			return err
+		}
+		lines = bakery.AppendLines(lines[:0], rec.Command, r.Rates)
+		if _, err := out.Write(lines); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Source) renderState(out *bufio.Writer, at eventlog.Seq) error {

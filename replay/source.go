@@ -65,7 +65,7 @@ func (s *Source) Tree(at eventlog.Seq) (*bakery.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, s.fold(t, at, nil)
+	return t, s.fold(t, at)
 }
 
 // base is the Tree of the newest snapshot that isn't after at.
@@ -85,19 +85,14 @@ func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
 	return bakery.NewTree(), nil
 }
 
-// fold folds up to to; visit sees every record with the Tree before it.
-func (s *Source) fold(t *bakery.Tree, to eventlog.Seq, visit func(before *bakery.Tree, r bakery.Record) error) error {
+// fold folds the records up to to.
+func (s *Source) fold(t *bakery.Tree, to eventlog.Seq) error {
 	if t.Seq >= to {
 		return nil
 	}
 	for r, err := range s.Records(t.Seq+1, to) {
 		if err != nil {
 			return err
-		}
-		if visit != nil {
-			if err := visit(t, r); err != nil {
-				return err
-			}
 		}
 		if err := bakery.Fold(t, r); err != nil {
 			return err
@@ -106,18 +101,8 @@ func (s *Source) fold(t *bakery.Tree, to eventlog.Seq, visit func(before *bakery
 	return nil
 }
 
-// Walk folds the records from..to and shows each of them to visit, with the Tree
-// before it.
-func (s *Source) Walk(from, to eventlog.Seq, visit func(before *bakery.Tree, r bakery.Record) error) error {
-	from = max(from, s.First())
-	t, err := s.Tree(min(from-1, s.Last()))
-	if err != nil {
-		return err
-	}
-	return s.fold(t, to, visit)
-}
-
-// SeqAt is the last record that was accepted at or before when; 0 if none was.
+// SeqAt is the last record that was accepted at or before when; if none that is left
+// was, the one before the first.
 func (s *Source) SeqAt(when time.Time) (eventlog.Seq, error) {
 	last := s.First() - 1
 	for r, err := range s.Records(s.First(), s.Last()) {

@@ -37,7 +37,7 @@ func mapping(address string, handle uint32, upload bool) bakery.MapIPToFlow {
 // someCommands are six records.
 func someCommands() []bakery.Command {
 	return []bakery.Command{mqSetup(), circuit("4", 10, "Smith"), circuit("5", 20, ""), mapping("192.0.2.1", 0x10004, false),
-		bakery.ExecuteTCCommands{Lines: []string{"filter add dev eth1 parent 1: matchall flowid 1:4"}}, circuit("4", 30, "Smith")}
+		bakery.ExecuteTCCommands{Lines: []string{"filter add dev eth1 parent 1: matchall flowid 1:4"}, Opaque: []int{0}}, circuit("4", 30, "Smith")}
 }
 
 // roll stands among commands where a segment begins; snapshot is what it is made from, nil for the tree of the moment.

@@ -58,7 +58,7 @@ func (s *Source) verifyFold(r *Report) error {
 		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if r.Fold = foldFault(s.fold(t, seg.Last, nil)); r.Fold != "" {
+		if r.Fold = foldFault(s.fold(t, seg.Last)); r.Fold != "" {
 			return nil
 		}
 	}
