@@ -66,8 +66,8 @@ install: build ## install the binaries below DESTDIR and PREFIX=/usr/local
 	install -D -m 0755 bin/lqosd $(DESTDIR)$(PREFIX)/sbin/lqosd
 	install -D -m 0755 bin/bakery-replay $(DESTDIR)$(PREFIX)/bin/bakery-replay
 
-clean: ## remove what was built, and the demo's state
-	rm -rf bin lqosd-state tc-rust.txt
+clean: ## remove what was built
+	rm -rf bin
 
 # The race detector needs a C compiler; other missing programs make tests skip, and say so.
 needs:

@@ -18,7 +18,7 @@ type Options struct {
 	MaxInflight      int   // sessions of one connection between Submit and answer; then it is not read. Default 4,096
 	MaxInflightBytes int64 // memory of those: frames, and 128 bytes per request; one session always passes. Default 64 MiB
 	MaxAnswerBytes   int   // answers that one client has not read; then it is answered, and so read, no more. Default 8 MiB
-	MaxRequests      int   // requests in one session. Default 1<<20
+	MaxRequests      int   // requests in one session. Default 1,000,000
 
 	HandshakeTimeout time.Duration // from connect to LREQ. Default 5 s
 	FrameTimeout     time.Duration // without a byte inside a frame. Default 30 s
@@ -39,7 +39,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.MaxInflight, 4096)
 	orDefault(&o.MaxInflightBytes, 64<<20)
 	orDefault(&o.MaxAnswerBytes, 8<<20)
-	orDefault(&o.MaxRequests, maxElements)
+	orDefault(&o.MaxRequests, 1_000_000) // below what an answer may hold elements
 	orDefault(&o.HandshakeTimeout, 5*time.Second)
 	orDefault(&o.FrameTimeout, 30*time.Second)
 	orDefault(&o.WriteTimeout, 30*time.Second)

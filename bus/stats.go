@@ -4,18 +4,18 @@ import "sync/atomic"
 
 // Stats counts what the server has seen since it was made. All but Open only grow.
 type Stats struct {
-	Open         int64 // connections now
-	Accepted     int64 // connections, refused ones included
-	Refused      int64 // closed at once: not authorised, or over MaxConns
-	Sessions     int64 // handed to Submit
-	Requests     int64 // in those
-	Answered     int64 // sessions whose wait has returned; Sessions - Answered are in flight
-	BadDocuments int64 // answered by one Fail, because the document did not decode
-	BadFrames    int64 // connections closed because the peer did not speak the protocol
-	Stalled      int64 // connections closed because of a half frame, or answers that nobody read
-	Panics       int64 // connections closed because the handler panicked, or broke its contract
-	BytesIn      int64
-	BytesOut     int64
+	Open         int64 `json:"open"`          // connections now
+	Accepted     int64 `json:"accepted"`      // connections, refused ones included
+	Refused      int64 `json:"refused"`       // closed at once: not authorised, or over MaxConns
+	Sessions     int64 `json:"sessions"`      // handed to Submit
+	Requests     int64 `json:"requests"`      // in those
+	Answered     int64 `json:"answered"`      // sessions whose wait has returned; Sessions - Answered are in flight
+	BadDocuments int64 `json:"bad_documents"` // answered by one Fail, because the document did not decode
+	BadFrames    int64 `json:"bad_frames"`    // connections closed because the peer did not speak the protocol
+	Stalled      int64 `json:"stalled"`       // connections closed because of a half frame, or answers that nobody read
+	Panics       int64 `json:"panics"`        // connections closed because the handler panicked, or broke its contract
+	BytesIn      int64 `json:"bytes_in"`
+	BytesOut     int64 `json:"bytes_out"`
 }
 
 // counters is Stats while it is being counted.

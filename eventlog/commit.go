@@ -115,6 +115,9 @@ func (l *Log) commit(fn func(*bolt.Tx) error) error {
 				return err
 			}
 		}
+		if err := l.live.checkName(); err != nil {
+			return err
+		}
 		if tx, err = l.live.db.Begin(true); err != nil {
 			return err
 		}

@@ -133,7 +133,13 @@ func editFile(t *testing.T, path, old, changed string) {
 	if !bytes.Contains(b, []byte(old)) || len(old) != len(changed) {
 		t.Fatalf("%q is not in %s, or has another length than %q", old, path, changed)
 	}
-	if err := os.WriteFile(path, bytes.ReplaceAll(b, []byte(old), []byte(changed)), 0o600); err != nil {
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode := info.Mode().Perm()
+	if err := errors.Join(os.Chmod(path, 0o600), // a sealed segment is closed to all but root
+		os.WriteFile(path, bytes.ReplaceAll(b, []byte(old), []byte(changed)), 0o600), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}
 }

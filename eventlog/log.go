@@ -25,6 +25,8 @@ type Options struct {
 	BootID string
 	// Clock stamps frames; nil means time.Now.
 	Clock func() time.Time
+	// MustExist refuses to create a log, with an error that wraps os.ErrNotExist: for opening again what was open.
+	MustExist bool
 	// NoSync leaves out every fsync: a power cut then loses records that were reported durable. It exists only for the
 	// negative controls of crash tests.
 	NoSync bool

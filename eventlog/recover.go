@@ -24,10 +24,13 @@ func (l *Log) recover() (err error) {
 	if l.firsts, err = listSegments(l.dir); err != nil {
 		return err
 	}
-	if len(l.firsts) == 0 {
-		err = l.createFirst()
-	} else {
+	switch {
+	case len(l.firsts) > 0:
 		err = l.openLive()
+	case l.opts.MustExist:
+		err = fmt.Errorf("the segments are gone: %w", os.ErrNotExist)
+	default:
+		err = l.createFirst()
 	}
 	if err != nil {
 		return err
@@ -110,7 +113,11 @@ func publishSegment(s *segment, path string) error {
 // openLive opens the newest segment and finishes the roll that led to it if a crash interrupted it.
 func (l *Log) openLive() error {
 	n := len(l.firsts)
-	live, err := openSegment(l.path(l.firsts[n-1]), openMode{write: true, noSync: l.opts.NoSync})
+	path := l.path(l.firsts[n-1])
+	live, err := openSegment(path, openMode{write: true, noSync: l.opts.NoSync})
+	if info, statErr := os.Stat(path); errors.Is(err, os.ErrPermission) && statErr == nil && info.Mode().Perm() == modeSealed {
+		return fmt.Errorf("%s, the newest segment, is sealed: the one after it is missing: %w", filepath.Base(path), ErrCorrupt)
+	}
 	if err != nil {
 		return err
 	}

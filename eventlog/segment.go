@@ -85,6 +85,19 @@ func (s *segment) view(fn func(*bolt.Tx) error) error {
 	return guard(func() error { return s.db.View(fn) })
 }
 
+// checkName makes sure that the open file is the one in the directory: what is committed to a file that was removed is lost.
+func (s *segment) checkName() error {
+	named, err := os.Stat(s.path)
+	if err != nil {
+		return fmt.Errorf("the live segment is gone: %w", err)
+	}
+	ours, err := s.file.Stat()
+	if err == nil && !os.SameFile(named, ours) {
+		err = fmt.Errorf("the live segment %s was replaced by another file", s.path)
+	}
+	return err
+}
+
 func (s *segment) close() error {
 	if s.abandoned {
 		return nil

@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,12 +74,16 @@ func (e Entry) Summary() string {
 		return c.Address + direction(c.Upload)
 	case bakery.ClearPriorSettings:
 		return strings.Join(c.Links, " ")
-	case bakery.AddCircuitHTBClass:
-		if c.Comment != nil {
-			return fmt.Sprintf("%s  %q", e.line(), *c.Comment)
-		}
 	}
-	return e.line()
+	return strings.TrimRight(e.line()+"  "+e.name(), " ")
+}
+
+// name is what the client calls the circuit, quoted; "" where it has none.
+func (e Entry) name() string {
+	if c, ok := e.Command.(bakery.AddCircuitHTBClass); ok && c.Comment != nil {
+		return strconv.Quote(*c.Comment)
+	}
+	return ""
 }
 
 func (e Entry) line() string { return strings.Join(e.Lines, "; ") }
@@ -97,6 +102,12 @@ func (e Entry) Write(w io.Writer, lines bool) error {
 	if !lines {
 		_, err := fmt.Fprintf(w, "%s  %s\n", head, e.Summary())
 		return err
+	}
+	if summary := e.Summary(); len(e.Lines) == 0 && summary != "" {
+		head += "  " + summary
+	}
+	if name := e.name(); name != "" {
+		head += "  " + name
 	}
 	_, err := fmt.Fprintln(w, head)
 	for _, l := range e.Lines {

@@ -37,10 +37,15 @@ func (s *Source) Last() eventlog.Seq { return s.r.Last() }
 // ErrOutside says that a moment isn't covered by the log.
 var ErrOutside = errors.New("outside the log")
 
-// Records decodes the records from..to, both included. It doesn't touch what comes after, which a daemon may hold.
+// Records decodes the records from..to, both included; from 0 is the oldest that is
+// left. It doesn't touch what comes after, which a daemon may hold.
 func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, error) bool) {
 	return func(yield func(bakery.Record, error) bool) {
-		if max(from, s.First()) > to {
+		switch {
+		case from > 0 && from < s.First() && from <= to:
+			yield(bakery.Record{}, fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", from, ErrOutside, s.First()))
+			return
+		case max(from, s.First()) > to:
 			return
 		}
 		for raw, err := range s.r.Records(max(from, s.First())) {
@@ -101,8 +106,8 @@ func (s *Source) fold(t *bakery.Tree, to eventlog.Seq) error {
 	return nil
 }
 
-// SeqAt is the last record that was accepted at or before when; if none that is left
-// was, the one before the first.
+// SeqAt is the last record that was accepted at or before when; 0 if when is before the
+// first. Where older segments were dropped, such a moment is ErrOutside.
 func (s *Source) SeqAt(when time.Time) (eventlog.Seq, error) {
 	last := s.First() - 1
 	for r, err := range s.Records(s.First(), s.Last()) {
@@ -113,6 +118,9 @@ func (s *Source) SeqAt(when time.Time) (eventlog.Seq, error) {
 			break
 		}
 		last = r.Seq
+	}
+	if last < s.First() && s.First() > 1 {
+		return 0, fmt.Errorf("%s: %w, which begins at record %d: older segments were dropped", when.Format(time.RFC3339), ErrOutside, s.First())
 	}
 	return last, nil
 }

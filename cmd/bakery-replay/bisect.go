@@ -54,11 +54,18 @@ func bisectCommand() *cobra.Command {
 
 func bisect(cmd *cobra.Command, s *replay.Source, run string, good, bad eventlog.Seq) error {
 	works := func(seq eventlog.Seq) (bool, error) { return succeeds(cmd.Context(), s, run, seq) }
-	if ok, err := works(bad); err != nil || ok {
-		return errors.Join(err, ifTrue(ok, "the command succeeds at record %d already: nothing to find", bad))
+	if good >= bad {
+		return cli.Usagef("the good moment, record %d, must be before the bad one, record %d", good, bad)
 	}
-	if ok, err := works(good); err != nil || !ok {
-		return errors.Join(err, ifTrue(!ok, "the command fails at record %d already: --from must name a good moment", good))
+	if ok, err := works(bad); err != nil {
+		return err
+	} else if ok {
+		return fmt.Errorf("the command succeeds at record %d: nothing to find", bad)
+	}
+	if ok, err := works(good); err != nil {
+		return err
+	} else if !ok {
+		return fmt.Errorf("the command fails at record %d already: --from must name a good moment", good)
 	}
 	for bad-good > 1 {
 		mid := good + (bad-good)/2
@@ -76,13 +83,6 @@ func bisect(cmd *cobra.Command, s *replay.Source, run string, good, bad eventlog
 	return s.Entries(replay.Filter{From: bad, To: bad}, func(e replay.Entry) error {
 		return e.Write(cmd.OutOrStdout(), true)
 	})
-}
-
-func ifTrue(cond bool, format string, args ...any) error {
-	if cond {
-		return fmt.Errorf(format, args...)
-	}
-	return nil
 }
 
 // succeeds runs the command on the state form of the tree at seq.

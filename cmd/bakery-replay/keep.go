@@ -88,7 +88,10 @@ func checkCopy(ctx context.Context, dir string) error {
 }
 
 func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) error {
-	dir, _, err := localLog(cmd.Context(), cmd.ErrOrStderr(), strings.TrimPrefix(arg, "unix:"))
+	if strings.HasPrefix(arg, "unix:") {
+		return cli.Usagef("prune takes a directory: a running daemon drops its old segments itself (retain_days, retain_generations)")
+	}
+	dir, _, err := localLog(cmd.Context(), cmd.ErrOrStderr(), arg)
 	if err != nil {
 		return err
 	}

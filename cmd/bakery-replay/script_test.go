@@ -118,6 +118,14 @@ func add(l *eventlog.Log, tree *bakery.Tree, now time.Time, request []byte) erro
 	if err != nil {
 		return err
 	}
+	if e, ok := c.(bakery.ExecuteTCCommands); ok {
+		for i, line := range e.Lines {
+			if strings.HasPrefix(line, "filter ") {
+				e.Opaque = append(e.Opaque, i)
+			}
+		}
+		c = e
+	}
 	r := bakery.Record{Seq: tree.Seq + 1, Time: now, Sender: bakery.Sender{UID: 1000, GID: 100, PID: 4321}, Command: c}
 	if err := bakery.Fold(tree, r); err != nil {
 		return err

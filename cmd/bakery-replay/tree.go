@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +31,9 @@ func treeCommand() *cobra.Command {
 			t, err := s.Tree(seq)
 			if err != nil {
 				return err
+			}
+			if links := t.State().Links(); link != "" && !slices.Contains(links, link) {
+				return fmt.Errorf("record %d: no link %q in the tree: it has %s", seq, link, cmp.Or(strings.Join(links, " "), "none"))
 			}
 			return printTree(cmd.OutOrStdout(), t, link, asJSON)
 		}),

@@ -25,7 +25,7 @@ func socketFlag(fs *pflag.FlagSet, socket *string) {
 func dial(ctx context.Context, socket string) (*bus.Client, error) {
 	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
 	if err != nil {
-		return nil, fmt.Errorf("no daemon answers at %s (is lqosd serve running? --socket names another place): %w", socket, err)
+		return nil, fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
 	}
 	return c, nil
 }

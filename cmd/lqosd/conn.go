@@ -70,7 +70,7 @@ func (c *conn) sort(b *batch, i int, r bus.Request) {
 	}
 	command, err := bakery.DecodeCommand(r.Name, r.HasBody(), r.Decode)
 	if err == nil && c.right < mayCommand {
-		err = fmt.Errorf("%s: uid %d may only read", r.Name, c.peer.UID)
+		err = fmt.Errorf("uid %d may only read", c.peer.UID)
 	}
 	if err != nil {
 		b.refuse(i, err)
@@ -126,8 +126,12 @@ type unknownOutcome struct {
 // partial is the body of LqosdPartial.
 type partial struct {
 	Seq     eventlog.Seq       `json:"seq"`
-	Refused []bakery.LineError `json:"refused"`
+	Refused []bakery.LineError `json:"refused"` // at most maxRefused
+	Total   int                `json:"refused_total"`
 }
+
+// maxRefused bounds how many lines an answer names.
+const maxRefused = 1000
 
 func replyOf(o bakery.Outcome) bus.Reply {
 	switch {
@@ -136,7 +140,7 @@ func replyOf(o bakery.Outcome) bus.Reply {
 	case o.Err != nil:
 		return bus.Fail(o.Err.Error())
 	case len(o.Refused) > 0:
-		return bus.Reply{Name: "LqosdPartial", Value: partial{o.Seq, o.Refused}}
+		return bus.Reply{Name: "LqosdPartial", Value: partial{o.Seq, o.Refused[:min(len(o.Refused), maxRefused)], len(o.Refused)}}
 	}
 	return bus.Ack()
 }

@@ -46,7 +46,7 @@ func (c *copies) close() {
 func (c *copies) take(d *daemon) error {
 	c.close()
 	l := d.eventlog.Load()
-	if l == nil {
+	if d.bakery == nil || l == nil {
 		return fmt.Errorf("the bakery is not running: %w", d.bakeryErr)
 	}
 	dir, err := os.MkdirTemp(d.settings.Bakery.StateDirectory, copyPrefix)

@@ -84,7 +84,13 @@ func (d *daemon) check() (net.Listener, error) {
 	c, why := setup(s.Config, d.host)
 	d.queueCount.Store(&queueCount{c.Queues, why})
 	d.access = newAccess(s.Bakery.SocketGroup, s.Bakery.ReadGroup)
+	d.warnOfGroups()
 	var err error
+	if s.configPath == "" {
+		if err := os.MkdirAll(s.LqosDirectory, 0o755); err != nil {
+			return nil, fmt.Errorf("tc file: %w", err)
+		}
+	}
 	if d.tc, err = openTCFile(s.tcPath); err != nil {
 		return nil, err
 	}
@@ -100,8 +106,19 @@ func (d *daemon) check() (net.Listener, error) {
 	return listener, nil
 }
 
+// warnOfGroups says which of the configured groups this host doesn't have.
+func (d *daemon) warnOfGroups() {
+	b := d.settings.Bakery
+	if b.SocketGroup != "" && !d.access.hasCmd {
+		d.log.Info("there is no such group: only root and this daemon's user may send commands", "socket_group", b.SocketGroup)
+	}
+	if b.ReadGroup != "" && !d.access.hasRead {
+		d.log.Warn("there is no such group: nobody is let in to read alone", "read_group", b.ReadGroup)
+	}
+}
+
 // startBakery starts the bakery. One that fails is logged, and the daemon goes on
-// without it; only a log that another daemon holds ends this one.
+// without it; only a log or a tc file that another daemon has ends this one.
 func (d *daemon) startBakery(ctx context.Context) error {
 	s := d.settings.Bakery
 	h, err := bakery.Start(ctx, bakery.Options{
@@ -115,7 +132,7 @@ func (d *daemon) startBakery(ctx context.Context) error {
 	})
 	var held *eventlog.HeldError
 	switch {
-	case errors.As(err, &held):
+	case errors.As(err, &held), errors.Is(err, errTCFileTaken):
 		return err
 	case err != nil:
 		d.log.Error("the bakery didn't start; commands are refused", "err", err)
@@ -132,9 +149,10 @@ func (d *daemon) openLog() (bakery.Log, error) {
 		d.log.Warn("no boot id", "err", err)
 	}
 	l, err := eventlog.Open(d.logDir(), eventlog.Options{
-		Holder: eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
-		BootID: boot,
-		Clock:  time.Now,
+		Holder:    eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
+		BootID:    boot,
+		Clock:     time.Now,
+		MustExist: d.eventlog.Load() != nil, // opened again: a log that is gone is no new log
 	})
 	if err != nil {
 		return nil, err

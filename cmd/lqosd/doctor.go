@@ -97,6 +97,11 @@ func examine(path string, h host.Host) ([]finding, string) {
 	for _, w := range warnings {
 		all = append(all, finding{Check: "configuration", Verdict: note, Text: string(w)})
 	}
+	if s.Bakery.Mode == lqosconf.ModeApply {
+		all = append(all, finding{"mode", bad, "apply: this version programs no kernel", "bakery.mode = \"file\", or lqosd serve --mode file"})
+	} else {
+		all = append(all, finding{Check: "mode", Verdict: good, Text: s.Bakery.Mode + ": what is missing for apply mode doesn't matter"})
+	}
 	all = append(all, examineHost(h)...)
 	all = append(all, examineLinks(s, h)...)
 	all = append(all, examineQdiscs(s, h)...)
@@ -144,7 +149,7 @@ func examineLinks(s settings, h host.Host) []finding {
 		default:
 			f.Text = fmt.Sprintf("%d rx and %d tx queues", rx, tx)
 			if tx < c.Queues {
-				f.Verdict, f.Advice = missing, fmt.Sprintf("%d queues are configured: ethtool -L %s combined %d", c.Queues, link, c.Queues)
+				f.Verdict, f.Advice = missing, fmt.Sprintf("the tree wants %d queues: ethtool -L %s combined %d", c.Queues, link, c.Queues)
 			}
 		}
 		all = append(all, f)
@@ -178,7 +183,7 @@ func examineQdiscs(s settings, h host.Host) []finding {
 func examinePaths(s settings) []finding {
 	var all []finding
 	for _, p := range []struct{ name, path string }{
-		{"state directory", s.Bakery.StateDirectory}, {"socket", filepath.Dir(s.Bakery.Socket)}, {"lqos_directory", s.LqosDirectory},
+		{"state directory", s.Bakery.StateDirectory}, {"socket", filepath.Dir(s.Bakery.Socket)},
 	} {
 		f := finding{Check: p.name, Verdict: good, Text: p.path}
 		dir := p.path
@@ -193,6 +198,12 @@ func examinePaths(s settings) []finding {
 		}
 		all = append(all, f)
 	}
+	tcDir := finding{Check: "lqos_directory", Verdict: good, Text: s.LqosDirectory}
+	if err := unix.Access(s.LqosDirectory, unix.W_OK); err != nil && s.configPath != "" {
+		tcDir.Verdict, tcDir.Text = bad, fmt.Sprintf("%s: %v", s.LqosDirectory, err)
+		tcDir.Advice = "make it, or name another file with lqosd serve --tc-file"
+	}
+	all = append(all, tcDir)
 	g := s.Bakery.SocketGroup
 	if _, ok := lookupGroup(g); !ok {
 		all = append(all, finding{"socket group", note, fmt.Sprintf("there is no group %q: only root and the daemon's user may speak", g), "groupadd --system " + g})

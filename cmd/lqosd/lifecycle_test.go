@@ -46,6 +46,8 @@ func TestSecondDaemon(t *testing.T) {
 		{"the same socket", []string{"--state-dir", filepath.Join(p.dir, "other")}, []string{p.socket(), "another process is listening there"}},
 		{"the same state", []string{"--socket", filepath.Join(p.dir, "other-bus")},
 			[]string{"is held by pid " + fmt.Sprint(first.cmd.Process.Pid), "unix:" + p.socket()}},
+		{"the same tc file", []string{"--socket", filepath.Join(p.dir, "other-bus"), "--state-dir", filepath.Join(p.dir, "other")},
+			[]string{"another daemon writes it"}},
 		{"both", nil, []string{"another process is listening there"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -113,7 +113,7 @@ func (p place) open(t testing.TB) *replay.Source {
 func checkState(t testing.TB, tree *bakery.Tree, lines string) {
 	t.Helper()
 	// What a client can't say is programmed as 10 kbit/s.
-	want, bad, err := tc.ParseScript(strings.NewReader(strings.ReplaceAll(lines, " rate 0kbit ", " rate 10kbit ")))
+	want, bad, err := tc.ParseScript(strings.NewReader(strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit").Replace(lines)))
 	if err != nil || len(bad) > 0 {
 		t.Fatal(err, bad)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +85,7 @@ func reportPreflight(_ context.Context, c *conn, r bus.Request) bus.Reply {
 		return bus.Fail(err.Error())
 	}
 	if c.right < mayCommand {
-		return bus.Failf("%s: uid %d may only read", r.Name, c.peer.UID)
+		return bus.Failf("uid %d may only read", c.peer.UID)
 	}
 	if !p.OK {
 		c.d.log.Warn("a client's preflight check failed", "message", p.Message, "pid", c.peer.PID)
@@ -114,25 +115,16 @@ func waitFor(ctx context.Context, c *conn, r bus.Request) bus.Reply {
 	}
 	timeout := 30 * time.Second
 	if w.TimeoutMS != nil {
-		timeout = time.Duration(*w.TimeoutMS) * time.Millisecond
+		timeout = time.Duration(max(0, min(*w.TimeoutMS, maxTimeout.Milliseconds()))) * time.Millisecond
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l := c.d.eventlog.Load()
-	if c.d.bakery == nil || l == nil {
-		return bus.Failf("the bakery is not running: %v", c.d.bakeryErr)
-	}
-	seq := l.LastSeq()
-	if w.Seq != nil {
-		seq = eventlog.Seq(*w.Seq)
-	}
-	if seq > 0 {
-		if err := l.Wait(ctx, seq-1); err != nil {
-			return bus.Failf("record %d is not in the log: the newest is %d: %v", seq, l.LastSeq(), err)
-		}
+	seq, err := c.waitDurable(ctx, w.Seq)
+	if err != nil {
+		return bus.Fail(err.Error())
 	}
 	// A read passes behind everything submitted: what was durable has reached the file.
-	if _, err := c.d.bakery.Tree(ctx); err != nil {
+	if _, err := c.tree(ctx); err != nil {
 		return bus.Fail(err.Error())
 	}
 	applied := w.Applied != nil && *w.Applied
@@ -142,18 +134,55 @@ func waitFor(ctx context.Context, c *conn, r bus.Request) bus.Reply {
 	return bus.Reply{Name: "LqosdWait", Value: waitReply{seq, applied}}
 }
 
+// maxTimeout is the longest that LqosdWait waits.
+const maxTimeout = 24 * time.Hour
+
+// log is the open event log, once what was submitted before has been decided: behind
+// the reopening that a failed commit makes.
+func (c *conn) log(ctx context.Context) (*eventlog.Log, error) {
+	if _, err := c.tree(ctx); err != nil {
+		return nil, err
+	}
+	return c.d.eventlog.Load(), nil
+}
+
+// waitDurable waits until record seq is durable; nil is the newest of the moment.
+func (c *conn) waitDurable(ctx context.Context, wanted *uint64) (eventlog.Seq, error) {
+	for {
+		l, err := c.log(ctx)
+		if err != nil {
+			return 0, err
+		}
+		seq := l.LastSeq()
+		if wanted != nil {
+			seq = eventlog.Seq(*wanted)
+		}
+		if seq == 0 {
+			return 0, nil
+		}
+		switch err := l.Wait(ctx, seq-1); {
+		case err == nil:
+			return seq, nil
+		case errors.Is(err, eventlog.ErrPoisoned), errors.Is(err, eventlog.ErrClosed):
+			continue // it was opened again, or will be
+		default:
+			return 0, fmt.Errorf("record %d is not in the log: the newest is %d: %w", seq, l.LastSeq(), err)
+		}
+	}
+}
+
 // record answers whether a Seq is in the log, and what it holds: how a client learns
 // the truth after an unknown outcome.
-func record(_ context.Context, c *conn, r bus.Request) bus.Reply {
+func record(ctx context.Context, c *conn, r bus.Request) bus.Reply {
 	var q struct {
 		Seq uint64 `json:"seq"`
 	}
 	if err := r.Decode(&q); err != nil {
 		return bus.Fail(err.Error())
 	}
-	l := c.d.eventlog.Load()
-	if l == nil {
-		return bus.Failf("the bakery is not running: %v", c.d.bakeryErr)
+	l, err := c.log(ctx)
+	if err != nil {
+		return bus.Fail(err.Error())
 	}
 	for raw, err := range l.Records(eventlog.Seq(q.Seq)) {
 		if err != nil {
@@ -166,13 +195,12 @@ func record(_ context.Context, c *conn, r bus.Request) bus.Reply {
 		if err != nil {
 			return bus.Fail(err.Error())
 		}
-		return bus.Reply{Name: "LqosdRecord", Value: recordReply{rec.Seq, rec.Command.Kind(), rec}}
+		return bus.Reply{Name: "LqosdRecord", Value: recordReply{rec.Command.Kind(), rec}}
 	}
 	return bus.Failf("record %d is not in the log: the newest is %d", q.Seq, l.LastSeq())
 }
 
 type recordReply struct {
-	Seq    eventlog.Seq  `json:"seq"`
 	Kind   bakery.Kind   `json:"kind"`
 	Record bakery.Record `json:"record"`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -32,6 +33,12 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	}
 	if s.configPath == "" {
 		log.Info("no configuration file: built-in defaults, file mode", "state_dir", s.Bakery.StateDirectory)
+	}
+	if s.configPath == "" && f.stateDir != "" { // everything of the defaults moves along
+		s.LqosDirectory, s.Bakery.Socket = f.stateDir, filepath.Join(f.stateDir, "bus")
+	}
+	if err := bakery.CheckLeaf([]string{s.Queues.DefaultSQM}); err != nil {
+		return settings{}, fmt.Errorf("%s: queues.default_sqm: %w", s.configPath, err)
 	}
 	override(&s.Bakery.Mode, f.mode)
 	override(&s.Bakery.StateDirectory, f.stateDir)

@@ -25,8 +25,10 @@ type statusReply struct {
 	Bakery     string      `json:"bakery"`    // "running", or why it isn't
 	LogError   string      `json:"log_error"` // "" when the log takes commands
 	SinkError  string      `json:"sink_error"`
-	LastSeq    uint64      `json:"last_seq"`    // newest durable record
-	AppliedSeq uint64      `json:"applied_seq"` // newest record that the tc file has
+	Failures   int         `json:"log_failures"`     // since the start, also those recovered from
+	LastFail   string      `json:"last_log_failure"` // "" for none
+	LastSeq    uint64      `json:"last_seq"`         // newest durable record
+	AppliedSeq uint64      `json:"applied_seq"`      // newest record that the tc file has
 
 	Tree      *treeStatus     `json:"tree"`
 	Log       *eventlog.Stats `json:"log"`
@@ -74,6 +76,7 @@ func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	s.Bakery = "running"
 	h := d.bakery.Health()
 	s.LogError, s.SinkError = errorText(h.Log), errorText(h.Sink)
+	s.Failures, s.LastFail = h.Failures, errorText(h.LastFailure)
 	if l := d.eventlog.Load(); l != nil {
 		s.LastSeq = uint64(l.LastSeq())
 		if stats, err := l.Stats(); err == nil {
@@ -85,9 +88,7 @@ func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	} else {
 		s.Tree = summarize(t)
 		s.LastSeq = max(s.LastSeq, uint64(t.Seq))
-		if h.Sink == nil {
-			s.AppliedSeq = uint64(t.Seq)
-		}
+		s.AppliedSeq = uint64(c.d.bakery.Applied())
 	}
 	return bus.Reply{Name: "LqosdStatus", Value: s}
 }

@@ -27,6 +27,9 @@ func (s statusReply) print(out io.Writer) error {
 			row("PROBLEM", "%s", problem)
 		}
 	}
+	if s.Failures > 0 {
+		row("log failures", "%d since the start, the last: %s", s.Failures, s.LastFail)
+	}
 	row("records", "last %d, applied %d", s.LastSeq, s.AppliedSeq)
 	if t := s.Tree; t != nil {
 		row("tree", "generation %d: %d circuits, %d classes, %d qdiscs, %d mappings on %s", t.Generation,

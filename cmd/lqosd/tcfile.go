@@ -4,29 +4,46 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // tcFile is the bakery's Sink in file mode: tc-rust.txt. A line that is written is
 // with the operating system; the event log is what survives a power cut.
 type tcFile struct {
+	path string
 	f    *os.File
 	size int64
 }
 
-// openTCFile opens the file, and leaves what it holds: a daemon that turns out to
-// be the second one must not harm the first one's.
+// errTCFileTaken says that another daemon writes the file.
+var errTCFileTaken = errors.New("another daemon writes it")
+
+// openTCFile opens the file, and leaves what it holds: a daemon that turns
+// out to be the second one must not harm the first one's.
 func openTCFile(path string) (*tcFile, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	// O_NONBLOCK: a FIFO must not make the daemon wait for a reader.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("tc file: %w", err)
 	}
-	return &tcFile{f: f}, nil
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("tc file: %w", err), f.Close())
+	}
+	return &tcFile{path: path, f: f}, nil
 }
 
-// Begin empties the file.
+// Begin takes the file for this daemon, and empties it.
 func (t *tcFile) Begin() error {
+	if err := unix.Flock(int(t.f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("tc file %s: %w", t.path, errTCFileTaken)
+	}
 	t.size = 0
-	if err := t.f.Truncate(0); err != nil && !errors.Is(err, os.ErrInvalid) {
+	if err := t.f.Truncate(0); err != nil {
 		return fmt.Errorf("tc file: %w", err)
 	}
 	return nil
@@ -34,6 +51,9 @@ func (t *tcFile) Begin() error {
 
 // Write appends lines, all or none of them.
 func (t *tcFile) Write(lines []byte) error {
+	if err := t.checkName(); err != nil {
+		return fmt.Errorf("tc file: %w", err)
+	}
 	n, err := t.f.WriteAt(lines, t.size)
 	if err != nil {
 		if n > 0 {
@@ -43,6 +63,19 @@ func (t *tcFile) Write(lines []byte) error {
 	}
 	t.size += int64(n)
 	return nil
+}
+
+// checkName makes sure that the file is still the one that others see.
+func (t *tcFile) checkName() error {
+	named, err := os.Stat(t.path)
+	if err != nil {
+		return fmt.Errorf("it was removed; bakery-replay render writes it anew: %w", err)
+	}
+	ours, err := t.f.Stat()
+	if err == nil && !os.SameFile(named, ours) {
+		err = fmt.Errorf("%s was replaced by another file; bakery-replay render writes it anew", t.path)
+	}
+	return err
 }
 
 // Close closes the file.

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/term"
+
 	"lqosd/bus"
 	"lqosd/internal/cli"
 	"lqosd/internal/golden"
@@ -68,7 +70,11 @@ func run(bin, data string, keep bool) (err error) {
 }
 
 func heading(format string, args ...any) {
-	fmt.Printf("\n\x1b[1m── %s\x1b[0m\n", fmt.Sprintf(format, args...))
+	bold, plain := "\x1b[1m", "\x1b[0m"
+	if os.Getenv("NO_COLOR") != "" || !term.IsTerminal(int(os.Stdout.Fd())) {
+		bold, plain = "", ""
+	}
+	fmt.Printf("\n%s── %s%s\n", bold, fmt.Sprintf(format, args...), plain)
 }
 
 // playExample starts the daemon on the client's configuration and sends what the
