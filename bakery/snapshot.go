@@ -208,7 +208,7 @@ func (d *decoder) handles(t *Tree) {
 			slot := tc.Handle(d.uint32())
 			major := d.uint16()
 			if major == 0 {
-				d.fail(errors.New("leaf handle 0:"))
+				d.fail(errors.New("a leaf handle is 0"))
 				return
 			}
 			h.remember(slot, major)
