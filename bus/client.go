@@ -86,6 +86,15 @@ func (c *Client) Do(ctx context.Context, calls ...Call) ([]Reply, error) {
 	return c.Go(calls...).Wait(ctx)
 }
 
+// Ask sends one call and decodes its answer into v, as [Reply.Decode] does.
+func (c *Client) Ask(ctx context.Context, call Call, v any) error {
+	replies, err := c.Do(ctx, call)
+	if err != nil {
+		return err
+	}
+	return replies[0].Decode(v)
+}
+
 // DoWithKey is Do with an idempotency key for the session: text of at most 128 bytes that no other session has.
 func (c *Client) DoWithKey(ctx context.Context, key string, calls ...Call) ([]Reply, error) {
 	return c.GoWithKey(key, calls...).Wait(ctx)

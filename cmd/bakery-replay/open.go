@@ -85,7 +85,7 @@ func fetch(ctx context.Context, diag io.Writer, socket, dir string) error {
 			Size int64  `json:"size"`
 		} `json:"files"`
 	}
-	if err := ask(ctx, c, bus.Call{Name: "LqosdCopy"}, &list); err != nil {
+	if err := c.Ask(ctx, bus.Call{Name: "LqosdCopy"}, &list); err != nil {
 		return err
 	}
 	var total int64
@@ -119,7 +119,7 @@ func fetchFile(ctx context.Context, c *bus.Client, path, name string, size int64
 			Data []byte `json:"data"`
 		}
 		args := map[string]any{"name": name, "offset": at, "length": pieceSize}
-		if err := ask(ctx, c, bus.Call{Name: "LqosdCopyRead", Args: args}, &piece); err != nil {
+		if err := c.Ask(ctx, bus.Call{Name: "LqosdCopyRead", Args: args}, &piece); err != nil {
 			return err
 		}
 		if len(piece.Data) == 0 {
@@ -132,14 +132,6 @@ func fetchFile(ctx context.Context, c *bus.Client, path, name string, size int64
 		bar.Add(len(piece.Data) >> 10)
 	}
 	return nil
-}
-
-func ask(ctx context.Context, c *bus.Client, call bus.Call, v any) error {
-	replies, err := c.Do(ctx, call)
-	if err != nil {
-		return err
-	}
-	return replies[0].Decode(v)
 }
 
 // moment resolves a --at, --from or --to; "" is the end of the log.

@@ -117,7 +117,7 @@ func memory(t testing.TB, pid int) int {
 func lastSeq(t testing.TB, p place) uint64 {
 	t.Helper()
 	var s statusReply
-	if err := ask(t.Context(), connect(t, p, bus.CBOR), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+	if err := connect(t, p, bus.CBOR).Ask(t.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
 		t.Fatal(err)
 	}
 	return s.LastSeq

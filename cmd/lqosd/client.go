@@ -30,15 +30,6 @@ func dial(ctx context.Context, socket string) (*bus.Client, error) {
 	return c, nil
 }
 
-// ask sends one request and decodes its answer into v.
-func ask(ctx context.Context, c *bus.Client, call bus.Call, v any) error {
-	replies, err := c.Do(ctx, call)
-	if err != nil {
-		return err
-	}
-	return replies[0].Decode(v)
-}
-
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -62,13 +53,13 @@ func statusCommand() *cobra.Command {
 			defer func() { _ = c.Close() }()
 			if asJSON {
 				var s json.RawMessage
-				if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+				if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
 					return err
 				}
 				return printJSON(cmd.OutOrStdout(), s)
 			}
 			var s statusReply
-			if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+			if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
 				return err
 			}
 			return s.print(cmd.OutOrStdout())
@@ -110,7 +101,7 @@ func waitCommand() *cobra.Command {
 			ms := max(time.Until(deadline).Milliseconds(), 1)
 			w.TimeoutMS = &ms
 			var r waitReply
-			if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdWait", Args: w}, &r); err != nil {
+			if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdWait", Args: w}, &r); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d\n", r.Seq)

@@ -149,6 +149,7 @@ func examineLinks(s settings, h host.Host) []finding {
 		default:
 			f.Text = fmt.Sprintf("%d rx and %d tx queues", rx, tx)
 			if tx < c.Queues {
+				f.Text += ": too few"
 				f.Verdict, f.Advice = missing, fmt.Sprintf("the tree wants %d queues: ethtool -L %s combined %d", c.Queues, link, c.Queues)
 			}
 		}

@@ -106,7 +106,7 @@ func execute(force bool, lines ...string) string {
 func seq(t testing.TB, c *bus.Client) eventlog.Seq {
 	t.Helper()
 	var w waitReply
-	if err := ask(t.Context(), c, bus.Call{Name: "LqosdWait", Args: waitRequest{}}, &w); err != nil {
+	if err := c.Ask(t.Context(), bus.Call{Name: "LqosdWait", Args: waitRequest{}}, &w); err != nil {
 		t.Fatal(err)
 	}
 	return w.Seq
@@ -273,7 +273,7 @@ func TestRecord(t *testing.T) {
 			Time   time.Time     `json:"time"`
 		} `json:"record"`
 	}
-	if err := ask(t.Context(), c, bus.Call{Name: "LqosdRecord", Args: map[string]uint64{"seq": 2}}, &r); err != nil {
+	if err := c.Ask(t.Context(), bus.Call{Name: "LqosdRecord", Args: map[string]uint64{"seq": 2}}, &r); err != nil {
 		t.Fatal(err)
 	}
 	if s := (bakery.Sender{UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), PID: int32(os.Getpid())}); r.Record.Sender != s {
@@ -311,7 +311,7 @@ func TestStatus(t *testing.T) {
 		`{"BakeryReportPreflight":{"ok":false,"message":"too little memory","safe_budget":1,"hard_limit":2,"estimated_total_memory_bytes":3,"memory_available_bytes":null,"memory_guard_min_available_bytes":4,"memory_ok":false,"interfaces":[]}}`),
 		ackText, ackText, ackText, ackText, ackText, ackText, ackText)
 	var s statusReply
-	if err := ask(t.Context(), c, bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+	if err := c.Ask(t.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
 		t.Fatal(err)
 	}
 	if s.PID != os.Getpid() || s.Mode != "file" || s.Config != p.config() || s.Socket != p.socket() || s.Bakery != "running" ||
@@ -341,7 +341,7 @@ func TestStatus(t *testing.T) {
 	end()
 	// A daemon that starts has applied what it holds: the file begins anew.
 	p.serveHere(t)
-	if err := ask(t.Context(), connect(t, p, bus.JSON), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
+	if err := connect(t, p, bus.JSON).Ask(t.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil {
 		t.Fatal(err)
 	}
 	if s.LastSeq != 6 || s.AppliedSeq != 6 {

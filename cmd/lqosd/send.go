@@ -82,7 +82,7 @@ func runSend(cmd *cobra.Command, f sendFlags, name string) error {
 	if f.wait != "" {
 		applied := f.wait == "applied"
 		w := waitRequest{Applied: &applied}
-		if err := ask(cmd.Context(), c, bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
+		if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
 			return err
 		}
 	}
