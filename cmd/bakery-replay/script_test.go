@@ -7,13 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +19,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/bus"
 	"lqosd/eventlog"
+	"lqosd/internal/scripts"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
@@ -56,38 +53,16 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "network.jsonl"), text, 0o644)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "makelog": makelog, "spoil": spoil, "hide": hide, "json": jsonValue,
+			"exits": scripts.Exits, "makelog": makelog, "spoil": spoil, "hide": hide, "json": scripts.JSON,
 		},
 	})
-}
-
-func usage(ts *testscript.TestScript, neg, ok bool, text string) {
-	if neg || !ok {
-		ts.Fatalf("usage: %s", text)
-	}
-}
-
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) >= 2, "exits CODE PROGRAM ARG…")
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got, err = exit.ExitCode(), nil
-	}
-	ts.Check(err)
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
 }
 
 // begin is the time of a log's first record.
 var begin = time.Date(2025, 1, 31, 14, 0, 0, 0, time.UTC)
 
 func makelog(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "makelog DIR FILE")
+	scripts.Usage(ts, neg, len(args) == 2, "makelog DIR FILE")
 	ts.Check(writeLog(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
 }
 
@@ -168,7 +143,7 @@ func parseCommand(line []byte) (bakery.Command, error) {
 }
 
 func spoil(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "spoil TEXT FILE")
+	scripts.Usage(ts, neg, len(args) == 2, "spoil TEXT FILE")
 	path, b := ts.MkAbs(args[1]), []byte(ts.ReadFile(args[1]))
 	if !bytes.Contains(b, []byte(args[0])) {
 		ts.Fatalf("%s doesn't hold %q", args[1], args[0])
@@ -180,7 +155,7 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func hide(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "hide REGEXP FILE")
+	scripts.Usage(ts, neg, len(args) == 2, "hide REGEXP FILE")
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
 	text := ts.ReadFile(args[1])
@@ -188,48 +163,4 @@ func hide(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no match of %s", args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]+".plain"), []byte(re.ReplaceAllString(text, "<…>")), 0o644))
-}
-
-// jsonValue walks PATH, like .tree.links.0 or .kinds (whose value is its keys), or . for the whole.
-func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 3, "json FILE PATH VALUE")
-	var v any
-	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
-	d.UseNumber()
-	for {
-		err := d.Decode(&v)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		ts.Check(err)
-	}
-	for _, step := range strings.FieldsFunc(args[1], func(r rune) bool { return r == '.' }) {
-		switch at := v.(type) {
-		case map[string]any:
-			next, ok := at[step]
-			if !ok {
-				ts.Fatalf("no %s in %v", step, slices.Sorted(maps.Keys(at)))
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(step)
-			ts.Check(err)
-			if i >= len(at) {
-				ts.Fatalf("%d elements, no number %d", len(at), i)
-			}
-			v = at[i]
-		default:
-			ts.Fatalf("no %s in %v", step, at)
-		}
-	}
-	got := fmt.Sprint(v)
-	switch v := v.(type) {
-	case map[string]any:
-		got = strings.Join(slices.Sorted(maps.Keys(v)), " ")
-	case []any:
-		got = fmt.Sprintf("%d elements", len(v))
-	}
-	if !regexp.MustCompile("^(?:" + args[2] + ")$").MatchString(got) {
-		ts.Fatalf("%s is %q, want %q", args[1], got, args[2])
-	}
 }

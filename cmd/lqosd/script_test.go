@@ -1,21 +1,16 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"os/exec"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lqosd/internal/scripts"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
@@ -66,34 +61,12 @@ func TestScripts(t *testing.T) {
 			_, err := os.Stat(defaultConfig)
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "edit": edit, "json": jsonValue},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scripts.Exits, "edit": edit, "json": scripts.JSON},
 	})
 }
 
-func usage(ts *testscript.TestScript, neg, ok bool, text string) {
-	if neg || !ok {
-		ts.Fatalf("usage: %s", text)
-	}
-}
-
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) >= 2, "exits CODE PROGRAM ARG…")
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got, err = exit.ExitCode(), nil
-	}
-	ts.Check(err)
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
 func edit(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 3, "edit FILE REGEXP TEXT")
+	scripts.Usage(ts, neg, len(args) == 3, "edit FILE REGEXP TEXT")
 	re, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
 	text := ts.ReadFile(args[0])
@@ -102,48 +75,4 @@ func edit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	with := strings.ReplaceAll(args[2], `\n`, "\n")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(re.ReplaceAllString(text, with)), 0o644))
-}
-
-// jsonValue walks PATH, like .tree.links.0 or .log (whose value is its keys), or . for the whole.
-func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 3, "json FILE PATH VALUE")
-	var v any
-	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
-	d.UseNumber()
-	for {
-		err := d.Decode(&v)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		ts.Check(err)
-	}
-	for _, step := range strings.FieldsFunc(args[1], func(r rune) bool { return r == '.' }) {
-		switch at := v.(type) {
-		case map[string]any:
-			next, ok := at[step]
-			if !ok {
-				ts.Fatalf("no %s in %v", step, slices.Sorted(maps.Keys(at)))
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(step)
-			ts.Check(err)
-			if i >= len(at) {
-				ts.Fatalf("%d elements, no number %d", len(at), i)
-			}
-			v = at[i]
-		default:
-			ts.Fatalf("no %s in %v", step, at)
-		}
-	}
-	got := fmt.Sprint(v)
-	switch v := v.(type) {
-	case map[string]any:
-		got = strings.Join(slices.Sorted(maps.Keys(v)), " ")
-	case []any:
-		got = fmt.Sprintf("%d elements", len(v))
-	}
-	if !regexp.MustCompile("^(?:" + args[2] + ")$").MatchString(got) {
-		ts.Fatalf("%s is %q, want %q", args[1], got, args[2])
-	}
 }
