@@ -12,7 +12,8 @@
 //
 // Guarantees:
 //
-//   - What an [Outcome] without error names by Seq is durable and has reached the Sink.
+//   - What an [Outcome] without error names by Seq is durable, and the Sink was given
+//     its lines. A Sink that fails gets them again later: [Health] tells.
 //   - A command that can't be folded is refused with its reason and is not logged:
 //     every log folds.
 //   - One goroutine owns the Tree. Readers get a clone that shares what hasn't

@@ -98,15 +98,17 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	s.counters.accepted.Add(1)
 	c := newServerConn(s, nc)
+	peer, err := s.peer(nc)
+	if err != nil {
+		s.refuse(peer, err)
+		return
+	}
 	if err := s.add(c); err != nil {
-		s.refuse(Peer{}, err)
+		s.refuse(peer, err)
 		return
 	}
 	defer s.remove(c)
-	peer, err := s.peer(nc)
-	if err == nil {
-		c.handler, err = c.accept(peer)
-	}
+	c.handler, err = c.accept(peer)
 	if err != nil {
 		s.refuse(peer, err)
 		return
