@@ -46,6 +46,17 @@ type DiffReport struct {
 // Same reports no difference.
 func (r DiffReport) Same() bool { return len(r.Differences) == 0 }
 
+// OnLink leaves out what is on other links, or on none.
+func (r DiffReport) OnLink(link string) DiffReport {
+	on := DiffReport{From: r.From, To: r.To, Differences: []Difference{}}
+	for _, d := range r.Differences {
+		if d.Link == link {
+			on.add(d)
+		}
+	}
+	return on
+}
+
 // Side is one side of a comparison.
 type Side struct {
 	Label string

@@ -50,7 +50,7 @@ func diffCommand() *cobra.Command {
 	fs.StringVar(&f.to, "to", "", "second moment, `SEQ|TIME` (default the end)")
 	fs.StringArrayVar(&f.against, "against", nil, "`FILE` of tc lines, or of tc -j -d qdisc show or class show; may be repeated")
 	fs.StringVar(&f.at, "at", "", "with --against: the log's moment, `SEQ|TIME` (default the end)")
-	fs.StringVar(&f.link, "link", "", "the link, `IF`, of a file of tc -j class show, which doesn't name it")
+	fs.StringVar(&f.link, "link", "", "only this link, `IF`; also the one of a file of tc -j class show, which doesn't name it")
 	fs.BoolVar(&f.live, "live", false, "compare with the running kernel")
 	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(replay.DiffFormats, ", "))
 	fs.StringVarP(&f.out, "output", "o", "", "write to `FILE`")
@@ -82,6 +82,9 @@ func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
 	r, err := compare(s, f)
 	if err != nil {
 		return err
+	}
+	if f.link != "" {
+		r = r.OnLink(f.link)
 	}
 	err = output(cmd, f.out, func(w io.Writer) error { return r.Write(w, f.format, colourful(w)) })
 	if err == nil && !r.Same() {
