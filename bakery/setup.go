@@ -75,11 +75,11 @@ func (t *Tree) foldMqSetup(m MqSetup, seq eventlog.Seq) error {
 	b.reset()
 	b.former = nil
 	b.Setup = &m
-	for _, d := range []Direction{m.Down, m.Up} {
-		if d.Link == m.Down.Link && d.FirstMajor != m.Down.FirstMajor {
-			// The upload direction of a stick hangs at the root that the download made.
-		} else if err := b.state.Apply(rootOp(d.Link)); err != nil {
-			return err
+	for i, d := range []Direction{m.Down, m.Up} {
+		if i == 0 || !m.Stick() { // on a stick the upload hangs at the root that the download made
+			if err := b.state.Apply(rootOp(d.Link)); err != nil {
+				return err
+			}
 		}
 		for i := range d.Queues {
 			if err := b.foldQueue(d, d.FirstMajor+i, m.R2Q, seq); err != nil {
@@ -164,10 +164,11 @@ func programmedRate(mbps float64) (tc.Rate, error) {
 	return max(r, MinRate), nil
 }
 
-// programmedQuantum is the rendered quantum, as far as the kernel's 32 bits hold it.
+// programmedQuantum is the rendered quantum, which tc.Quantum keeps within the
+// kernel's 32 bits.
 func programmedQuantum(ceilMbps float64, r2q uint64) (uint32, error) {
 	q, err := tc.Quantum(ceilMbps, r2q)
-	return uint32(min(q, math.MaxUint32)), err
+	return uint32(q), err
 }
 
 // splitWords takes "cake diffserv4" and ["cake", "diffserv4"] alike.

@@ -197,10 +197,6 @@ func TestStateReads(t *testing.T) {
 	if s.QdiscCount("e0") != 6 || s.ClassCount("e0") != 4 || s.Len() != 11 {
 		t.Errorf("counts: %d %d %d", s.QdiscCount("e0"), s.ClassCount("e0"), s.Len())
 	}
-	s.DropLink("e0")
-	if s.Len() != 1 || len(s.Links()) != 1 {
-		t.Error("DropLink left something")
-	}
 }
 
 // TestInvariants checks the indexes of a State against its contents.

@@ -42,9 +42,6 @@ func (s *State) link(name string) *link {
 // Links are the names of the links that hold anything, in order.
 func (s *State) Links() []string { return slices.Sorted(maps.Keys(s.links)) }
 
-// DropLink forgets a link and all that is on it.
-func (s *State) DropLink(link string) { delete(s.links, link) }
-
 // Qdisc is the qdisc in a place: Root, Ingress, or a class.
 func (s *State) Qdisc(link string, parent Handle) (Qdisc, bool) {
 	return value(s.link(link).qdiscs.Get(parent))
