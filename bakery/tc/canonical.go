@@ -5,9 +5,7 @@ package tc
 // rounded. Rates are whole bytes per second, a ceil that was not given is the
 // rate, bursts are the fewest bytes of the same duration as tc(8) would send, a
 // quantum that was not given is the kernel's, and the options of qdiscs have
-// their kind's defaults. A class with children has no quantum and no prio: the
-// kernel neither uses nor changes nor shows them. Each source is named at the
-// canonical method of its type.
+// their kind's defaults. Each source is named at the canonical method of its type.
 //
 // Canonical changes nothing the second time. The result shares with s what did
 // not change.
@@ -37,7 +35,7 @@ func (l *link) canonicalClasses(h Host) {
 	var changed []*Class
 	l.classes.Scan(func(id Handle, c *Class) bool {
 		htb := l.qdiscByMajor(id.Major()).Options.(HTB)
-		if p := c.HTB.canonical(h, htb.R2Q, l.hasChildren(id)); p != c.HTB {
+		if p := c.HTB.canonical(h, htb.R2Q); p != c.HTB {
 			changed = append(changed, &Class{Link: c.Link, ID: id, Parent: c.Parent, HTB: p})
 		}
 		return true

@@ -43,8 +43,6 @@ func TestCanonical(t *testing.T) {
 			"class add dev e0 parent 1: classid 1:7 htb rate 1gbit ceil 1gbit burst 9000b cburst 9000b quantum 200000 linklayer ethernet"},
 		"a given quantum stays, prio is at most 7": {"class add dev e0 parent 1: classid 1:7 htb rate 1gbit quantum 5000000 prio 12",
 			"class add dev e0 parent 1: classid 1:7 htb rate 1gbit ceil 1gbit burst 1500b cburst 1500b prio 7 quantum 5000000 linklayer ethernet"},
-		"an inner class has no quantum and prio": {"class add dev e0 parent 1: classid 1:7 htb rate 1mbit quantum 2000 prio 3\nclass add dev e0 parent 1:7 classid 1:8 htb rate 1mbit",
-			"class add dev e0 parent 1: classid 1:7 htb rate 1mbit ceil 1mbit burst 1600b cburst 1600b linklayer ethernet"},
 		"r2q of the htb": {"class add dev e0 parent 2: classid 2:7 htb rate 10mbit",
 			"class add dev e0 parent 2: classid 2:7 htb rate 10mbit ceil 10mbit burst 1600b cburst 1600b quantum 62500 linklayer ethernet"},
 		"faster than the clock": {"class add dev e0 parent 1: classid 1:7 htb rate 80gbit quantum 2000",

@@ -57,13 +57,14 @@ func (d Difference) String() string {
 
 // Diff are the differences between two States: link by link, the qdiscs by
 // place and then the classes by id. A qdisc of to without a handle is the same
-// as one of from with any. To compare what is wanted with what a kernel has,
+// as one of from with any. Quantum and prio of a class that has children on both
+// sides are not compared: the kernel has no use for them. To compare what is wanted with what a kernel has,
 // bring both to the kernel's form with Canonical.
 func Diff(from, to *State) []Difference {
 	var list []Difference
 	for _, name := range unionLinks(from, to) {
 		f, t := from.link(name), to.link(name)
-		d := differ{name: name, list: list}
+		d := differ{from: f, to: t, name: name, list: list}
 		merge(f.qdiscs.Keys(), t.qdiscs.Keys(), func(place Handle) {
 			a, _ := f.qdiscs.Get(place)
 			b, _ := t.qdiscs.Get(place)
@@ -103,8 +104,9 @@ func merge(a, b []Handle, visit func(Handle)) {
 }
 
 type differ struct {
-	name string
-	list []Difference
+	from, to *link
+	name     string
+	list     []Difference
 }
 
 func (d *differ) add(kind DifferenceKind, from, to Object, fields []FieldChange) {
@@ -148,10 +150,21 @@ func (d *differ) class(a, b *Class) {
 		d.add(Removed, from, to, nil)
 	case a.Parent != b.Parent:
 		fields := []FieldChange{{"parent", a.Parent.String(), b.Parent.String()}}
-		d.add(Moved, from, to, append(fields, fieldChanges(a.HTB.fields(), b.HTB.fields())...))
-	case a.HTB != b.HTB:
-		d.add(Changed, from, to, fieldChanges(a.HTB.fields(), b.HTB.fields()))
+		d.add(Moved, from, to, append(fields, d.classFields(a, b)...))
+	case !a.HTB.sameAs(b.HTB, d.inner(a.ID)):
+		d.add(Changed, from, to, d.classFields(a, b))
 	}
+}
+
+// inner reports a class with children on both sides.
+func (d *differ) inner(id Handle) bool { return d.from.hasChildren(id) && d.to.hasChildren(id) }
+
+func (d *differ) classFields(a, b *Class) []FieldChange {
+	was := a.HTB
+	if d.inner(a.ID) {
+		was.Quantum, was.Prio = b.HTB.Quantum, b.HTB.Prio
+	}
+	return fieldChanges(was.fields(), b.HTB.fields())
 }
 
 // fieldChanges are the fields that differ, in the order in which to has them,

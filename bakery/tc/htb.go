@@ -173,10 +173,8 @@ func once(w *words, seen *bool) {
 // canonical is the class as the kernel reports it. The quantum is computed as
 // in htb_change_class (sch_htb.c): rate in bytes/s over r2q, between 1000 and
 // 200000; one that was given is taken as it is. Bursts are computed as in
-// htb_parse_class_opt (q_htb.c). A class with children has neither quantum nor
-// prio: the kernel does not use them, does not change them and tc(8) does not
-// show them.
-func (c HTBClass) canonical(h Host, r2q uint32, inner bool) HTBClass {
+// htb_parse_class_opt (q_htb.c).
+func (c HTBClass) canonical(h Host, r2q uint32) HTBClass {
 	mtu := c.MTU
 	c.MTU = 0
 	c.Rate -= c.Rate % 8
@@ -185,13 +183,20 @@ func (c HTBClass) canonical(h Host, r2q uint32, inner bool) HTBClass {
 	c.Burst = h.canonicalBurst(c.Rate, c.Burst, mtu)
 	c.Cburst = h.canonicalBurst(c.Ceil, c.Cburst, mtu)
 	c.LinkLayer = orZero(c.LinkLayer, LinkLayerEthernet)
-	if inner {
-		c.Quantum, c.Prio = 0, 0
-		return c
-	}
 	c.Prio = min(c.Prio, 7)
 	if c.Quantum == 0 {
 		c.Quantum = uint32(min(max(c.Rate.BytesPerSecond()/uint64(orZero(r2q, 10)), 1000), 200000))
 	}
 	return c
+}
+
+// sameAs compares two classes' parameters. Quantum and prio of a class with children
+// are left out: the kernel keeps what the class had as a leaf, and neither uses nor
+// changes it (the conditions on cl->level in htb_change_class, sch_htb.c); tc(8) does not
+// show it.
+func (c HTBClass) sameAs(o HTBClass, inner bool) bool {
+	if inner {
+		c.Quantum, c.Prio = o.Quantum, o.Prio
+	}
+	return c == o
 }

@@ -168,7 +168,8 @@ func (p *planner) build(o Object) (op Op, needed bool) {
 			return Op{Verb: Add, Class: c}, true
 		}
 		old, _ := p.from.classes.Get(c.ID)
-		return Op{Verb: Change, Class: c}, old.HTB != c.HTB
+		inner := p.from.hasChildren(c.ID) && p.to.hasChildren(c.ID)
+		return Op{Verb: Change, Class: c}, !old.HTB.sameAs(c.HTB, inner)
 	}
 	q := o.Qdisc
 	old, exists := p.from.qdiscs.Get(q.Parent)
