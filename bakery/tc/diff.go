@@ -132,7 +132,7 @@ func (d *differ) qdisc(a, b *Qdisc) {
 			fields = append(fields, FieldChange{"handle", a.Handle.String(), b.Handle.String()})
 		}
 		d.add(Replaced, from, to, fields)
-	case a.Options != b.Options:
+	case !sameOptions(a.Options, b.Options):
 		d.add(Changed, from, to, fieldChanges(a.Options.fields(), b.Options.fields()))
 	}
 }

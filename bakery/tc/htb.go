@@ -10,7 +10,7 @@ import (
 type HTB struct {
 	Default    uint32      // minor of the class for unclassified packets; 0 sends them past the shaper
 	R2Q        uint32      // rate in bytes/s over this is the quantum of a class without one; 0 means 10
-	DirectQlen Opt[uint32] // packets of the unshaped queue; the link's queue length if not given
+	DirectQlen Opt[uint32] // packets of the unshaped queue; not given, what the link's queue length is when the HTB is made
 	Offload    bool        // let the network card do it
 }
 
@@ -37,10 +37,23 @@ func (o HTB) fields() []field {
 // operation not supported" (sch_htb has no change).
 func (o HTB) change(given Options) (Options, bool) { return given, given == Options(o) }
 
-func (o HTB) canonical(h Host, link string) Options {
+// canonical leaves DirectQlen open where it wasn't given: the kernel takes the link's
+// queue length of the moment in which the HTB is made (htb_init), and an HTB must not be
+// built anew because that was changed since.
+func (o HTB) canonical(Host, string) Options {
 	o.R2Q = orZero(o.R2Q, 10)
-	o.DirectQlen = o.DirectQlen.orOpt(Some(h.link(link).TxQueueLen))
 	return o
+}
+
+// sameOptions compares options; where an HTB's DirectQlen isn't given, any will do.
+func sameOptions(a, b Options) bool {
+	x, isHTB := a.(HTB)
+	y, both := b.(HTB)
+	if isHTB && both && x.DirectQlen.Given != y.DirectQlen.Given {
+		x.DirectQlen, y.DirectQlen = Opt[uint32]{}, Opt[uint32]{}
+		return x == y
+	}
+	return a == b
 }
 
 func parseHTB(w *words) Options {

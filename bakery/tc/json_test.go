@@ -42,7 +42,7 @@ const jsonClasses = `[
 
 const jsonMeans = `
 qdisc replace dev e0 root handle 7fff: mq
-qdisc add dev e0 parent 7fff:1 handle 1: htb default 2
+qdisc add dev e0 parent 7fff:1 handle 1: htb default 2 direct_qlen 1000
 class add dev e0 parent 1: classid 1:1 htb rate 10gbit
 class add dev e0 parent 1:1 classid 1:5 htb rate 1234560kbit prio 3 quantum 1522
 class add dev e0 parent 1: classid 1:6 htb rate 1mbit

@@ -89,7 +89,7 @@ func transition(from, to *Qdisc) (given Options, ok bool) {
 	if from.Options.Kind() != to.Options.Kind() {
 		return nil, false
 	}
-	if from.Options == to.Options {
+	if sameOptions(from.Options, to.Options) {
 		return to.Options, true
 	}
 	if got, ok := from.Options.change(to.Options); ok && got == to.Options {
@@ -180,7 +180,7 @@ func (p *planner) build(o Object) (op Op, needed bool) {
 			verb = Replace
 		}
 		return Op{Verb: verb, Qdisc: q}, true
-	case old.Options == q.Options:
+	case sameOptions(old.Options, q.Options):
 		return Op{}, false
 	}
 	given, _ := transition(old, q)

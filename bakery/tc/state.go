@@ -29,6 +29,17 @@ func (s *State) Clone() *State {
 	return c
 }
 
+// Only is a copy that holds one link and nothing else.
+func (s *State) Only(name string) *State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := new(State)
+	if l := s.links[name]; l != nil {
+		c.links = map[string]*link{l.name: l.clone()}
+	}
+	return c
+}
+
 // noLink stands for a link that has nothing.
 var noLink = newLink("")
 
