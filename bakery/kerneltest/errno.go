@@ -1,0 +1,59 @@
+package kerneltest
+
+import (
+	"fmt"
+	"syscall"
+
+	"lqosd/bakery/tc"
+)
+
+// Errno is a kernel's refusal: the number, the words of its extended answer, and the
+// error of package tc that it is. errors.Is finds both Number and Kind.
+type Errno struct {
+	Number syscall.Errno
+	Text   string // what tc(8) prints behind "Error: "; the number's own words if the kernel has none
+	Kind   error  // of package tc; nil for none
+}
+
+// Refusals that a test may want out of FailNext and FailWhen.
+var (
+	EPERM   = Errno{syscall.EPERM, "Operation not permitted", tc.ErrPermission}
+	ENODEV  = Errno{syscall.ENODEV, "No such device", tc.ErrNoLink}
+	EBUSY   = Errno{syscall.EBUSY, "HTB class in use.", tc.ErrBusy}
+	ENOMEM  = Errno{syscall.ENOMEM, "Cannot allocate memory", nil}
+	ENOBUFS = Errno{syscall.ENOBUFS, "No buffer space available", nil}
+	EINTR   = Errno{syscall.EINTR, "Interrupted system call", nil} // of a dump that was interrupted too often
+)
+
+// Error is the kernel's words, and the kind.
+func (e Errno) Error() string {
+	if e.Kind == nil {
+		return e.Text
+	}
+	return fmt.Sprintf("%s (%v)", e.Text, e.Kind)
+}
+
+// Unwrap is the number and the kind.
+func (e Errno) Unwrap() []error {
+	if e.Kind == nil {
+		return []error{e.Number}
+	}
+	return []error{e.Number, e.Kind}
+}
+
+// refusal makes the errors of do; without text it has the number's own words.
+func refusal(number syscall.Errno, kind error, text string) error {
+	if text == "" {
+		text = map[syscall.Errno]string{
+			syscall.EINVAL: "Invalid argument", syscall.ENOENT: "No such file or directory",
+			syscall.EEXIST: "File exists", syscall.EOPNOTSUPP: "Operation not supported",
+		}[number]
+	}
+	return Errno{Number: number, Text: text, Kind: kind}
+}
+
+func invalid(text string) error      { return refusal(syscall.EINVAL, tc.ErrInvalid, text) }
+func notFound(text string) error     { return refusal(syscall.ENOENT, tc.ErrNotFound, text) }
+func noParent(text string) error     { return refusal(syscall.ENOENT, tc.ErrNoParent, text) }
+func exists(text string) error       { return refusal(syscall.EEXIST, tc.ErrExists, text) }
+func notSupported(text string) error { return refusal(syscall.EOPNOTSUPP, tc.ErrNotSupported, text) }
