@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"lqosd/eventlog"
 )
@@ -22,6 +24,7 @@ type acker struct {
 	torn chan<- struct{} // capacity 1, coalesces
 	sink Sink
 	h    *Handle
+	now  func() time.Time
 	log  *slog.Logger
 
 	broken  bool     // a commit failed and the folder hasn't recovered
@@ -95,6 +98,9 @@ func (a *acker) resume(last eventlog.Seq) {
 // writeAll renders what became durable, up to record last. A repeated submission has
 // nothing to render: its lines were written the first time.
 func (a *acker) writeAll(last eventlog.Seq, list []accepted) {
+	if slices.ContainsFunc(list, func(c accepted) bool { return c.command != nil && c.command.Kind().shapes() }) {
+		a.h.asksNow(a.now())
+	}
 	if a.sink == nil {
 		return
 	}

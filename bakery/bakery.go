@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type Log interface {
 	NeedsRoll() bool
 	Roll(eventlog.Snapshot) (*eventlog.Pending, error)
 	Prune(eventlog.Policy) (eventlog.Pruned, error)
+	Cursor(name string) ([]byte, error)
+	SetCursor(name string, v []byte)
 	Close() error
 }
 
@@ -43,6 +46,13 @@ type Options struct {
 	Now func() time.Time
 	// Sink may be nil.
 	Sink Sink
+	// Kernel is brought to what the records ask for; nil in file mode.
+	Kernel Kernel
+	// Drift says what becomes of differences that no record explains.
+	Drift DriftPolicy
+	// A reset over a live tree is applied when no command came for Settle, and at the
+	// latest SettleMax after it was seen.
+	Settle, SettleMax time.Duration
 	// Retain says what of the log is kept when a segment is full.
 	Retain Retention
 	// Logger gets what no sender is told. Not nil.
@@ -82,9 +92,14 @@ type Handle struct {
 	in    chan *Ticket
 	ended chan struct{}
 
+	kernel    broadcast[KernelStatus]
+	applyWake chan struct{} // capacity 1, coalesces: wakes the reconciler
+
 	mu      sync.Mutex
 	health  Health
 	applied eventlog.Seq
+	asked   time.Time // when a command of the Tree's came last
+	log     Log       // for the cursor
 }
 
 // Health is what is wrong with the bakery at the moment, and what was.
@@ -106,22 +121,26 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 	if f.setup, err = o.Setup(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
-	f.h = &Handle{in: make(chan *Ticket), ended: make(chan struct{})}
+	f.h = &Handle{in: make(chan *Ticket), ended: make(chan struct{}), applyWake: make(chan struct{}, 1), asked: o.Now()}
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
 	f.h.applied = f.tree.Seq // of what was there before, the Sink needs nothing
-	acked := make(chan struct{})
-	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, h: f.h, log: o.Logger}
-	go func() {
-		defer close(acked)
-		a.run()
-	}()
+	var rim sync.WaitGroup   // the goroutines after the folder
+	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, h: f.h, now: o.Now, log: o.Logger}
+	rim.Go(a.run)
+	if o.Kernel != nil {
+		r, err := f.reconciler()
+		if err != nil {
+			o.Logger.Warn("what was applied isn't known; the kernel is compared from nothing", "err", err)
+		}
+		rim.Go(func() { r.run(ctx) })
+	}
 	go func() {
 		defer close(f.h.ended)
 		f.run(ctx)
 		close(f.out)
-		<-acked
+		rim.Wait()
 		if err := f.close(); err != nil {
 			o.Logger.Error("closing the event log", "err", err)
 		}
@@ -153,6 +172,13 @@ func (h *Handle) setLog(err error) {
 	h.health.Log = err
 }
 
+// setOpenLog tells which log cursors go to; nil while there is none.
+func (h *Handle) setOpenLog(log Log) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.log = log
+}
+
 // failed counts a failure of the log, which takes no commands from now on.
 func (h *Handle) failed(err error) {
 	h.mu.Lock()
@@ -169,6 +195,45 @@ func (h *Handle) setSink(seq eventlog.Seq, err error) {
 	if err == nil {
 		h.applied = max(h.applied, seq)
 	}
+}
+
+// asksNow notes that a command of the Tree's became durable, and wakes the reconciler.
+func (h *Handle) asksNow(now time.Time) {
+	h.mu.Lock()
+	h.asked = now
+	h.mu.Unlock()
+	h.wakeApplier()
+}
+
+func (h *Handle) lastAsked() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
+func (h *Handle) wakeApplier() {
+	select {
+	case h.applyWake <- struct{}{}:
+	default:
+	}
+}
+
+// setCursor notes in the open log how far the kernel has come.
+func (h *Handle) setCursor(v []byte, logger *slog.Logger) {
+	h.mu.Lock()
+	log := h.log
+	h.mu.Unlock()
+	if log == nil {
+		return // closed for the moment; the next step notes it
+	}
+	if old, err := log.Cursor(cursorName); err == nil && bytes.Equal(old, v) {
+		return
+	}
+	if len(v) > eventlog.MaxCursor {
+		logger.Warn("the cursor of what was applied is too long", "bytes", len(v))
+		return
+	}
+	log.SetCursor(cursorName, v)
 }
 
 // Submit hands a submission in. It blocks while the bakery is behind; the error is

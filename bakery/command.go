@@ -48,6 +48,11 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
+// shapes reports a kind whose commands change qdiscs and classes.
+func (k Kind) shapes() bool {
+	return k != KindMapIPToFlow && k != KindDelIPFlow && k != KindClearIPFlow
+}
+
 // MarshalText makes a Kind readable in JSON.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

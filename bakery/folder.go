@@ -36,10 +36,26 @@ func (f *folder) open() error {
 		return errors.Join(err, log.Close())
 	}
 	f.log, f.tree, f.roll = log, tree, nil
+	f.h.setOpenLog(log)
 	return nil
 }
 
+// reconciler makes the reconciler, which starts from what the cursor says.
+func (f *folder) reconciler() (*reconciler, error) {
+	raw, err := f.log.Cursor(cursorName)
+	var a applied
+	if err == nil {
+		a, err = decodeApplied(raw)
+	}
+	var base *Tree
+	if err == nil && a.Seq > 0 {
+		base, err = loadUpTo(f.log, a.Seq)
+	}
+	return newReconciler(f.o, f.h, a, base), err
+}
+
 func (f *folder) close() error {
+	f.h.setOpenLog(nil)
 	if f.log == nil {
 		return nil
 	}

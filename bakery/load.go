@@ -2,6 +2,7 @@ package bakery
 
 import (
 	"iter"
+	"math"
 
 	"lqosd/eventlog"
 )
@@ -14,7 +15,10 @@ type Source interface {
 }
 
 // Load folds all that a log holds, from its snapshot on.
-func Load(s Source) (*Tree, error) {
+func Load(s Source) (*Tree, error) { return loadUpTo(s, math.MaxUint64) }
+
+// loadUpTo is the Tree after record last, nil if the snapshot is newer.
+func loadUpTo(s Source, last eventlog.Seq) (*Tree, error) {
 	data, at, err := s.Snapshot()
 	if err != nil {
 		return nil, err
@@ -25,9 +29,15 @@ func Load(s Source) (*Tree, error) {
 			return nil, err
 		}
 	}
+	if t.Seq > last {
+		return nil, nil
+	}
 	for raw, err := range s.Records(t.Seq + 1) {
 		if err != nil {
 			return nil, err
+		}
+		if raw.Seq > last {
+			break
 		}
 		r, err := DecodeRecord(raw.Seq, raw.Data)
 		if err != nil {

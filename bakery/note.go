@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -41,6 +42,24 @@ func (r Role) String() string { return roleNames[r] }
 
 // MarshalText makes a Role readable in JSON.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Name is how listings call the class with the id: `circuit "CircuitID: 9"`, "site 5",
+// "default"; "" if nobody named it.
+func (n Note) Name(id tc.Handle) string {
+	switch n.Role {
+	case RoleSkeleton:
+		if id.Minor() == capacityNode {
+			return "capacity"
+		}
+		return "default"
+	case RoleSite, RoleCircuit:
+		if n.Comment != "" {
+			return fmt.Sprintf("%s %q", n.Role, n.Comment)
+		}
+		return fmt.Sprintf("%s %d", n.Role, n.Hash)
+	}
+	return ""
+}
 
 // Note is what is known about a class; false when the class isn't there.
 func (t *Tree) Note(link string, id tc.Handle) (Note, bool) {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxCursorName and maxCursorValue are the longest name and value of a cursor, in bytes.
-	maxCursorName  = 128
-	maxCursorValue = 64 << 10
+	// MaxCursor is the longest value of a cursor, in bytes, and maxCursorName the longest name.
+	MaxCursor     = 64 << 10
+	maxCursorName = 128
 	// cursorDelay is how long changed cursors wait for a commit that would carry them before they get one of their own: a
 	// reader that notes its place after every commit must not double the number of commits.
 	cursorDelay = 100 * time.Millisecond
@@ -107,7 +107,7 @@ func putCursors(tx *bolt.Tx, values map[string][]byte) error {
 // appended, by itself within a second, and at Close; until then a crash brings the older value back. It is carried over a
 // roll. Name has 1 to 128 bytes, v at most 64 KiB; others are a mistake in the program and panic.
 func (l *Log) SetCursor(name string, v []byte) {
-	if name == "" || len(name) > maxCursorName || len(v) > maxCursorValue {
+	if name == "" || len(name) > maxCursorName || len(v) > MaxCursor {
 		panic(fmt.Sprintf("eventlog: cursor %q with %d bytes", name, len(v)))
 	}
 	l.cursors.set(name, v)

@@ -52,7 +52,7 @@ func (s *Source) CompareFiles(at eventlog.Seq, link string, files []string) (Dif
 	r := DiffReport{From: strings.Join(files, ", "), To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
 	name := func(link string, id tc.Handle) string {
 		n, _ := t.Note(link, id)
-		return NoteName(id, n)
+		return n.Name(id)
 	}
 	for _, c := range tc.Diff(tc.Canonical(state, tc.Host{}), tc.Canonical(t.State(), tc.Host{})) {
 		if d := newDifference(c, name); f.shows(d) && !onlyLeafHandle(c, t.State()) {

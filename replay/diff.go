@@ -69,8 +69,8 @@ func Compare(from, to Side) DiffReport {
 	r := DiffReport{From: from.Label, To: to.Label, Differences: []Difference{}}
 	names := func(link string, id tc.Handle) string {
 		for _, t := range []*bakery.Tree{to.Tree, from.Tree} {
-			if n, ok := t.Note(link, id); ok && NoteName(id, n) != "" {
-				return NoteName(id, n)
+			if n, ok := t.Note(link, id); ok && n.Name(id) != "" {
+				return n.Name(id)
 			}
 		}
 		return ""

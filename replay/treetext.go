@@ -74,7 +74,7 @@ func (p *treePrinter) children(link string, parent tc.Handle, indent string) {
 func (p *treePrinter) classText(c tc.Class) string {
 	parts := []string{c.ID.String()}
 	if n, ok := p.t.Note(c.Link, c.ID); ok {
-		if name := NoteName(c.ID, n); name != "" {
+		if name := n.Name(c.ID); name != "" {
 			parts = append(parts, name)
 		}
 	}
@@ -83,23 +83,6 @@ func (p *treePrinter) classText(c tc.Class) string {
 		parts = append(parts, leaf.Handle.String()+" "+qdiscText(leaf))
 	}
 	return strings.Join(parts, "  ")
-}
-
-// NoteName is how listings call a class: "circuit CircuitID: 9".
-func NoteName(id tc.Handle, n bakery.Note) string {
-	switch n.Role {
-	case bakery.RoleSkeleton:
-		if id.Minor() == 1 {
-			return "capacity"
-		}
-		return "default"
-	case bakery.RoleSite, bakery.RoleCircuit:
-		if n.Comment != "" {
-			return fmt.Sprintf("%s %q", n.Role, n.Comment)
-		}
-		return fmt.Sprintf("%s %d", n.Role, n.Hash)
-	}
-	return ""
 }
 
 // qdiscText is kind and options as tc(8) writes them.

@@ -1,0 +1,163 @@
+package bakery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lqosd/bakery/tc"
+)
+
+// bring does what is missing on a link, but for what failed a moment ago. It is true when
+// the link has to be read again.
+func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
+	a := attempt{r: r, l: l, tree: tree, differs: map[key]bool{}, failed: map[key]bool{}}
+	target := a.target(w)
+	plan := tc.Plan(w.has, target)
+	a.confirm(plan)
+	ops := a.ready(plan, target)
+	r.problems.keepOnly(l.name, a.differs)
+	if len(ops) > 0 {
+		results := r.k.Apply(ctx, ops)
+		for i, res := range results {
+			a.take(ops[i], res)
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		r.o.Logger.Debug("applied", "link", l.name, "ops", len(ops), "refused", a.refused, "seq", tree.Seq)
+	}
+	a.settle(w, target)
+	return !l.fresh
+}
+
+// attempt is one try to bring a link to what is wanted.
+type attempt struct {
+	r    *reconciler
+	l    *managedLink
+	tree *Tree
+
+	differs map[key]bool // objects that differ from the target
+	failed  map[key]bool // those of them that still do
+	refused int
+}
+
+// target is what the link is to have: what is wanted or, if drift is only reported, what
+// it has with what newer records change.
+func (a *attempt) target(w work) *tc.State {
+	if a.r.o.Drift == DriftRepair || a.l.expected == nil {
+		return w.wanted
+	}
+	target := w.has.Clone()
+	for _, op := range tc.Plan(a.l.expected, w.wanted) {
+		if err := target.Apply(op); err != nil {
+			k := opKey(a.l.name, op)
+			a.differs[k], a.failed[k] = true, true
+			a.problem(op, fmt.Errorf("what drifted, and is only reported, is in the way: %w", err))
+		}
+	}
+	return target
+}
+
+func opObject(op tc.Op) tc.Object { return tc.Object{Qdisc: op.Qdisc, Class: op.Class} }
+
+func opKey(link string, op tc.Op) key { return keyOf(link, opObject(op)) }
+
+// confirm finds the ops that the kernel answered with success, and that are needed again.
+func (a *attempt) confirm(plan []tc.Op) {
+	for _, op := range plan {
+		k := opKey(a.l.name, op)
+		a.differs[k] = true
+		if did, ok := a.l.wrote[k]; ok && did.Line() == op.Line() {
+			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undid it at once, or the kernel means something else"))
+		}
+	}
+	a.l.wrote = nil
+}
+
+// ready leaves out what failed a moment ago, and what sits in it.
+func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
+	now := a.r.o.Now()
+	ops := plan[:0:0]
+	for _, op := range plan {
+		k := opKey(a.l.name, op)
+		if a.r.problems.waits(k, now) || op.Verb != tc.Delete && a.inFailed(target, opObject(op)) {
+			a.failed[k] = true
+			continue
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+// inFailed reports an object in one that couldn't be made.
+func (a *attempt) inFailed(target *tc.State, o tc.Object) bool {
+	in, ok := target.Container(a.l.name, o)
+	return ok && a.failed[keyOf(a.l.name, in)]
+}
+
+// take takes up what became of an op.
+func (a *attempt) take(op tc.Op, res tc.Result) {
+	if res.Err == nil {
+		a.r.writes++
+		a.l.done(op)
+		if op.Qdisc != nil && op.Qdisc.Parent == tc.Root && op.Verb != tc.Change {
+			a.r.forgetLines(a.tree, a.l.name)
+		}
+		if res.Warning != "" {
+			a.r.warn(op, res.Warning)
+		}
+		return
+	}
+	a.l.fresh = false
+	a.r.refused++
+	a.refused++
+	k := opKey(a.l.name, op)
+	if !a.failed[k] { // of two ops for one object the first tells why
+		a.failed[k] = true
+		a.problem(op, res.Err)
+	}
+}
+
+// problem notes what the kernel refuses. What fails for the first time is logged.
+func (a *attempt) problem(op tc.Op, err error) {
+	object := opObject(op)
+	if op.Verb == tc.Delete { // who asked for it knows only that it isn't wanted
+		object = tc.Object{}
+	}
+	p := Problem{Link: a.l.name, Object: opObject(op).String(), Op: op.Line(), Error: err.Error(), at: opKey(a.l.name, op)}
+	if object != (tc.Object{}) {
+		p.Seq, p.Name = a.tree.asked(a.l.name, object)
+	}
+	if _, again := a.r.problems[p.at]; !again && a.refused <= maxListed && !errors.Is(err, tc.ErrNotTried) {
+		a.r.o.Logger.Warn("the kernel refused", "link", p.Link, "op", p.Op, "why", p.Error, "record", p.Seq, "name", p.Name)
+	}
+	a.r.problems.add(a.r.o.Now(), p)
+}
+
+// settle notes what the link is expected to have from now on.
+func (a *attempt) settle(w work, target *tc.State) {
+	l := a.l
+	if a.r.o.Drift == DriftRepair || l.expected == nil {
+		now := a.r.o.Now()
+		a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] })
+		l.expected = l.scope(l.seen.State, target).Clone()
+	} else {
+		expected := l.expected.Clone()
+		for _, op := range tc.Plan(l.expected, w.wanted) {
+			if !a.failed[opKey(l.name, op)] {
+				_ = expected.Apply(op) // what can't be done is among the failed
+			}
+		}
+		l.expected = expected
+	}
+	l.own(w.wanted)
+}
+
+// warn keeps what the kernel said about an op that it did.
+func (r *reconciler) warn(op tc.Op, text string) {
+	if len(r.warned) >= maxListed {
+		r.warned = append(r.warned[:0], r.warned[1:]...)
+	}
+	r.warned = append(r.warned, KernelNotice{Op: op.Line(), Text: text})
+}

@@ -1,0 +1,111 @@
+package bakery
+
+import (
+	"fmt"
+
+	"lqosd/bakery/tc"
+)
+
+// work is what the comparison of a link found.
+type work struct {
+	has    *tc.State // what counts of what the link has
+	wanted *tc.State // what the records ask for, with the handles that leaves have
+}
+
+// compare brings both sides of a link into the same form, and finds what drifted.
+func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
+	wanted := r.canonical(l, tree)
+	w := work{has: l.scope(l.seen.State, wanted)}
+	w.wanted = tree.adoptHandles(l.name, wanted, w.has)
+	if l.restored {
+		l.expected = r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
+	}
+	if l.reread {
+		r.findDrift(l, tree, w, settled)
+	}
+	l.restored, l.reread = false, false
+	return w
+}
+
+func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
+	host := r.host
+	host.Links = map[string]tc.LinkInfo{l.name: l.seen.LinkInfo}
+	return tc.Canonical(tree.State().Only(l.name), host)
+}
+
+// findDrift compares what was read with what the applied records made of the link. What
+// newer records change anyway isn't drift, nor what we wrote last or can't write.
+func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool) {
+	var list []tc.Difference
+	if l.expected != nil {
+		list = r.unexplained(l, w)
+	}
+	var seen []Drift
+	for _, o := range tc.Outermost(list, l.expected, w.has) {
+		d := r.describe(l, tree, o)
+		if onlyHandle(o.Difference, w.wanted) {
+			d.Fate, d.Ended = FateKept, &d.Seen
+			r.drift.note(d)
+			r.o.Logger.Info("drift, harmless", "link", l.name, "what", d.Text)
+			continue
+		}
+		seen = append(seen, d)
+	}
+	const most = 20 // lines of the log at once
+	fresh := r.drift.see(l.name, r.lastRead, seen, settled)
+	for i, d := range fresh {
+		if i == most {
+			r.o.Logger.Warn("drift", "link", l.name, "more", len(fresh)-most)
+			break
+		}
+		r.o.Logger.Warn("drift", "link", l.name, "what", d.Text, "name", d.Name)
+	}
+}
+
+// unexplained are the differences from what is expected that nothing explains.
+func (r *reconciler) unexplained(l *managedLink, w work) []tc.Difference {
+	list := tc.Diff(l.expected, w.has)
+	if len(list) == 0 {
+		return nil
+	}
+	explained := map[key]bool{}
+	for _, d := range tc.Diff(l.expected, w.wanted) {
+		if !onlyHandle(d, w.wanted) {
+			explained[keyOf(l.name, objectOf(d))] = true
+		}
+	}
+	kept := list[:0]
+	for _, d := range list {
+		k := keyOf(l.name, objectOf(d))
+		_, written := l.wrote[k]
+		_, failed := r.problems[k]
+		if !explained[k] && !written && !failed {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// onlyHandle reports a leaf that another one of the same kind and options has replaced,
+// and that stays.
+func onlyHandle(d tc.Difference, wanted *tc.State) bool {
+	if d.Kind != tc.Replaced || d.From.Qdisc.Options != d.To.Qdisc.Options {
+		return false
+	}
+	q, ok := wanted.Qdisc(d.Link, d.To.Qdisc.Parent)
+	return ok && q.Handle == d.To.Qdisc.Handle
+}
+
+func (r *reconciler) describe(l *managedLink, tree *Tree, o tc.Outer) Drift {
+	object := objectOf(o.Difference)
+	_, name := tree.asked(l.name, object)
+	d := Drift{Seen: r.lastRead, Link: l.name, Change: o.Kind.String(), Object: object.String(), Name: name,
+		Text: o.String(), Inside: o.Inside, Fate: FateOpen, Fields: []DriftField{}, at: keyOf(l.name, object)}
+	if o.Inside > 0 {
+		d.Text += fmt.Sprintf(", with %d more in it", o.Inside)
+	}
+	for _, f := range o.Fields {
+		d.Fields = append(d.Fields, DriftField{Name: f.Name, Wanted: f.From, Has: f.To})
+	}
+	return d
+}

@@ -1,0 +1,134 @@
+package bakery
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"lqosd/eventlog"
+)
+
+// Phase is what the reconciler is doing.
+type Phase string
+
+// The phases.
+const (
+	PhaseStarting Phase = "starting" // the kernel wasn't read yet
+	PhaseSettling Phase = "settling" // a reset over a live tree: waiting for the commands to end
+	PhaseApplying Phase = "applying"
+	PhaseInSync   Phase = "in sync" // the kernel has what the records ask for
+	PhaseDiffers  Phase = "differs" // something failed, or drifted and is only reported
+)
+
+// KernelStatus is what the reconciler tells about the kernel. It is never written again.
+type KernelStatus struct {
+	Phase   Phase          `json:"phase"`
+	Applied eventlog.Seq   `json:"applied_seq"` // the records up to it were brought to the kernel; Problems has what it refused
+	Links   []KernelLink   `json:"links"`
+	Writes  uint64         `json:"writes"`  // ops that the kernel did, since the start
+	Reads   uint64         `json:"reads"`   // times that the links were read
+	Refused uint64         `json:"refused"` // ops that the kernel didn't do
+	Read    time.Time      `json:"last_read"`
+	Settles *time.Time     `json:"settles"` // the latest moment at which a reset is applied; nil: none waits
+	Warned  []KernelNotice `json:"warnings"`
+
+	Problems      []Problem `json:"problems"` // at most maxListed
+	ProblemsTotal int       `json:"problems_total"`
+	Drift         []Drift   `json:"drift"`       // what is open, and the newest of what has ended, oldest first
+	DriftOpen     int       `json:"drift_open"`  // how many of them are open
+	DriftTotal    uint64    `json:"drift_total"` // since the start
+}
+
+// KernelLink is a link in a KernelStatus.
+type KernelLink struct {
+	Name    string `json:"name"`
+	There   bool   `json:"there"`
+	Index   int    `json:"index"`
+	Qdiscs  int    `json:"qdiscs"`  // those that the kernel has
+	Classes int    `json:"classes"` // of the htb kind
+}
+
+// KernelNotice is what a kernel said about an op that it did.
+type KernelNotice struct {
+	Op   string `json:"op"`
+	Text string `json:"text"`
+}
+
+// maxListed bounds the lists of a KernelStatus.
+const maxListed = 100
+
+// listedProblems are the problems in order of their records and objects, with the number
+// of all.
+func (p problems) listed() ([]Problem, int) {
+	all := slices.SortedFunc(maps.Values(p), compareProblems)
+	return all[:min(len(all), maxListed)], len(all)
+}
+
+// Kernel is the newest status; nil in file mode.
+func (h *Handle) Kernel() *KernelStatus {
+	status, _ := h.kernel.get()
+	return status
+}
+
+// WaitApplied waits until the records up to seq were brought to the kernel. It is an
+// error when the kernel keeps refusing something that a record from since to seq asked
+// for: then it tells what.
+func (h *Handle) WaitApplied(ctx context.Context, since, seq eventlog.Seq) error {
+	for {
+		s, next := h.kernel.get()
+		if s != nil && s.Applied >= seq {
+			pending, err := s.refusal(since, seq)
+			if err != nil || !pending {
+				return err
+			}
+		}
+		select {
+		case <-next:
+		case <-h.ended:
+			return ErrStopped
+		case <-ctx.Done():
+			return fmt.Errorf("record %d is durable, but not applied: %s: %w", seq, s.waitsFor(), ctx.Err())
+		}
+	}
+}
+
+// refusal tells whether something of the records from since to seq is still tried, or
+// was refused more than once.
+func (s *KernelStatus) refusal(since, seq eventlog.Seq) (pending bool, err error) {
+	var first *Problem
+	n := 0
+	for i := range s.Problems {
+		p := &s.Problems[i]
+		if p.Seq != 0 && (p.Seq < since || p.Seq > seq) {
+			continue
+		}
+		if n++; p.Tried < 2 {
+			pending = true
+		} else if first == nil {
+			first = p
+		}
+	}
+	if pending || first == nil {
+		return pending, nil
+	}
+	err = fmt.Errorf("record %d is durable, but not all is applied: %s: %s", seq, first.Object, first.Error)
+	if more := n - 1 + s.ProblemsTotal - len(s.Problems); more > 0 {
+		err = fmt.Errorf("%w (and %d more)", err, more)
+	}
+	return false, err
+}
+
+// waitsFor says why a wait takes long.
+func (s *KernelStatus) waitsFor() string {
+	switch {
+	case s == nil:
+		return "the kernel wasn't read yet"
+	case s.Phase == PhaseSettling:
+		return "a reset waits for the commands to end"
+	case len(s.Problems) > 0:
+		return s.Problems[0].Error
+	}
+	return fmt.Sprintf("the kernel has the records up to %d", s.Applied)
+}

@@ -1,0 +1,77 @@
+package bakery
+
+import (
+	"lqosd/bakery/tc"
+)
+
+// managedLink is what the reconciler knows of a link.
+type managedLink struct {
+	name     string
+	there    bool
+	fresh    bool        // seen is what the link has, as far as anybody told us
+	reread   bool        // it was read since it was last compared
+	restored bool        // expected is what the cursor stands for
+	seen     tc.Observed // as it was read, with our own ops since
+
+	// expected is what the applied records made of the link, in canonical form; nil
+	// when that isn't known: a kernel that is new, or one that we left in the middle.
+	expected *tc.State
+	ours     appliedLink
+	// wrote are the ops since the last reading that a reading has to confirm.
+	wrote map[key]tc.Op
+}
+
+// scope is what of a link's State counts: without an ingress or clsact qdisc and without
+// a root that nobody asked us for. wanted is what the records ask for.
+func (l *managedLink) scope(has, wanted *tc.State) *tc.State {
+	foreign := func(place tc.Handle, ours bool) bool {
+		_, there := has.Qdisc(l.name, place)
+		_, asked := wanted.Qdisc(l.name, place)
+		return there && !asked && !ours
+	}
+	root, _ := has.Qdisc(l.name, tc.Root)
+	for place, ours := range map[tc.Handle]bool{
+		tc.Ingress: l.ours.Ingress,
+		tc.Root:    l.ours.Root != 0 && l.ours.Root == root.Handle,
+	} {
+		if foreign(place, ours) {
+			has = has.Clone()
+			mustApply(has, tc.Op{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: l.name, Parent: place}})
+		}
+	}
+	return has
+}
+
+// own notes what of ours is on the link, now that it has what wanted asks for.
+func (l *managedLink) own(wanted *tc.State) {
+	root, _ := wanted.Qdisc(l.name, tc.Root)
+	_, ingress := wanted.Qdisc(l.name, tc.Ingress)
+	l.ours = appliedLink{Index: l.seen.Index, Root: root.Handle, Ingress: ingress}
+}
+
+// forget makes the link one that nothing was applied to.
+func (l *managedLink) forget() {
+	l.expected, l.ours, l.wrote = nil, appliedLink{}, nil
+}
+
+// idle reports a link on which nothing of ours is.
+func (l *managedLink) idle() bool {
+	return l.ours.Root == 0 && !l.ours.Ingress
+}
+
+// done takes an op that the kernel did into what was seen, and whether it has to be
+// confirmed by reading: what a kernel makes of an addition or deletion isn't always what
+// it was asked for.
+func (l *managedLink) done(op tc.Op) {
+	if err := l.seen.State.Apply(op); err != nil {
+		l.fresh = false
+	}
+	if op.Verb == tc.Change {
+		return
+	}
+	l.fresh = false
+	if l.wrote == nil {
+		l.wrote = map[key]tc.Op{}
+	}
+	l.wrote[keyOf(l.name, tc.Object{Qdisc: op.Qdisc, Class: op.Class})] = op
+}

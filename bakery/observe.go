@@ -1,0 +1,115 @@
+package bakery
+
+import (
+	"context"
+	"fmt"
+
+	"lqosd/bakery/tc"
+)
+
+// linkKey is the problem of a link that isn't there, readKey of links that can't be read.
+func linkKey(link string) key { return key{link: link, text: "link"} }
+
+var readKey = key{text: "read"}
+
+// observe reads the links that aren't known, of those that the tree or we have something
+// on.
+func (r *reconciler) observe(ctx context.Context, tree *Tree) {
+	for _, name := range tree.State().Links() {
+		if r.links[name] == nil {
+			r.links[name] = &managedLink{name: name, ours: r.applied.Links[name]}
+		}
+	}
+	r.takeStale()
+	now := r.o.Now()
+	if r.problems.waits(readKey, now) {
+		return
+	}
+	var names []string
+	for name, l := range r.links {
+		if !l.fresh && !r.problems.waits(linkKey(name), now) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		if len(r.links) == 0 {
+			r.lastRead = now
+		}
+		return
+	}
+	seen, err := r.k.Observe(ctx, names)
+	if ctx.Err() != nil {
+		return
+	}
+	r.lastRead = r.o.Now()
+	r.readTook = r.lastRead.Sub(now)
+	r.reads++
+	if err != nil {
+		r.problems.add(r.lastRead, Problem{Object: "links", Error: err.Error(), at: readKey})
+		r.o.Logger.Warn("reading the links", "err", err)
+		return
+	}
+	delete(r.problems, readKey)
+	for _, name := range names {
+		o, there := seen[name]
+		r.sawLink(r.links[name], o, there)
+		r.dropIdle(tree, name)
+	}
+}
+
+// dropIdle forgets a link on which nobody has asked for anything, if it has nothing of
+// ours or isn't there.
+func (r *reconciler) dropIdle(tree *Tree, name string) {
+	l := r.links[name]
+	_, root := tree.State().Qdisc(name, tc.Root)
+	_, ingress := tree.State().Qdisc(name, tc.Ingress)
+	if root || ingress || l.there && (!l.idle() || r.applied.Links[name] != (appliedLink{})) {
+		return
+	}
+	delete(r.links, name)
+	delete(r.problems, linkKey(name))
+}
+
+// sawLink takes up what was read of a link.
+func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
+	switch before := l.seen.Index; {
+	case !there:
+		if l.there {
+			r.noteLink(l, "gone", fmt.Sprintf("link %s is gone", l.name))
+		}
+		l.there, l.fresh = false, false
+		r.problems.add(r.lastRead, Problem{Link: l.name, Object: "link " + l.name, Error: tc.ErrNoLink.Error(), at: linkKey(l.name)})
+		return
+	case before == 0:
+		r.firstSight(l, o.Index)
+	case !l.there || before != o.Index:
+		r.noteLink(l, "back", fmt.Sprintf("link %s is back, with nothing of ours on it", l.name))
+		l.forget()
+	}
+	delete(r.problems, linkKey(l.name))
+	l.seen, l.there, l.fresh, l.reread = o, true, true, true
+}
+
+// firstSight takes up a link after the start. What the cursor says counts if it is the
+// link that it speaks of.
+func (r *reconciler) firstSight(l *managedLink, index int) {
+	l.ours = r.applied.Links[l.name]
+	switch {
+	case l.ours.Index != index:
+		l.forget()
+	case r.applied.Clean && r.base != nil:
+		l.restored = true
+	}
+}
+
+func (r *reconciler) noteLink(l *managedLink, change, text string) {
+	fate := FateGone
+	if change == "back" {
+		fate = FateRepaired
+	}
+	now := r.lastRead
+	r.o.Logger.Warn("drift", "link", l.name, "what", text)
+	r.drift.end(l.name, now, FateGone, func(key) bool { return true })
+	r.drift.note(Drift{Seen: now, Link: l.name, Change: change, Object: "link " + l.name, Text: text, Fate: fate,
+		Ended: &now, Fields: []DriftField{}})
+}

@@ -1,0 +1,84 @@
+package bakery
+
+import (
+	"cmp"
+	"time"
+
+	"lqosd/eventlog"
+)
+
+// Problem is something that the kernel doesn't do, and that is tried again.
+type Problem struct {
+	Link   string       `json:"link"`
+	Object string       `json:"object"`         // "class 1:5"; "link eth0"; "line" for an opaque one
+	Name   string       `json:"name,omitempty"` // of the site or circuit
+	Op     string       `json:"op,omitempty"`   // as a tc line
+	Error  string       `json:"error"`          // with the kernel's own words
+	Seq    eventlog.Seq `json:"seq,omitempty"`  // the record that asked for it; 0 if none can be named
+	Since  time.Time    `json:"since"`
+	Tried  int          `json:"tried"` // how often
+	Next   time.Time    `json:"next"`  // when it is tried again
+
+	at key
+}
+
+// The pauses between tries of what failed grow from the first to the second.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// problems holds what failed, by object.
+type problems map[key]Problem
+
+// add notes a failure, and when to try again.
+func (p problems) add(now time.Time, one Problem) {
+	one.Since, one.Tried = now, 1
+	if old, again := p[one.at]; again {
+		one.Since, one.Tried = old.Since, old.Tried+1
+	}
+	one.Next = now.Add(min(firstRetry<<min(one.Tried-1, 20), lastRetry))
+	p[one.at] = one
+}
+
+// waits reports whether an object failed and isn't to be tried yet.
+func (p problems) waits(k key, now time.Time) bool {
+	one, ok := p[k]
+	return ok && one.Next.After(now)
+}
+
+// hurry makes an object be tried again at once.
+func (p problems) hurry(k key, now time.Time) {
+	if one, ok := p[k]; ok {
+		one.Next = now
+		p[k] = one
+	}
+}
+
+// keepOnly forgets the problems of a link whose objects aren't in the set: they don't
+// differ any more.
+func (p problems) keepOnly(link string, differs map[key]bool) {
+	for k := range p {
+		if k.link == link && !differs[k] && k.object() {
+			delete(p, k)
+		}
+	}
+}
+
+func compareProblems(a, b Problem) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at), cmp.Compare(a.Op, b.Op))
+}
+
+// next is the earliest time at which something is tried again; zero if there is none.
+func (p problems) next() time.Time {
+	var first time.Time
+	for _, one := range p {
+		if one.Next.IsZero() { // it ends by itself
+			continue
+		}
+		if first.IsZero() || one.Next.Before(first) {
+			first = one.Next
+		}
+	}
+	return first
+}
