@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"lqosd/bakery"
@@ -48,4 +49,47 @@ func TestWrites(t *testing.T) {
 	if len(f.Writes()) != 0 || f.Counts() != (Counts{}) {
 		t.Error("Reset keeps something")
 	}
+}
+
+// Where a tc.State means what the kernel does, both have the same after an op; what the
+// kernel takes, a State takes.
+func TestFakeAndStateAgree(t *testing.T) {
+	done := 0
+	for seed := range uint64(300) {
+		f := New(Link{Name: "a"})
+		g := gen{rand.New(rand.NewPCG(seed, 1))}
+		for range 60 {
+			op := g.ops(1)[0]
+			wanted := f.State("a")
+			refused, means := wanted.Apply(op), sameMeaning(op, f.State("a"))
+			r := f.Apply(t.Context(), []tc.Op{op})[0]
+			if !means || r.Err != nil {
+				continue
+			}
+			done++
+			if refused != nil {
+				t.Fatalf("seed %d: %s: only the kernel takes it: %v", seed, op.Line(), refused)
+			}
+			if d := tc.Diff(f.State("a"), tc.Canonical(wanted, tc.Host{})); len(d) != 0 {
+				t.Fatalf("seed %d: %s: %v", seed, op.Line(), d)
+			}
+		}
+	}
+	if done < 3000 {
+		t.Errorf("only %d ops were compared", done)
+	}
+}
+
+// sameMeaning is false for what the kernel does in its own way.
+func sameMeaning(op tc.Op, s *tc.State) bool {
+	if q := op.Qdisc; q != nil {
+		// At the root a State builds anew what the kernel changes; a tbf limits the fifo in it.
+		_, inside := s.Qdisc("a", q.Handle|1)
+		return (op.Verb != tc.Replace || q.Parent != tc.Root) && (op.Verb == tc.Add || op.Verb == tc.Delete || !inside)
+	}
+	c := op.Class
+	old, exists := s.Class("a", c.ID)
+	_, parent := s.Class("a", c.Parent)
+	stays := !exists || c.Parent == tc.Unspec || c.Parent == old.Parent
+	return op.Verb == tc.Delete || stays && (parent || exists || c.Parent == tc.Root || c.Parent.Minor() == 0)
 }
