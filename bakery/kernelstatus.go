@@ -104,7 +104,7 @@ func (s *KernelStatus) refusal(since, seq eventlog.Seq) (pending bool, err error
 		if p.Seq != 0 && (p.Seq < since || p.Seq > seq) {
 			continue
 		}
-		if n++; p.Tried < 2 {
+		if n++; p.Tried < 2 || p.at == readKey {
 			pending = true
 		} else if first == nil {
 			first = p

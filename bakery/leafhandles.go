@@ -18,7 +18,7 @@ const rings = 16
 // reserved majors are never assigned: 7fff: is mq's, ffff: is clsact's.
 func reserved(major uint16) bool { return major == rootMajor || major == 0xffff }
 
-var errNoHandle = errors.New("no free qdisc handle left on the link")
+var errNoHandle = errors.New("no free qdisc handle left on the link, which has all 65,534")
 
 // leafHandles remembers which major each slot (a qdisc's parent) was given. It
 // outlives resets, so that a refresh gives the same leaf the same handle

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lqosd/bakery/tc"
+	"lqosd/eventlog"
 )
 
 const (
@@ -47,6 +48,7 @@ type reconciler struct {
 	ran      map[string]bool // digests of the opaque lines that were run
 	applied  applied         // as the cursor has it
 	base     *Tree           // at the start: what the cursor stands for; nil: not known
+	done     eventlog.Seq    // as applied.Seq, once the kernel was seen to have it
 
 	resetSeen time.Time // when the reset that waits was seen; zero if none does
 	settleAt  time.Time // when it is applied if nothing more comes
@@ -156,6 +158,7 @@ func (r *reconciler) watch(ctx context.Context) {
 		}
 		r.setWatchError(fmt.Errorf("nobody tells of changes, the links are read every %v: %w", blindEvery, err))
 		r.o.Logger.Warn("watching the kernel", "err", err)
+		r.h.wakeApplier()
 		timer := time.NewTimer(rewatchEvery)
 		select {
 		case <-timer.C:
@@ -290,7 +293,7 @@ func (r *reconciler) settled(tree *Tree) bool {
 // finish notes that everything up to tree was brought to the kernel.
 func (r *reconciler) finish(tree *Tree) {
 	r.resetSeen = time.Time{}
-	r.applied.Seq = tree.Seq
+	r.applied.Seq, r.done = tree.Seq, tree.Seq
 	r.applied.Links = map[string]appliedLink{}
 	for name, l := range r.links {
 		if !l.idle() {
@@ -308,7 +311,7 @@ func (r *reconciler) finish(tree *Tree) {
 }
 
 func (r *reconciler) publish(phase Phase) {
-	s := &KernelStatus{Phase: phase, Applied: r.applied.Seq, Links: []KernelLink{}, Writes: r.writes, Reads: r.reads,
+	s := &KernelStatus{Phase: phase, Applied: r.done, Links: []KernelLink{}, Writes: r.writes, Reads: r.reads,
 		Refused: r.refused, Read: r.lastRead, Warned: slices.Clone(r.warned), Drift: r.drift.list(),
 		DriftOpen: len(r.drift.open), DriftTotal: r.drift.total}
 	if err := r.watchError(); err != nil {

@@ -93,7 +93,7 @@ func ParseHandle(s string) (Handle, error) {
 	hi, okHi := parseHex16(major)
 	lo, okLo := parseHex16(minor)
 	if !okHi || !okLo || s == ":" {
-		return 0, fmt.Errorf("handle %q: want MAJOR: or MAJOR:MINOR in hex, each at most ffff", s)
+		return 0, fmt.Errorf("handle %q: want MAJOR: or MAJOR:MINOR in hex, each at most ffff (65,535)", s)
 	}
 	return NewHandle(hi, lo), nil
 }
@@ -113,7 +113,7 @@ func ParseClassID(s string, parent Handle) (Handle, error) {
 	} else {
 		minor, ok := parseHex16(s)
 		if !ok || s == "" {
-			return 0, fmt.Errorf("class id %q: want a hex number up to ffff, or MAJOR:MINOR", s)
+			return 0, fmt.Errorf("class id %q: want a hex number up to ffff (65,535), or MAJOR:MINOR", s)
 		}
 		id = NewHandle(0, minor)
 	}

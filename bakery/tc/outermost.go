@@ -70,6 +70,10 @@ func (o *Outer) above(whole map[spot]*Outer, from, to *State) (top *Outer) {
 	return top
 }
 
+// Container is what an object of a link sits in: the class or qdisc that has to be there
+// for it; false for what sits on the link itself, or in nothing that s has.
+func (s *State) Container(link string, o Object) (Object, bool) { return s.link(link).container(o) }
+
 // container is what an object sits in; false for what sits on the link itself.
 func (l *link) container(o Object) (Object, bool) {
 	parent := Handle(0)
