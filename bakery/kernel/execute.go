@@ -1,0 +1,25 @@
+package kernel
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// Execute runs tc(8) with the words of line, which has no "tc" in front. The error has what
+// tc said.
+func (k *Kernel) Execute(ctx context.Context, line string) error {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "tc", strings.Fields(line)...)
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		said := strings.Join(strings.Fields(stderr.String()), " ")
+		if said == "" {
+			return fmt.Errorf("executing tc %s: %w", line, err)
+		}
+		return fmt.Errorf("executing tc %s: %w: %s", line, err, said)
+	}
+	return nil
+}

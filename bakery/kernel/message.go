@@ -1,0 +1,147 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"lqosd/bakery/tc"
+)
+
+// Attributes of struct tcmsg (linux/rtnetlink.h).
+const (
+	tcaKind    = 1
+	tcaOptions = 2
+)
+
+// header is struct tcmsg.
+type header struct {
+	index          int
+	handle, parent tc.Handle
+}
+
+const headerLen = 20
+
+func (h header) append(b []byte) []byte {
+	return appendWords(b, 0, uint32(h.index), uint32(h.handle), uint32(h.parent), 0)
+}
+
+func readHeader(b []byte) (header, error) {
+	if len(b) < headerLen {
+		return header{}, errShort
+	}
+	return header{
+		index:  int(int32(native.Uint32(b[4:]))),
+		handle: tc.Handle(native.Uint32(b[8:])),
+		parent: tc.Handle(native.Uint32(b[12:])),
+	}, nil
+}
+
+var errEmpty = errors.New("an op of no qdisc and no class")
+
+// encodeOp is the request that does op on the link with an index.
+func encodeOp(op tc.Op, index int, host tc.Host) (netlink.Message, error) {
+	var m netlink.Message
+	var err error
+	e := encoding{host: host, verb: op.Verb}
+	switch {
+	case op.Class != nil:
+		m.Header.Type = unix.RTM_NEWTCLASS
+		m.Data = classData(op, index, e)
+	case op.Qdisc != nil:
+		m.Header.Type = unix.RTM_NEWQDISC
+		m.Data, err = qdiscData(op, index, e)
+	default:
+		return m, errEmpty
+	}
+	m.Header.Flags = netlink.Request | netlink.Acknowledge | verbFlags(op)
+	if op.Verb == tc.Delete {
+		m.Header.Type++ // RTM_DEL… follows RTM_NEW…
+	}
+	return m, err
+}
+
+// verbFlags are those that tc(8) sets (tc_qdisc.c, tc_class.c).
+func verbFlags(op tc.Op) netlink.HeaderFlags {
+	switch {
+	case op.Verb == tc.Add:
+		return netlink.Create | netlink.Excl
+	case op.Verb == tc.Replace && op.Class != nil:
+		return netlink.Create
+	case op.Verb == tc.Replace:
+		return netlink.Create | netlink.Replace
+	}
+	return 0
+}
+
+func qdiscData(op tc.Op, index int, e encoding) ([]byte, error) {
+	q := op.Qdisc
+	b := header{index: index, handle: q.Handle, parent: q.Parent}.append(make([]byte, 0, 128))
+	if q.Options == nil {
+		return b, nil
+	}
+	b = appendText(b, tcaKind, q.Options.Kind())
+	if op.Verb == tc.Delete {
+		return b, nil
+	}
+	return encodeOptions(b, q.Options, e)
+}
+
+func classData(op tc.Op, index int, e encoding) []byte {
+	c := op.Class
+	h := header{index: index, handle: c.ID, parent: c.Parent}
+	if op.Verb == tc.Delete {
+		h.parent = 0
+		return h.append(nil)
+	}
+	b := appendText(h.append(make([]byte, 0, 128)), tcaKind, "htb")
+	return encodeClass(b, c.HTB, e.host)
+}
+
+// object is one qdisc or class of a dump or a notification.
+type object struct {
+	header
+	kind    string
+	options []byte
+}
+
+func readObject(b []byte) (object, error) {
+	h, err := readHeader(b)
+	if err != nil {
+		return object{}, err
+	}
+	o := object{header: h}
+	err = eachAttribute(b[headerLen:], func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
+		case tcaKind:
+			o.kind = a.String()
+		case tcaOptions:
+			o.options = a.Bytes()
+		}
+	})
+	return o, err
+}
+
+// qdisc is the object as one.
+func (o object) qdisc(link string, host tc.Host) (tc.Qdisc, error) {
+	options, err := decodeOptions(o.kind, o.options, host)
+	if err != nil {
+		return tc.Qdisc{}, fmt.Errorf("qdisc %v on %s: %w", o.handle, link, err)
+	}
+	return tc.Qdisc{Link: link, Handle: o.handle, Parent: o.parent, Options: options}, nil
+}
+
+// class is the object as one of an htb.
+func (o object) class(link string, host tc.Host) (tc.Class, error) {
+	parameters, err := decodeClass(o.options, host)
+	if err != nil {
+		return tc.Class{}, fmt.Errorf("class %v on %s: %w", o.handle, link, err)
+	}
+	c := tc.Class{Link: link, ID: o.handle, Parent: o.parent, HTB: parameters}
+	if c.Parent == tc.Root {
+		c.Parent = tc.NewHandle(c.ID.Major(), 0)
+	}
+	return c, nil
+}

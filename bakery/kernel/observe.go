@@ -1,0 +1,133 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"lqosd/bakery/tc"
+)
+
+// Observe reads what is on the links, in the form of tc.Canonical. One that isn't there is
+// missing from the map. If anybody changes a link meanwhile it starts again, a few times; then
+// it is an error.
+func (k *Kernel) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+	for try := 1; ; try++ {
+		observed, err := k.observe(ctx, links)
+		switch {
+		case err == nil:
+			return observed, nil
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("observing: %w", ctx.Err())
+		case try >= k.limits.tries || !passing(err):
+			return nil, fmt.Errorf("observing, %d times: %w", try, err)
+		}
+		select {
+		case <-time.After(k.limits.pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// observe tries once.
+func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+	conn, err := dial(k.limits.buffer, 0) // of its own: a dump that was left would block the next
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	stop, err := endWith(ctx, conn, k.limits.dump)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	others, err := dial(k.limits.buffer, 1<<(unix.RTNLGRP_TC-1))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = others.Close() }()
+
+	o := observer{kernel: k, conn: conn, found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
+	if err := o.findLinks(links); err != nil {
+		return nil, err
+	}
+	if err := o.readLinks(ctx); err != nil {
+		return nil, err
+	}
+	torn, err := touched(others, o.names)
+	if torn && err == nil {
+		err = errTorn
+	}
+	return o.found, err
+}
+
+// observer is one try to observe.
+type observer struct {
+	kernel *Kernel
+	conn   *netlink.Conn
+	found  map[string]tc.Observed
+	names  map[int]string // of the links in found, by index
+	qdiscs map[string][]tc.Qdisc
+}
+
+func (o *observer) findLinks(links []string) error {
+	for _, name := range links {
+		l, err := o.kernel.find(name)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		o.names[l.Index] = name
+		o.found[name] = tc.Observed{
+			Index: l.Index, TxQueues: l.NumTxQueues,
+			LinkInfo: tc.LinkInfo{MTU: uint32(l.MTU), TxQueueLen: uint32(l.TxQLen)},
+		}
+	}
+	return nil
+}
+
+func (o *observer) readLinks(ctx context.Context) error {
+	if len(o.found) == 0 {
+		return nil
+	}
+	if err := dump(ctx, o.conn, unix.RTM_GETQDISC, 0, o.addQdisc); err != nil {
+		return err
+	}
+	for index, name := range o.names {
+		var classes []tc.Class
+		err := dump(ctx, o.conn, unix.RTM_GETTCLASS, index, func(c object) error {
+			if c.kind != "htb" {
+				return nil
+			}
+			class, err := c.class(name, o.kernel.host)
+			classes = append(classes, class)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		l := o.found[name]
+		if l.State, err = tc.NewState(name, o.qdiscs[name], classes); err != nil {
+			return errors.Join(err, errTorn) // as far as we know: the next try will tell
+		}
+		o.found[name] = l
+	}
+	return nil
+}
+
+// addQdisc keeps a qdisc that somebody made on one of the links.
+func (o *observer) addQdisc(q object) error {
+	name, wanted := o.names[q.index]
+	if !wanted || q.handle == 0 {
+		return nil
+	}
+	qdisc, err := q.qdisc(name, o.kernel.host)
+	o.qdiscs[name] = append(o.qdiscs[name], qdisc)
+	return err
+}
