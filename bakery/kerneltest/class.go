@@ -18,7 +18,7 @@ func (w *wire) doClass(v tc.Verb, c tc.Class) (warning string, err error) {
 	}
 	q := found(w.state.QdiscByHandle(w.Name, tc.NewHandle(c.ID.Major(), 0)))
 	if q == nil {
-		return "", noParent("")
+		return "", missing(v, "")
 	}
 	htb, isHTB := q.Options.(tc.HTB)
 	if !isHTB {
@@ -27,12 +27,12 @@ func (w *wire) doClass(v tc.Verb, c tc.Class) (warning string, err error) {
 	old, there := w.state.Class(w.Name, c.ID)
 	switch {
 	case !there && (v == tc.Change || v == tc.Delete):
-		return "", notFound("")
+		return "", missing(v, "")
 	case there && v == tc.Add:
 		return "", exists("")
 	case v == tc.Delete:
 		if w.hasChildren(c.ID) {
-			return "", refusal(syscall.EBUSY, tc.ErrBusy, "HTB class in use.")
+			return "", refuse(syscall.EBUSY, tc.ErrBusy, "HTB class in use.")
 		}
 		return "", w.state.Apply(tc.Op{Verb: tc.Delete, Class: &tc.Class{Link: w.Name, ID: c.ID}})
 	case c.HTB.Rate.BytesPerSecond() == 0 || c.HTB.Ceil != 0 && c.HTB.Ceil.BytesPerSecond() == 0:
@@ -123,7 +123,7 @@ func (w *wire) otherClass(v tc.Verb, q tc.Qdisc, id tc.Handle) error {
 	}
 	switch {
 	case !there && (v == tc.Change || v == tc.Delete):
-		return notFound("")
+		return missing(v, "")
 	case there && v == tc.Add:
 		return exists("")
 	}

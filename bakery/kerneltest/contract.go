@@ -26,7 +26,7 @@ type Subject interface {
 // Contract checks what bakery.Kernel promises, and that the kernel is what the rest of the
 // program takes it for. newSubject makes a kernel that has these links with nothing on
 // them; it is called once for each subtest, which run one after the other. Links are called
-// a, b, and so on; the mtu is 1500, the queue length 1000.
+// v0 to v2; the MTU is 1500, the queue length 1000.
 func Contract(t *testing.T, newSubject func(t *testing.T, links ...Link) Subject) {
 	tests := []struct {
 		name  string
@@ -42,7 +42,7 @@ func Contract(t *testing.T, newSubject func(t *testing.T, links ...Link) Subject
 		{"LinkReturns", oneLink, testLinkReturns},
 		{"NotTried", oneLink, testNotTried},
 		{"OneOfAThousand", oneLink, testOneOfAThousand},
-		{"Errors", []Link{{Name: "a"}, {Name: "b", TxQueues: 1}}, testErrors},
+		{"Errors", []Link{{Name: "v0"}, {Name: "v1", TxQueues: 1}}, testErrors},
 		{"Quirks", oneLink, testQuirks},
 		{"Warnings", oneLink, testWarnings},
 		{"Plans", oneLink, testPlans},
@@ -59,8 +59,8 @@ func Contract(t *testing.T, newSubject func(t *testing.T, links ...Link) Subject
 }
 
 var (
-	oneLink  = []Link{{Name: "a"}}
-	twoLinks = []Link{{Name: "a"}, {Name: "b"}}
+	oneLink  = []Link{{Name: "v0"}}
+	twoLinks = []Link{{Name: "v0"}, {Name: "v1"}}
 )
 
 // bench is a Subject under test. Its methods fail the test when they can't do what they
@@ -131,10 +131,10 @@ func (b *bench) meddle(script string) {
 	}
 }
 
-// clear leaves nothing on link a.
+// clear leaves nothing on link v0.
 func (b *bench) clear() {
 	b.Helper()
-	b.mustApply(tc.Plan(b.observe("a").State, new(tc.State)))
+	b.mustApply(tc.Plan(b.observe("v0").State, new(tc.State)))
 }
 
 // observe reads one link, and makes sure that what is read is in the kernel's form.
@@ -173,13 +173,13 @@ func (b *bench) wanted(script string) *tc.State {
 	if err != nil || len(bad) != 0 {
 		b.Fatal(err, bad)
 	}
-	return tc.Canonical(s, b.host(tc.Observed{LinkInfo: tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}}, "a"))
+	return tc.Canonical(s, b.host(tc.Observed{LinkInfo: tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}}, "v0"))
 }
 
-// want makes sure that link a has what a script describes.
+// want makes sure that link v0 has what a script describes.
 func (b *bench) want(script string) {
 	b.Helper()
-	b.wantState(b.observe("a").State, b.wanted(script))
+	b.wantState(b.observe("v0").State, b.wanted(script))
 }
 
 func (b *bench) wantState(got, want *tc.State) {
@@ -193,14 +193,14 @@ func (b *bench) wantState(got, want *tc.State) {
 	}
 }
 
-// class is a class of link a, which has to be there.
+// class is a class of link v0, which has to be there.
 func (b *bench) class(id string) tc.Class {
 	b.Helper()
 	h, err := tc.ParseHandle(id)
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, there := b.observe("a").State.Class("a", h)
+	c, there := b.observe("v0").State.Class("v0", h)
 	if !there {
 		b.Fatalf("class %s isn't there", id)
 	}

@@ -27,7 +27,7 @@ func testRandom(b *bench) {
 				ops := g.ops(1 + g.IntN(6))
 				want := model.Apply(b.Context(), ops)
 				b.sameResults(ops, b.apply(ops), want)
-				b.wantState(b.observe("a").State, model.State("a"))
+				b.wantState(b.observe("v0").State, model.State("v0"))
 				if b.Failed() {
 					b.Fatalf("the Fake had done:\n%s", model.Writes())
 				}
@@ -70,7 +70,7 @@ func (g gen) verb() tc.Verb {
 
 func (g gen) classOp() tc.Op {
 	major := uint16(1 + g.IntN(3))
-	c := &tc.Class{Link: "a", ID: tc.NewHandle(major, uint16(1+g.IntN(6)))}
+	c := &tc.Class{Link: "v0", ID: tc.NewHandle(major, uint16(1+g.IntN(6)))}
 	switch g.IntN(6) {
 	case 0:
 	case 1:
@@ -90,7 +90,7 @@ func (g gen) classOp() tc.Op {
 }
 
 func (g gen) qdiscOp() tc.Op {
-	q := &tc.Qdisc{Link: "a", Handle: tc.NewHandle(uint16(1+g.IntN(3)), 0)}
+	q := &tc.Qdisc{Link: "v0", Handle: tc.NewHandle(uint16(1+g.IntN(3)), 0)}
 	verb := g.verb()
 	switch g.IntN(10) {
 	case 0:

@@ -55,34 +55,34 @@ func (w *watchLog) until(link string) (others []string) {
 	}
 }
 
-// drain forgets what came until now: what somebody else does to link b comes last.
+// drain forgets what came until now: what somebody else does to link v1 comes last.
 func (w *watchLog) drain() (others []string) {
 	w.Helper()
-	w.meddle("qdisc replace dev b root handle 9: pfifo limit 5")
-	return w.until("b")
+	w.meddle("qdisc replace dev v1 root handle 9: pfifo limit 5")
+	return w.until("v1")
 }
 
 // Watch tells of what others do to a link, of each thing, and not of what we do.
 func testWatch(b *bench) {
 	w := b.watching()
-	for _, line := range append(lines(small), "class change dev a parent 1:1 classid 1:2 htb rate 20mbit",
-		"qdisc change dev a parent 1:2 handle 8001: pfifo limit 101", "qdisc delete dev a parent 1:2",
-		"class delete dev a classid 1:2", "qdisc delete dev a clsact") {
+	for _, line := range append(lines(small), "class change dev v0 parent 1:1 classid 1:2 htb rate 20mbit",
+		"qdisc change dev v0 parent 1:2 handle 8001: pfifo limit 101", "qdisc delete dev v0 parent 1:2",
+		"class delete dev v0 classid 1:2", "qdisc delete dev v0 clsact") {
 		w.drain()
 		w.meddle(line)
-		w.until("a")
+		w.until("v0")
 	}
 	w.drain()
 	b.clear()
 	b.must(small)
-	b.must("class change dev a parent 1:1 classid 1:2 htb rate 20mbit\nqdisc delete dev a root\nqdisc delete dev a clsact")
-	_ = b.try("class delete dev a classid 1:2")
-	if others := w.drain(); slices.Contains(others, "a") || slices.Contains(others, "") {
+	b.must("class change dev v0 parent 1:1 classid 1:2 htb rate 20mbit\nqdisc delete dev v0 root\nqdisc delete dev v0 clsact")
+	_ = b.try("class delete dev v0 classid 1:2")
+	if others := w.drain(); slices.Contains(others, "v0") || slices.Contains(others, "") {
 		b.Errorf("Watch tells of what we did: %q", others)
 	}
 	b.must(small) // and sees others again after that
-	w.meddle("class delete dev a classid 1:2")
-	w.until("a")
+	w.meddle("class delete dev v0 classid 1:2")
+	w.until("v0")
 }
 
 // Watch tells of links that go and come, and of what is done to those that came.
@@ -90,15 +90,15 @@ func testWatchLinks(b *bench) {
 	b.must(small)
 	w := b.watching()
 	w.drain()
-	b.RemoveLink("a")
-	w.until("a")
+	b.RemoveLink("v0")
+	w.until("v0")
 	w.drain()
-	b.AddLink(Link{Name: "a"})
-	w.until("a")
+	b.AddLink(Link{Name: "v0"})
+	w.until("v0")
 	w.drain()
-	w.meddle("qdisc add dev a root handle 1: htb")
-	w.until("a")
+	w.meddle("qdisc add dev v0 root handle 1: htb")
+	w.until("v0")
 	w.drain()
-	b.AddLink(Link{Name: "c"})
-	w.until("c")
+	b.AddLink(Link{Name: "v2"})
+	w.until("v2")
 }

@@ -33,16 +33,19 @@ func (e Errno) Error() string {
 	return fmt.Sprintf("%s (%v)", e.Text, e.Kind)
 }
 
-// Unwrap is the number and the kind.
+// Unwrap is the number and the kind. What has no parent was not found, too.
 func (e Errno) Unwrap() []error {
-	if e.Kind == nil {
+	switch e.Kind {
+	case nil:
 		return []error{e.Number}
+	case tc.ErrNoParent:
+		return []error{e.Number, e.Kind, tc.ErrNotFound}
 	}
 	return []error{e.Number, e.Kind}
 }
 
-// refusal makes the errors of do; without text it has the number's own words.
-func refusal(number syscall.Errno, kind error, text string) error {
+// refuse makes the errors of do; without text it has the number's own words.
+func refuse(number syscall.Errno, kind error, text string) error {
 	if text == "" {
 		text = map[syscall.Errno]string{
 			syscall.EINVAL: "Invalid argument", syscall.ENOENT: "No such file or directory",
@@ -52,8 +55,14 @@ func refusal(number syscall.Errno, kind error, text string) error {
 	return Errno{Number: number, Text: text, Kind: kind}
 }
 
-func invalid(text string) error      { return refusal(syscall.EINVAL, tc.ErrInvalid, text) }
-func notFound(text string) error     { return refusal(syscall.ENOENT, tc.ErrNotFound, text) }
-func noParent(text string) error     { return refusal(syscall.ENOENT, tc.ErrNoParent, text) }
-func exists(text string) error       { return refusal(syscall.EEXIST, tc.ErrExists, text) }
-func notSupported(text string) error { return refusal(syscall.EOPNOTSUPP, tc.ErrNotSupported, text) }
+func invalid(text string) error      { return refuse(syscall.EINVAL, tc.ErrInvalid, text) }
+func exists(text string) error       { return refuse(syscall.EEXIST, tc.ErrExists, text) }
+func notSupported(text string) error { return refuse(syscall.EOPNOTSUPP, tc.ErrNotSupported, text) }
+
+// missing is ENOENT: to who adds something, what it is to sit in is missing.
+func missing(v tc.Verb, text string) error {
+	if v == tc.Add {
+		return refuse(syscall.ENOENT, tc.ErrNoParent, text)
+	}
+	return refuse(syscall.ENOENT, tc.ErrNotFound, text)
+}

@@ -11,18 +11,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const addRoot, addClass, addLeaf = "qdisc add dev a root handle 1: htb",
-	"class add dev a parent 1: classid 1:1 htb rate 1mbit quantum 2000", "qdisc add dev a parent 1:1 handle 8001: pfifo limit 5"
+const addRoot, addClass, addLeaf = "qdisc add dev v0 root handle 1: htb",
+	"class add dev v0 parent 1: classid 1:1 htb rate 1mbit quantum 2000", "qdisc add dev v0 parent 1:1 handle 8001: pfifo limit 5"
 
 // has makes sure that a link has what a script says.
 func has(t *testing.T, f *Fake, script string) {
 	t.Helper()
 	b := &bench{T: t, Subject: f}
-	b.wantState(f.State("a"), b.wanted(script))
+	b.wantState(f.State("v0"), b.wanted(script))
 }
 
 func TestFailNext(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	f.FailNext(ENOBUFS)
 	r := apply(t, f, addRoot, addRoot)
 	if !errors.Is(r[0].Err, syscall.ENOBUFS) || r[1].Err != nil {
@@ -35,7 +35,7 @@ func TestFailNext(t *testing.T) {
 }
 
 func TestFailWhen(t *testing.T) {
-	f := New(Link{Name: "a"}, Link{Name: "b"})
+	f := New(Link{Name: "v0"}, Link{Name: "v1"})
 	isClass := func(op tc.Op) bool { return op.Class != nil }
 	f.FailWhen(isClass, EBUSY, 2)
 	f.FailWhen(isClass, EPERM, -1)
@@ -54,9 +54,9 @@ func TestFailWhen(t *testing.T) {
 
 // The op of a lost answer is done; what sits in it isn't tried, for it may not be.
 func TestLoseAcks(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	f.LoseAcks(func(op tc.Op) bool { return op.Line() == addClass }, 1)
-	r := apply(t, f, addRoot, addClass, "class add dev a parent 1:1 classid 1:2 htb rate 1mbit", addClass)
+	r := apply(t, f, addRoot, addClass, "class add dev v0 parent 1:1 classid 1:2 htb rate 1mbit", addClass)
 	for i, want := range []error{nil, tc.ErrUnknownOutcome, tc.ErrNotTried, tc.ErrExists} {
 		if !errors.Is(r[i].Err, want) {
 			t.Errorf("op %d: %v, want %v", i, r[i].Err, want)
@@ -66,10 +66,10 @@ func TestLoseAcks(t *testing.T) {
 }
 
 func TestFailObserve(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	f.FailObserve(EINTR, 2)
 	for i := range 3 {
-		_, err := f.Observe(t.Context(), []string{"a"})
+		_, err := f.Observe(t.Context(), []string{"v0"})
 		if errors.Is(err, syscall.EINTR) != (i < 2) {
 			t.Errorf("Observe %d: %v", i, err)
 		}
@@ -81,7 +81,7 @@ func TestFailObserve(t *testing.T) {
 
 // A context that ends in the middle of a build leaves what was done.
 func TestBeforeCancels(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	ctx, cancel := context.WithCancel(t.Context())
 	f.Before(func(op tc.Op) {
 		if op.Line() == addLeaf {
@@ -89,7 +89,7 @@ func TestBeforeCancels(t *testing.T) {
 		}
 	})
 	b := &bench{T: t, Subject: f}
-	ops := b.parse(addRoot + "\n" + addClass + "\n" + addLeaf + "\nqdisc delete dev a root")
+	ops := b.parse(addRoot + "\n" + addClass + "\n" + addLeaf + "\nqdisc delete dev v0 root")
 	for i, r := range f.Apply(ctx, ops) {
 		if errors.Is(r.Err, context.Canceled) != (i >= 2) {
 			t.Errorf("op %d: %v", i, r.Err)
@@ -103,7 +103,7 @@ func TestBeforeCancels(t *testing.T) {
 
 // The hook may use the Fake: somebody else is quicker.
 func TestBeforeMeddles(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	f.Before(func(tc.Op) {
 		f.Before(nil)
 		if err := f.Meddle(addRoot); err != nil {
@@ -116,7 +116,7 @@ func TestBeforeMeddles(t *testing.T) {
 }
 
 func TestBlock(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	blocked, release := f.Block()
 	done := make(chan []tc.Result)
 	go func() { done <- apply(t, f, addRoot, addClass) }()
@@ -137,7 +137,7 @@ func TestBlock(t *testing.T) {
 }
 
 func TestBlockEndsWithContext(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	blocked, release := f.Block()
 	defer release()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,22 +153,22 @@ func TestBlockEndsWithContext(t *testing.T) {
 }
 
 func TestLack(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	f.Lack("cake")
-	r := apply(t, f, "qdisc add dev a root cake", "qdisc add dev a root fq_codel")
+	r := apply(t, f, "qdisc add dev v0 root cake", "qdisc add dev v0 root fq_codel")
 	if !errors.Is(r[0].Err, tc.ErrNotSupported) || r[1].Err != nil {
 		t.Errorf("%v", r)
 	}
 }
 
 func TestErrno(t *testing.T) {
-	f := New(Link{Name: "a"})
-	apply(t, f, addRoot, addClass, "class add dev a parent 1:1 classid 1:2 htb rate 1mbit")
-	r := apply(t, f, "class delete dev a classid 1:1")[0]
+	f := New(Link{Name: "v0"})
+	apply(t, f, addRoot, addClass, "class add dev v0 parent 1:1 classid 1:2 htb rate 1mbit")
+	r := apply(t, f, "class delete dev v0 classid 1:1")[0]
 	if !errors.Is(r.Err, syscall.EBUSY) || !errors.Is(r.Err, tc.ErrBusy) || !Refused(r, "HTB class in use.") {
 		t.Errorf("%v", r.Err)
 	}
-	const want = "class delete dev a classid 1:1: HTB class in use. (is in use)"
+	const want = "class delete dev v0 classid 1:1: HTB class in use. (is in use)"
 	if r.Err.Error() != want {
 		t.Errorf("%q, want %q", r.Err, want)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Meddle ends at the first line that fails, and says which.
 func TestMeddleFails(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	err := f.Meddle(addRoot, addRoot, addClass)
 	const want = "meddling: " + addRoot + ": Exclusivity flag on, cannot modify. (already exists)"
 	if !errors.Is(err, tc.ErrExists) || err.Error() != want {
@@ -19,7 +19,7 @@ func TestMeddleFails(t *testing.T) {
 	if n := len(f.Writes()); n != 0 {
 		t.Errorf("%d of our own writes", n)
 	}
-	for _, line := range []string{"filter add dev a parent 1: u32", "class add dev a parent 1: classid 1:1 hfsc", "qdisc add dev a", "nonsense"} {
+	for _, line := range []string{"filter add dev v0 parent 1: u32", "class add dev v0 parent 1: classid 1:1 hfsc", "qdisc add dev v0", "nonsense"} {
 		if f.Meddle(line) == nil {
 			t.Errorf("%q is done", line)
 		}
@@ -28,22 +28,22 @@ func TestMeddleFails(t *testing.T) {
 
 // A qdisc of a kind that isn't modelled is Foreign, and can be deleted.
 func TestMeddleForeign(t *testing.T) {
-	f := New(Link{Name: "a"})
-	if err := f.Meddle("tc qdisc add dev a root handle 5: prio bands 4"); err != nil {
+	f := New(Link{Name: "v0"})
+	if err := f.Meddle("tc qdisc add dev v0 root handle 5: prio bands 4"); err != nil {
 		t.Fatal(err)
 	}
-	q, _ := f.State("a").Qdisc("a", tc.Root)
+	q, _ := f.State("v0").Qdisc("v0", tc.Root)
 	if q.Options != (tc.Foreign{Name: "prio"}) || q.Handle != tc.NewHandle(5, 0) {
 		t.Errorf("%+v", q)
 	}
-	if r := apply(t, f, addRoot, "qdisc replace dev a root handle 1: htb"); !errors.Is(r[0].Err, tc.ErrExists) || r[1].Err != nil {
+	if r := apply(t, f, addRoot, "qdisc replace dev v0 root handle 1: htb"); !errors.Is(r[0].Err, tc.ErrExists) || r[1].Err != nil {
 		t.Errorf("%v", r)
 	}
 	has(t, f, addRoot)
 }
 
 func TestExecute(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	refused := errors.New("tc ended with 2")
 	f.OnExecute(func(line string) error {
 		if line == addClass {
@@ -51,7 +51,7 @@ func TestExecute(t *testing.T) {
 		}
 		return nil
 	})
-	const filter = "filter add dev a parent 1: u32"
+	const filter = "filter add dev v0 parent 1: u32"
 	for line, want := range map[string]error{addRoot: nil, addClass: refused, filter: nil} {
 		if err := f.Execute(t.Context(), line); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", line, err, want)
@@ -64,7 +64,7 @@ func TestExecute(t *testing.T) {
 }
 
 func TestReboot(t *testing.T) {
-	f := New(Link{Name: "a", TxQueues: 2})
+	f := New(Link{Name: "v0", TxQueues: 2})
 	apply(t, f, addRoot, addClass)
 	id := f.Identity()
 	f.Reboot()
@@ -72,8 +72,8 @@ func TestReboot(t *testing.T) {
 		t.Error("the same kernel")
 	}
 	has(t, f, "")
-	all, err := f.Observe(t.Context(), []string{"a"})
-	if err != nil || all["a"].TxQueues != 2 {
+	all, err := f.Observe(t.Context(), []string{"v0"})
+	if err != nil || all["v0"].TxQueues != 2 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

@@ -29,7 +29,7 @@ func (w *wire) doQdisc(v tc.Verb, q tc.Qdisc) error {
 	if v == tc.Delete {
 		return w.deleteQdisc(q)
 	}
-	old, err := w.modified(q)
+	old, err := w.modified(v, q)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (w *wire) doQdisc(v tc.Verb, q tc.Qdisc) error {
 	}
 	switch {
 	case old == nil:
-		return notFound("Specified qdisc not found.")
+		return missing(v, "Specified qdisc not found.")
 	case v == tc.Add:
 		return exists(textExclusive)
 	case !sameKind:
@@ -65,7 +65,7 @@ func (w *wire) taken(handle tc.Handle) bool { return w.state.HandleInUse(w.Name,
 
 // modified is the qdisc that an op other than Delete is about, nil for none that has a
 // handle.
-func (w *wire) modified(q tc.Qdisc) (*tc.Qdisc, error) {
+func (w *wire) modified(v tc.Verb, q tc.Qdisc) (*tc.Qdisc, error) {
 	if q.Parent == tc.Unspec {
 		if q.Handle == 0 {
 			return nil, invalid("Handle cannot be zero.")
@@ -73,7 +73,7 @@ func (w *wire) modified(q tc.Qdisc) (*tc.Qdisc, error) {
 		return found(w.state.QdiscByHandle(w.Name, q.Handle)), nil
 	}
 	if q.Parent != tc.Root && q.Parent != tc.Ingress {
-		if err := w.checkPlace(q.Parent, textNoQdisc); err != nil {
+		if err := w.checkPlace(v, q.Parent); err != nil {
 			return nil, err
 		}
 	}
@@ -89,11 +89,14 @@ func found(q tc.Qdisc, ok bool) *tc.Qdisc {
 
 // checkPlace makes sure that what place names can hold a qdisc, like qdisc_leaf
 // (sch_api.c): a class of an HTB, with children or not, a queue of an mq, the inside of a
-// tbf or netem. missing is the kernel's words for a major that nothing has.
-func (w *wire) checkPlace(place tc.Handle, missing string) error {
+// tbf or netem.
+func (w *wire) checkPlace(v tc.Verb, place tc.Handle) error {
 	above := found(w.state.QdiscByHandle(w.Name, tc.NewHandle(place.Major(), 0)))
-	if above == nil {
-		return noParent(missing)
+	switch {
+	case above == nil && v == tc.Delete:
+		return missing(v, "Failed to find qdisc with specified classid.")
+	case above == nil:
+		return missing(v, textNoQdisc)
 	}
 	there := false
 	switch above.Options.(type) {
@@ -110,7 +113,7 @@ func (w *wire) checkPlace(place tc.Handle, missing string) error {
 		return notSupported(textNotClassful)
 	}
 	if !there {
-		return noParent(textNoClass)
+		return missing(v, textNoClass)
 	}
 	return nil
 }
@@ -119,7 +122,7 @@ func (w *wire) checkPlace(place tc.Handle, missing string) error {
 // it.
 func (w *wire) create(v tc.Verb, q tc.Qdisc, old *tc.Qdisc) error {
 	if v == tc.Change {
-		return notFound(textNoCreate)
+		return missing(v, textNoCreate)
 	}
 	if err := w.checkKind(q); err != nil {
 		return err
@@ -127,7 +130,7 @@ func (w *wire) create(v tc.Verb, q tc.Qdisc, old *tc.Qdisc) error {
 	if q.Handle == 0 {
 		major := w.next()
 		if major == 0 {
-			return refusal(syscall.ENOSPC, nil, "Failed to allocate qdisc handle")
+			return refuse(syscall.ENOSPC, nil, "Failed to allocate qdisc handle")
 		}
 		q.Handle = tc.NewHandle(major, 0)
 	}
@@ -159,7 +162,7 @@ func (w *wire) checkKind(q tc.Qdisc) error {
 	htb, _ := q.Options.(tc.HTB)
 	switch {
 	case w.lacks[kind]:
-		return refusal(syscall.ENOENT, tc.ErrNotSupported, textNoKind)
+		return refuse(syscall.ENOENT, tc.ErrNotSupported, textNoKind)
 	case q.Parent == tc.Ingress && !ingress:
 		return invalid("Specified parent ID is reserved for ingress and clsact Qdiscs.")
 	case ingress && q.Parent != tc.Ingress:
@@ -178,7 +181,7 @@ func (w *wire) checkKind(q tc.Qdisc) error {
 // say to them changes nothing. HTB can't change, even to what it has.
 func (w *wire) change(old, q tc.Qdisc) error {
 	if q.Options.Kind() == "htb" {
-		return refusal(syscall.EINVAL, tc.ErrNotSupported, textNoChange)
+		return invalid(textNoChange)
 	}
 	q.Link, q.Parent, q.Handle = w.Name, old.Parent, old.Handle
 	merged, ok := w.merged(old, q)
@@ -217,23 +220,23 @@ func (w *wire) limitInside(tbf tc.Handle, limit uint32) {
 func (w *wire) deleteQdisc(q tc.Qdisc) error {
 	if q.Parent == tc.Unspec {
 		if _, ok := w.state.QdiscByHandle(w.Name, q.Handle); !ok {
-			return notFound("Failed to find qdisc with specified handle.")
+			return missing(tc.Delete, "Failed to find qdisc with specified handle.")
 		}
 		return invalid("Classid cannot be zero.")
 	}
 	if q.Parent != tc.Root && q.Parent != tc.Ingress {
-		if err := w.checkPlace(q.Parent, "Failed to find qdisc with specified classid."); err != nil {
+		if err := w.checkPlace(tc.Delete, q.Parent); err != nil {
 			return err
 		}
 	}
 	old := found(w.state.Qdisc(w.Name, q.Parent))
 	switch {
 	case q.Parent == tc.Ingress && !w.ingressQueue, w.hasChildren(q.Parent):
-		return notFound("Cannot find specified qdisc on specified device.")
+		return missing(tc.Delete, "Cannot find specified qdisc on specified device.")
 	case old == nil && q.Handle == 0:
-		return notFound("Cannot delete qdisc with handle of zero.") // the kernel's own one
+		return missing(tc.Delete, "Cannot delete qdisc with handle of zero.") // the kernel's own one
 	case old == nil, q.Handle != 0 && q.Handle != old.Handle:
-		return refusal(syscall.EINVAL, tc.ErrNotFound, "Invalid handle.")
+		return invalid("Invalid handle.")
 	case q.Options != nil && q.Options.Kind() != old.Options.Kind():
 		return invalid(textKind)
 	}

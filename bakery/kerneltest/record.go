@@ -14,7 +14,7 @@ type Write struct {
 }
 
 // String is the op as a tc line. What the kernel refused, and what nobody knows about,
-// has a comment that says so: "class delete dev a classid 1:1 # HTB class in use. (is in use)".
+// has a comment that says so: "class delete dev v0 classid 1:1 # HTB class in use. (is in use)".
 func (w Write) String() string {
 	if w.Result.Err != nil {
 		return w.Op.Line() + " # " + w.Result.Err.Error()

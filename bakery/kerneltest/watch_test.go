@@ -31,7 +31,7 @@ func heard(t *testing.T, f *Fake, steps func()) (links []string, err error) {
 }
 
 func TestMute(t *testing.T) {
-	f := New(Link{Name: "a"}, Link{Name: "b"})
+	f := New(Link{Name: "v0"}, Link{Name: "v1"})
 	meddle := func(line string) {
 		if err := f.Meddle(line); err != nil {
 			t.Error(err)
@@ -42,22 +42,22 @@ func TestMute(t *testing.T) {
 		meddle(addRoot)
 		f.Mute()
 		meddle(addClass)
-		f.RemoveLink("b")
+		f.RemoveLink("v1")
 		f.Overrun()
 		synctest.Wait()
 		f.Unmute()
 		synctest.Wait()
 		meddle(addLeaf)
-		apply(t, f, "qdisc delete dev a root")
+		apply(t, f, "qdisc delete dev v0 root")
 		f.Reboot()
 	})
-	if d := cmp.Diff([]string{"", "a", "", "a", ""}, got); d != "" || !errors.Is(err, context.Canceled) {
+	if d := cmp.Diff([]string{"", "v0", "", "v0", ""}, got); d != "" || !errors.Is(err, context.Canceled) {
 		t.Error(d, err)
 	}
 }
 
 func TestFailWatch(t *testing.T) {
-	f := New(Link{Name: "a"})
+	f := New(Link{Name: "v0"})
 	broken := errors.New("the socket is closed")
 	_, err := heard(t, f, func() { f.FailWatch(broken) })
 	if !errors.Is(err, broken) {
