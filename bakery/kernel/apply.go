@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mdlayher/netlink"
@@ -10,14 +11,14 @@ import (
 )
 
 // Apply does ops in order and gives a Result for each. An Op that fails doesn't stop the
-// others, except for what sits in something that couldn't be made, which is tc.ErrNotTried.
-// The requests go out in batches; an Op is only sent when the one that makes what it sits in
-// has been answered, for the kernel hangs a class whose parent doesn't exist at the root.
-// When ctx ends, what hasn't been sent isn't.
+// others, except for classes below a class that couldn't be made, which are tc.ErrNotTried:
+// the kernel would hang them at the root. So the requests go out in batches, and a class only
+// when the op that makes its parent has been answered. All else whose parent is missing the
+// kernel refuses by itself. When ctx ends, what hasn't been sent isn't.
 func (k *Kernel) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 	a := applier{
 		kernel: k, ops: ops, results: make([]tc.Result, len(ops)),
-		links: map[string]found{}, flying: map[place]bool{}, failed: map[place]int{},
+		links: map[string]found{}, flying: map[place]bool{}, missing: map[place]int{},
 	}
 	for i := range ops {
 		if err := ctx.Err(); err != nil {
@@ -37,11 +38,11 @@ type applier struct {
 	results []tc.Result
 	links   map[string]found
 
-	batch  []netlink.Message // not sent yet
-	which  []int             // the op of each of them
-	bytes  int               // of all of them
-	flying map[place]bool    // what they make or change
-	failed map[place]int     // what couldn't be made, and the op that should have
+	batch   []netlink.Message // not sent yet
+	which   []int             // the op of each of them
+	bytes   int               // of all of them
+	flying  map[place]bool    // the classes that they make or change
+	missing map[place]int     // classes that couldn't be made, and the op that should have
 }
 
 // found is what became of the search for a link.
@@ -50,32 +51,18 @@ type found struct {
 	err   error
 }
 
-// place is a class, or a qdisc (MAJOR:), of a link.
+// place names a class of a link.
 type place struct {
-	link   string
-	handle tc.Handle
+	link  string
+	class tc.Handle
 }
 
-// own is the place of what an Op is about; the zero handle if it has none that others name.
-func own(op tc.Op) place {
-	if op.Class != nil {
-		return place{op.Class.Link, op.Class.ID}
+// own is the class that an Op makes or changes; false if it doesn't do such a thing.
+func own(op tc.Op) (place, bool) {
+	if op.Class == nil || op.Verb == tc.Delete {
+		return place{}, false
 	}
-	return place{op.Qdisc.Link, op.Qdisc.Handle}
-}
-
-// around are the places that the object of an Op sits in.
-func around(op tc.Op) []place {
-	if op.Verb == tc.Delete {
-		return nil
-	}
-	parent, qdisc := tc.Handle(0), tc.Handle(0)
-	if op.Class != nil {
-		parent, qdisc = op.Class.Parent, tc.NewHandle(op.Class.ID.Major(), 0)
-	} else if parent = op.Qdisc.Parent; parent != tc.Root && parent != tc.Ingress {
-		qdisc = tc.NewHandle(parent.Major(), 0)
-	}
-	return []place{{op.Link(), parent}, {op.Link(), qdisc}}
+	return place{op.Class.Link, op.Class.ID}, true
 }
 
 // add takes one op into the batch, or gives it its result.
@@ -85,20 +72,15 @@ func (a *applier) add(i int) {
 		a.results[i].Err = fmt.Errorf("op %d: %w: want one qdisc or one class", i, tc.ErrInvalid)
 		return
 	}
-	for _, p := range around(op) {
-		if a.flying[p] {
-			a.flush()
-		}
-		if cause, lost := a.failed[p]; lost && p.handle != 0 {
-			// Its text only: the other op's error isn't the error of this one.
-			why := a.results[cause].Err.Error()
-			a.fail(i, fmt.Errorf("%s: %w: what it sits in is missing: %s", op.Line(), tc.ErrNotTried, why))
-			return
-		}
-	}
 	index, err := a.find(op.Link())
 	if err != nil {
 		a.fail(i, fmt.Errorf("%s: %w", op.Line(), err))
+		return
+	}
+	if cause, missing := a.parentMissing(op); missing {
+		// Its text only: the other op's error isn't the error of this one.
+		why := a.results[cause].Err.Error()
+		a.fail(i, fmt.Errorf("%s: %w: its parent couldn't be made: %s", op.Line(), tc.ErrNotTried, why))
 		return
 	}
 	m, err := encodeOp(op, index, a.kernel.host)
@@ -112,9 +94,23 @@ func (a *applier) add(i int) {
 	}
 	a.batch, a.which = append(a.batch, m), append(a.which, i)
 	a.bytes += size
-	if p := own(op); op.Verb != tc.Delete && p.handle != 0 {
+	if p, ok := own(op); ok {
 		a.flying[p] = true
 	}
+}
+
+// parentMissing is the op that should have made the class that op's class is to be below, if
+// it couldn't. If that op is in the batch it is answered first.
+func (a *applier) parentMissing(op tc.Op) (cause int, missing bool) {
+	if _, ok := own(op); !ok {
+		return 0, false
+	}
+	parent := place{op.Class.Link, op.Class.Parent}
+	if a.flying[parent] {
+		a.flush()
+	}
+	cause, missing = a.missing[parent]
+	return cause, missing
 }
 
 // find is the index of a link, which is looked up once.
@@ -145,21 +141,18 @@ func (a *applier) flush() {
 		a.results[i].Warning = answer.warning
 		if err := answer.of(a.ops[i]); err != nil {
 			a.fail(i, err)
-		} else {
-			delete(a.failed, own(a.ops[i]))
+		} else if p, ok := own(a.ops[i]); ok {
+			delete(a.missing, p)
 		}
 	}
 	a.batch, a.which, a.bytes = a.batch[:0], a.which[:0], 0
 	clear(a.flying)
 }
 
-// fail notes an op's error, and that nothing can be put into what it should have made. A
-// change that fails says so only if there is nothing to change.
+// fail notes an op's error, and that its class is missing, unless it exists already.
 func (a *applier) fail(i int, err error) {
 	a.results[i].Err = err
-	op := a.ops[i]
-	if op.Verb == tc.Delete || op.Verb == tc.Change && !missing(err) {
-		return
+	if p, ok := own(a.ops[i]); ok && !errors.Is(err, tc.ErrExists) {
+		a.missing[p] = i
 	}
-	a.failed[own(op)] = i
 }

@@ -76,9 +76,17 @@ func verbFlags(op tc.Op) netlink.HeaderFlags {
 	return 0
 }
 
+// ingressHandle is the handle of every clsact and ingress qdisc; without it the kernel would
+// put another one in place of what is there.
+const ingressHandle tc.Handle = 0xffff0000
+
 func qdiscData(op tc.Op, index int, e encoding) ([]byte, error) {
 	q := op.Qdisc
-	b := header{index: index, handle: q.Handle, parent: q.Parent}.append(make([]byte, 0, 128))
+	h := header{index: index, handle: q.Handle, parent: q.Parent}
+	if h.parent == tc.Ingress {
+		h.handle = ingressHandle
+	}
+	b := h.append(make([]byte, 0, 128))
 	if q.Options == nil {
 		return b, nil
 	}

@@ -19,10 +19,10 @@ func (k *Kernel) Observe(ctx context.Context, links []string) (map[string]tc.Obs
 	for try := 1; ; try++ {
 		observed, err := k.observe(ctx, links)
 		switch {
-		case err == nil:
-			return observed, nil
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("observing: %w", ctx.Err())
+		case err == nil:
+			return observed, nil
 		case try >= k.limits.tries || !passing(err):
 			return nil, fmt.Errorf("observing, %d times: %w", try, err)
 		}

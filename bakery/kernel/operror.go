@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -55,9 +54,4 @@ func (e *OpError) Is(target error) bool {
 		return target == tc.ErrPermission
 	}
 	return false
-}
-
-// missing reports an error of an op that found nothing, or may have.
-func missing(err error) bool {
-	return errors.Is(err, tc.ErrNotFound) || errors.Is(err, tc.ErrUnknownOutcome) || errors.Is(err, tc.ErrNotTried)
 }
