@@ -90,6 +90,8 @@ func testQuirks(b *bench) {
 		}
 	}
 	b.run("the_kernel_chooses_handles", testChosenHandles)
+	b.run("ingress_needs_no_handle", testIngressHandle)
+	b.run("an_HTB_keeps_the_queue_length", testDirectQlen)
 }
 
 // Qdiscs for which no handle is given get one each, from 8001: upwards.
@@ -107,6 +109,25 @@ func testChosenHandles(b *bench) {
 	third, _ := b.observe("v0").State.Qdisc("v0", tc.NewHandle(1, 1))
 	if third.Handle == first.Handle || third.Handle == second.Handle || !chosen(third.Handle) {
 		b.Errorf("handles %v and %v, then %v for another kind", first.Handle, second.Handle, third.Handle)
+	}
+}
+
+// An ingress or clsact qdisc has one place and one handle, which needn't be named.
+func testIngressHandle(b *bench) {
+	b.clear()
+	b.mustApply([]tc.Op{{Verb: tc.Add, Qdisc: &tc.Qdisc{Link: "v0", Parent: tc.Ingress, Options: tc.Clsact{}}}})
+	b.want("qdisc add dev v0 clsact")
+	b.mustApply([]tc.Op{{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: "v0", Parent: tc.Ingress}}})
+	b.want("")
+}
+
+// An HTB's own queue is as long as the link's is when the HTB is made.
+func testDirectQlen(b *bench) {
+	b.clear()
+	b.must("qdisc add dev v0 root handle 1: htb")
+	q, _ := b.observe("v0").State.Qdisc("v0", tc.Root)
+	if want := (tc.HTB{R2Q: 10, DirectQlen: tc.Some[uint32](1000)}); q.Options != want {
+		b.Errorf("%+v, want %+v", q.Options, want)
 	}
 }
 

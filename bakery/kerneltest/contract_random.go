@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 
 	"lqosd/bakery/tc"
@@ -15,7 +16,7 @@ const randomRuns, randomApplies = 40, 25
 // seed of a run that fails is in its name.
 func testRandom(b *bench) {
 	for seed := range uint64(randomRuns) {
-		b.run(string([]byte{'s', 'e', 'e', 'd', '-', byte('0' + seed/10), byte('0' + seed%10)}), func(b *bench) {
+		b.run(fmt.Sprintf("seed-%d", seed), func(b *bench) {
 			b.clear()
 			model := New(oneLink...)
 			g := gen{rand.New(rand.NewPCG(seed, 0))}

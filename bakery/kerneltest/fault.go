@@ -79,14 +79,7 @@ func (f *Fake) Block() (blocked <-chan struct{}, release func()) {
 	defer f.faults.mu.Unlock()
 	b, gate := make(chan struct{}), make(chan struct{})
 	f.faults.blocked, f.faults.gate = b, gate
-	return b, sync.OnceFunc(func() {
-		f.faults.mu.Lock()
-		defer f.faults.mu.Unlock()
-		if f.faults.gate == gate {
-			f.faults.gate = nil
-		}
-		close(gate)
-	})
+	return b, sync.OnceFunc(func() { close(gate) })
 }
 
 // pass waits at the gate and calls the hook, without any lock.
