@@ -18,9 +18,9 @@ LINT  := bin/golangci-lint
 KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
 # What tests need: program:package, by Debian's names.
-NEEDS := gcc:gcc ip:iproute2 tc:iproute2
+NEEDS := gcc:gcc ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod
 
-.PHONY: help build demo test test-unit test-netns bench fuzz lint tidy install clean needs FORCE
+.PHONY: help build demo test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,9 @@ test-unit: ## run the tests that need neither root nor a kernel's help
 
 test-netns: ## run the packages that use network namespaces; it fails where they can't be made
 	LQOSD_REQUIRE=netns,tc $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
+
+test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
+	LQOSD_REQUIRE=vm,tc $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
 
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -72,7 +75,7 @@ clean: ## remove what was built
 # The race detector needs a C compiler; other missing programs make tests skip, and say so.
 needs:
 	@missing=; \
-	for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; done; \
+	for need in $(NEEDS); do PATH=$$PATH:/usr/sbin:/sbin command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; done; \
 	[ -f /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -18,7 +18,7 @@ const (
 	Netns Capability = "netns" // may create network namespaces and veth links in them; ip(8) is there
 	TC    Capability = "tc"    // tc(8) is there
 	BPF   Capability = "bpf"   // may load BPF programs
-	VM    Capability = "vm"    // linux.uml of Debian's package user-mode-linux is there
+	VM    Capability = "vm"    // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 )
 
 // probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
@@ -27,7 +27,7 @@ var probes = map[Capability]func() error{
 	Netns: sync.OnceValue(probeNetns),
 	TC:    sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
 	BPF:   sync.OnceValue(probeBPF),
-	VM:    sync.OnceValue(func() error { return probeProgram("linux.uml", "user-mode-linux") }),
+	VM:    sync.OnceValue(probeVM),
 }
 
 // Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.

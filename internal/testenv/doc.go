@@ -10,6 +10,15 @@
 // call [Long]. No other package of this repository calls t.Skip:
 // internal/tidy checks it.
 //
-// [InNetns] runs a test in a process with a fresh network namespace, and [NoLeakedFDs] fails a test that leaves file
-// descriptors open.
+// [InNetns] runs a test in a process with a fresh network namespace, [InVM] in a virtual machine with a kernel of its own,
+// and [NoLeakedFDs] fails a test that leaves file descriptors open.
+//
+// How a test gets into a machine and its verdict out:
+//
+//	test binary on the host                      user-mode Linux, in a PID namespace of the host
+//	  Need(VM): boots a machine with a shell
+//	  writes the job to the shared folder
+//	  boots a machine with the binary ---------> the binary as process 1: mounts, modprobe, lo
+//	                                               starts itself again, to run the one test
+//	  reads output and exit code  <------------- writes both to the shared folder, powers off
 package testenv

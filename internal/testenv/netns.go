@@ -38,21 +38,22 @@ func InNetns(t *testing.T, body func(t *testing.T)) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	// The race detector waits a second at exit for late reports; a tenth does.
 	cmd.Env = append(os.Environ(), insideNetns+"=1", "GORACE=atexit_sleep_ms=100 "+os.Getenv("GORACE"))
-	cmd.SysProcAttr = freshNamespaces()
+	cmd.SysProcAttr = freshNamespaces(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
 	out, err := cmd.CombinedOutput()
-	report(t, string(out), err)
+	report(t, "in a network namespace of its own", string(out), err)
 }
 
-// report passes on the verdict of the process that ran t. A process that printed no verdict ran nothing: a failure.
-func report(t testing.TB, out string, err error) {
+// report passes on the verdict of the process that ran t, where it ran. A process that printed no verdict ran nothing: a
+// failure.
+func report(t testing.TB, where, out string, err error) {
 	t.Helper()
 	switch {
 	case err != nil:
-		t.Fatalf("in a network namespace of its own: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", where, err, out)
 	case strings.Contains(out, "--- SKIP: "+t.Name()+" "):
-		t.Skipf("in a network namespace of its own:\n%s", out)
+		t.Skipf("%s:\n%s", where, out)
 	case !strings.Contains(out, "--- PASS: "+t.Name()+" "):
-		t.Fatalf("in a network namespace of its own the test did not run:\n%s", out)
+		t.Fatalf("%s the test did not run:\n%s", where, out)
 	default:
 		t.Log("\n" + out)
 	}
@@ -73,9 +74,9 @@ func childArgs(args []string, name string) []string {
 	return append(append([]string{}, args...), override...)
 }
 
-// freshNamespaces asks for a network and a mount namespace, and without root for a user namespace around them.
-func freshNamespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
+// freshNamespaces asks for namespaces by their flags of clone(2), and without root for a user namespace around them.
+func freshNamespaces(flags uintptr) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: flags}
 	if uid := os.Geteuid(); uid != 0 {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
@@ -103,18 +104,23 @@ func prepareNamespaces() error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		return fmt.Errorf("mounting sysfs: %w", err)
 	}
+	return setLinkUp("lo")
+}
+
+// setLinkUp sets a link up.
+func setLinkUp(name string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening a socket: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	ifr, err := unix.NewIfreq("lo")
+	ifr, err := unix.NewIfreq(name)
 	if err != nil {
-		return fmt.Errorf("naming lo: %w", err)
+		return fmt.Errorf("naming link %s: %w", name, err)
 	}
 	ifr.SetUint16(unix.IFF_UP)
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
-		return fmt.Errorf("setting lo up: %w", err)
+		return fmt.Errorf("setting link %s up: %w", name, err)
 	}
 	return nil
 }

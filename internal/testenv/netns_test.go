@@ -60,7 +60,7 @@ func TestReport(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := &recorder{name: "TestX"}
-			if got := r.run(func(tb testing.TB) { report(tb, tc.out, tc.err) }); !strings.HasPrefix(got, tc.want) {
+			if got := r.run(func(tb testing.TB) { report(tb, "in a network namespace of its own", tc.out, tc.err) }); !strings.HasPrefix(got, tc.want) {
 				t.Errorf("verdict %q, want %q…", got, tc.want)
 			}
 		})

@@ -32,7 +32,7 @@ func probeNetns() error {
 		return err
 	}
 	cmd := exec.Command("ip", "link", "add", "lqprobe0", "type", "veth", "peer", "name", "lqprobe1")
-	cmd.SysProcAttr = freshNamespaces()
+	cmd.SysProcAttr = freshNamespaces(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("making a veth pair in a fresh network namespace: %w: %s", err, strings.TrimSpace(string(out)))
 	}

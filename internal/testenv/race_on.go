@@ -1,0 +1,6 @@
+//go:build race
+
+package testenv
+
+// raceDetector says whether this binary has the race detector.
+const raceDetector = true
