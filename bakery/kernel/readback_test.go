@@ -79,8 +79,8 @@ var kindLines = []string{
 	"pfifo", "pfifo limit 10", "pfifo limit 0", "bfifo", "bfifo limit 100kb",
 	"tbf rate 1mbit burst 10k latency 50ms", "tbf rate 3333333bit burst 1600 limit 20k", "tbf rate 1mbit burst 10k limit 20k peakrate 2mbit mtu 2000",
 	"tbf rate 37mbit burst 15k latency 13ms mpu 64 overhead 10", "tbf rate 100gbit burst 12500000 limit 100mb",
-	"sfq", "sfq perturb 10", "sfq limit 50 headdrop divisor 512 depth 30 flows 40 quantum 2000", "sfq redflowlimit 100000 ecn probability 0.1",
-	"sfq redflowlimit 120000 min 8000 max 24000 harddrop",
+	"sfq limit 127", "sfq limit 50 perturb 10 flows 100", "sfq limit 50 headdrop divisor 512 depth 30 flows 40 quantum 2000", "sfq limit 100 redflowlimit 100000 ecn probability 0.1",
+	"sfq limit 100 redflowlimit 120000 min 8000 max 24000 harddrop",
 	"netem", "netem delay 10ms", "netem delay 10ms 1ms 5% loss 1% 2% ecn", "netem limit 5 delay 1ms reorder 5% 50% gap 3",
 	"netem loss state 1%", "netem loss state 1% 90% 20% 80% 3%", "netem loss gemodel 1% 20% 30% 4%", "netem corrupt 1% 2% duplicate 2% 3%",
 	"netem rate 1mbit -4 48 5", "netem rate 100gbit", "netem slot 1ms 2ms packets 3 bytes 100", "netem delay 7us 3us",
@@ -120,11 +120,11 @@ func TestReadBackKinds(t *testing.T) {
 			}
 		}
 		l.Logf("this kernel lacks %v", lacks)
-		for _, line := range lines {
-			l.readBack(kindTree([]string{line}))
-			if l.Failed() {
-				l.Fatal("the first that failed:", line)
-			}
+		// A netem that duplicates can't be beside others of its kind.
+		alone := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "duplicate") })
+		if alone >= 0 {
+			l.readBack(kindTree(lines[alone : alone+1]))
+			lines = slices.Delete(lines, alone, alone+1)
 		}
 		l.readBack(kindTree(lines))
 	})

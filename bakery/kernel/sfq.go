@@ -110,13 +110,15 @@ const sfqBasic = 20
 
 // decodeSfq reads struct tc_sfq_qopt_v1. The kernel reports neither redflowlimit, which it
 // has no use for, nor avpkt and burst, which became a weight: they are what gives the
-// reported values with the fewest words.
+// reported values with the fewest words. Without a limit the kernel has one flow more than
+// packets, 128 and 127; it can't be told to.
 func decodeSfq(value []byte, _ tc.Host) (tc.Options, error) {
 	if len(value) < sfqBasic {
 		return nil, errShort
 	}
 	w := words(value, 12)
 	o := tc.Sfq{Quantum: w[0], Perturb: int32(w[1]), Limit: w[2], Divisor: w[3], Flows: w[4], Depth: w[5], HeadDrop: w[6] != 0}
+	o.Flows = min(o.Flows, o.Limit)
 	if w[9] == 0 {
 		return o, nil
 	}
@@ -125,7 +127,7 @@ func decodeSfq(value []byte, _ tc.Host) (tc.Options, error) {
 		flags = value[43]
 	}
 	o.Red = tc.SfqRed{
-		Limit: orZero(w[7], 4*w[9]), Min: w[8], Max: w[9], AvPkt: 1000, ECN: flags&redECN != 0, HardDrop: flags&redHardDrop != 0,
+		Limit: uint32(min(4*uint64(w[9]), math.MaxUint32)), Min: w[8], Max: w[9], AvPkt: 1000, ECN: flags&redECN != 0, HardDrop: flags&redHardDrop != 0,
 		Probability: tc.Some(shortProbability(w[11])),
 	}
 	o.Red.Burst = redBurst(o.Red.Min, o.Red.Max, value[min(40, len(value)-1)])

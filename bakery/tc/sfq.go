@@ -97,11 +97,13 @@ func (o Sfq) canonical(h Host, link string) Options {
 	o.Flows = min(orZero(o.Flows, 127), o.Divisor)
 	o.Depth = min(orZero(o.Depth, 127), 127)
 	o.Limit = uint32(min(uint64(orZero(o.Limit, 127)), uint64(o.Depth)*uint64(o.Flows)))
+	o.Flows = min(o.Flows, o.Limit)
 	if o.Red.Limit == 0 {
 		o.Red = SfqRed{}
 		return o
 	}
 	o.Red.Max = orZero(o.Red.Max, o.Red.Limit/4)
+	o.Red.Limit = uint32(min(4*uint64(o.Red.Max), math.MaxUint32)) // the kernel has no use for it
 	o.Red.Min = orZero(o.Red.Min, o.Red.Max/3)
 	o.Red.AvPkt = orZero(o.Red.AvPkt, 1000)
 	o.Red.Burst = orZero(o.Red.Burst, (2*o.Red.Min+o.Red.Max)/(3*o.Red.AvPkt))
