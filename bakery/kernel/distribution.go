@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 
 // distributionFolders are where iproute2 installs its tables, by distribution of Linux.
 var distributionFolders = []string{"/usr/lib/tc", "/usr/lib64/tc", "/usr/lib/*/tc"}
+
+// errNoTable is a name that iproute2 has no table for.
+var errNoTable = errors.New("no such table")
 
 // maxDistribution is NETEM_DIST_MAX: how many values the kernel takes.
 const maxDistribution = 16384
@@ -54,5 +58,5 @@ func readDistribution(name string) ([]byte, error) {
 			return os.ReadFile(files[0])
 		}
 	}
-	return nil, os.ErrNotExist
+	return nil, errNoTable
 }

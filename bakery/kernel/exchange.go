@@ -98,7 +98,7 @@ func warning(m netlink.Message) string {
 	if m.Header.Flags&netlink.Capped == 0 { // the whole request is in between
 		at = errorLen + int(native.Uint32(m.Data[errorLen:]))
 	}
-	if at > len(m.Data) {
+	if at < errorLen+headerLen || at > len(m.Data) {
 		return ""
 	}
 	text := ""

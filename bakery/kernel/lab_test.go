@@ -3,11 +3,13 @@ package kernel
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mdlayher/netlink"
 	"go.uber.org/goleak"
 
 	"lqosd/bakery/tc"
@@ -151,4 +153,16 @@ func differences(want, got *tc.State) string {
 		fmt.Fprintln(&b, d)
 	}
 	return b.String()
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ackMessage is an answer of the kernel.
+func ackMessage(flags uint16, b []byte) netlink.Message {
+	return netlink.Message{Header: netlink.Header{Type: netlink.Error, Flags: netlink.HeaderFlags(flags)}, Data: b}
 }
