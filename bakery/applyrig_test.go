@@ -70,7 +70,7 @@ func (r *applyRig) applied() {
 // quiet waits until nothing is left to do at the moment, or d has passed besides.
 func (r *applyRig) quiet(d time.Duration) *bakery.KernelStatus {
 	r.t.Helper()
-	time.Sleep(d) // of the bubble
+	<-time.After(d) // of the bubble
 	synctest.Wait()
 	return r.h.Kernel()
 }

@@ -21,25 +21,36 @@ type managedLink struct {
 	wrote map[key]tc.Op
 }
 
-// scope is what of a link's State counts: without an ingress or clsact qdisc and without
-// a root that nobody asked us for. wanted is what the records ask for.
+// scope is what of the link's State counts.
 func (l *managedLink) scope(has, wanted *tc.State) *tc.State {
+	return scope(l.name, has, wanted, l.ours)
+}
+
+// scope is what counts of the State that a link has: without an ingress or clsact qdisc
+// and without a root that nobody asked us for. wanted is what the records ask for.
+func scope(link string, has, wanted *tc.State, ours appliedLink) *tc.State {
 	foreign := func(place tc.Handle, ours bool) bool {
-		_, there := has.Qdisc(l.name, place)
-		_, asked := wanted.Qdisc(l.name, place)
+		_, there := has.Qdisc(link, place)
+		_, asked := wanted.Qdisc(link, place)
 		return there && !asked && !ours
 	}
-	root, _ := has.Qdisc(l.name, tc.Root)
+	root, _ := has.Qdisc(link, tc.Root)
 	for place, ours := range map[tc.Handle]bool{
-		tc.Ingress: l.ours.Ingress,
-		tc.Root:    l.ours.Root != 0 && l.ours.Root == root.Handle,
+		tc.Ingress: ours.Ingress,
+		tc.Root:    ours.Root != 0 && ours.Root == root.Handle,
 	} {
 		if foreign(place, ours) {
 			has = has.Clone()
-			mustApply(has, tc.Op{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: l.name, Parent: place}})
+			mustApply(has, tc.Op{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: link, Parent: place}})
 		}
 	}
 	return has
+}
+
+// Scope is what counts of the State that a link has when it is compared with wanted, for
+// who doesn't know what was applied: an mq root as MqSetup makes it is ours.
+func Scope(link string, has, wanted *tc.State) *tc.State {
+	return scope(link, has, wanted, appliedLink{Root: tc.NewHandle(rootMajor, 0)})
 }
 
 // own notes what of ours is on the link, now that it has what wanted asks for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -353,9 +354,10 @@ func TestForeignStays(t *testing.T) {
 func TestOpaqueLines(t *testing.T) {
 	const line = "filter add dev eth1 parent 1: protocol ip u32 match u32 0 0 flowid 1:5"
 	inApplyMode(t, func(t *testing.T, r *applyRig) {
-		fail := true
+		var fail atomic.Bool
+		fail.Store(true)
 		r.k.OnExecute(func(string) error {
-			if fail {
+			if fail.Load() {
 				return errors.New("tc says no")
 			}
 			return nil
@@ -372,7 +374,7 @@ func TestOpaqueLines(t *testing.T) {
 		if err := r.h.WaitApplied(t.Context(), 8, 8); err == nil || !strings.Contains(err.Error(), "tc says no") {
 			t.Errorf("a line that fails: %v", err)
 		}
-		fail = false
+		fail.Store(false)
 		r.quiet(time.Minute)
 		r.k.Reset()
 		r.must(smallNetwork()...)

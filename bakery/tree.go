@@ -1,6 +1,9 @@
 package bakery
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/tidwall/btree"
 
 	"lqosd/bakery/tc"
@@ -61,6 +64,13 @@ func copyMaps[V any](m map[string]*btree.Map[tc.Handle, V]) map[string]*btree.Ma
 
 // State is the wanted kernel state. It belongs to the Tree: read it, don't change it.
 func (t *Tree) State() *tc.State { return t.state }
+
+// Links are the links that hold anything, or have held a leaf, in order.
+func (t *Tree) Links() []string {
+	links := append(t.state.Links(), slices.Collect(maps.Keys(t.handles))...)
+	slices.Sort(links)
+	return slices.Compact(links)
+}
 
 // Mappings gives the address mappings: downloads first, then by address and
 // prefix length.

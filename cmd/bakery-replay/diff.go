@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lqosd/bakery/kernel"
+	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
 )
@@ -22,8 +25,10 @@ type diffFlags struct {
 const diffLong = `Compares two moments of a log, or a moment with tc lines or tc's JSON from files: what would
 have to happen to turn the first into the second. Exit code 0: same, 1: different, 2: trouble.
 
-With --against the file is the first side. Leaf handles, which tc assigns by itself, are then
-not compared, and both sides are compared in the form that the kernel reports.`
+With --against the file is the first side, with --live the kernel that bakery-replay runs on,
+in its network namespace: what is printed is what would have to happen there. Leaf handles,
+which tc assigns by itself, are then not compared, and both sides are compared in the form that
+the kernel reports.`
 
 func diffCommand() *cobra.Command {
 	var f diffFlags
@@ -32,7 +37,8 @@ func diffCommand() *cobra.Command {
 		Short: "Tell what differs between two moments, or from a file",
 		Long:  diffLong,
 		Example: `  bakery-replay diff lqosd-state/eventlog --from "yesterday 14:00" --to now
-  bakery-replay diff lqosd-state/eventlog --against linux_tc.txt --format markdown`,
+  bakery-replay diff lqosd-state/eventlog --against linux_tc.txt --format markdown
+  bakery-replay diff unix:/run/lqos/bus --live`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 	}
 	run := withLog(func(cmd *cobra.Command, s *replay.Source) error { return runDiff(cmd, s, f) })
@@ -49,7 +55,7 @@ func diffCommand() *cobra.Command {
 	fs.StringVar(&f.from, "from", "", "first moment, `SEQ|TIME`; 0 is the empty tree")
 	fs.StringVar(&f.to, "to", "", "second moment, `SEQ|TIME` (default the end)")
 	fs.StringArrayVar(&f.against, "against", nil, "`FILE` of tc lines, or of tc -j -d qdisc show or class show; may be repeated")
-	fs.StringVar(&f.at, "at", "", "with --against: the log's moment, `SEQ|TIME` (default the end)")
+	fs.StringVar(&f.at, "at", "", "with --against and --live: the log's moment, `SEQ|TIME` (default the end)")
 	fs.StringVar(&f.link, "link", "", "only this link, `IF`; also the one of a file of tc -j class show, which doesn't name it")
 	fs.BoolVar(&f.live, "live", false, "compare with the running kernel")
 	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(replay.DiffFormats, ", "))
@@ -70,8 +76,6 @@ func (f diffFlags) check(cmd *cobra.Command) error {
 		return cli.Usagef("diff needs one of --from and --to, --against, or --live")
 	case moments && f.from == "":
 		return cli.Usagef("--to needs --from")
-	case f.live:
-		return cli.Usagef("--live: this version doesn't read the kernel; save tc -j -d qdisc show and use --against")
 	case !slices.Contains(replay.DiffFormats, f.format):
 		return cli.Usagef("--format %q: must be one of %s", f.format, strings.Join(replay.DiffFormats, ", "))
 	}
@@ -79,7 +83,7 @@ func (f diffFlags) check(cmd *cobra.Command) error {
 }
 
 func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
-	r, err := compare(s, f)
+	r, err := compare(cmd.Context(), s, f)
 	if err != nil {
 		return err
 	}
@@ -93,11 +97,14 @@ func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
 	return err
 }
 
-func compare(s *replay.Source, f diffFlags) (replay.DiffReport, error) {
-	if len(f.against) > 0 {
+func compare(ctx context.Context, s *replay.Source, f diffFlags) (replay.DiffReport, error) {
+	if len(f.against) > 0 || f.live {
 		at, err := moment(s, f.at)
-		if err != nil {
+		switch {
+		case err != nil:
 			return replay.DiffReport{}, err
+		case f.live:
+			return compareLive(ctx, s, at)
 		}
 		return s.CompareFiles(at, f.link, f.against)
 	}
@@ -110,6 +117,24 @@ func compare(s *replay.Source, f diffFlags) (replay.DiffReport, error) {
 		return replay.DiffReport{}, err
 	}
 	return s.CompareMoments(a, b)
+}
+
+// compareLive reads the links of the tree from the kernel of this network namespace.
+func compareLive(ctx context.Context, s *replay.Source, at eventlog.Seq) (replay.DiffReport, error) {
+	t, err := s.Tree(at)
+	if err != nil {
+		return replay.DiffReport{}, err
+	}
+	k, err := kernel.Open()
+	if err != nil {
+		return replay.DiffReport{}, err
+	}
+	defer func() { _ = k.Close() }()
+	links, err := k.Observe(ctx, t.Links())
+	if err != nil {
+		return replay.DiffReport{}, err
+	}
+	return replay.CompareKernel(at, t, replay.Live{Host: k.Host(), Links: links}), nil
 }
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).

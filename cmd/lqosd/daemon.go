@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lqosd/bakery"
+	"lqosd/bakery/kernel"
 	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/internal/host"
@@ -26,7 +27,8 @@ type daemon struct {
 	started  time.Time
 	access   access
 	server   *bus.Server
-	tc       *tcFile
+	tc       *tcFile        // nil in apply mode
+	kernel   *kernel.Kernel // nil in file mode
 
 	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
 	bakeryErr  error
@@ -42,19 +44,19 @@ type queueCount struct {
 	Reason string `json:"reason"`
 }
 
-// serve runs the daemon until ctx ends: checks, then the bakery, then the bus. In
-// file mode there is no dataplane between the first two.
+// serve runs the daemon until ctx ends: checks, then the bakery, then the bus. There is
+// no dataplane between the first two.
 func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	s, err := loadSettings(f, log)
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: host.This(), started: time.Now()}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now()}
 	listener, err := d.check()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.tc.Close() }()
+	defer d.closeOutput()
 
 	// The bakery outlives the bus: what was submitted is answered first.
 	bakeryCtx, stopBakery := context.WithCancel(context.WithoutCancel(ctx))
@@ -78,6 +80,9 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 // takes the socket: a second daemon ends here.
 func (d *daemon) check() (net.Listener, error) {
 	s := d.settings
+	if err := d.openKernel(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(s.Bakery.StateDirectory, 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -91,8 +96,10 @@ func (d *daemon) check() (net.Listener, error) {
 			return nil, fmt.Errorf("tc file: %w", err)
 		}
 	}
-	if d.tc, err = openTCFile(s.tcPath); err != nil {
-		return nil, err
+	if d.kernel == nil {
+		if d.tc, err = openTCFile(s.tcPath); err != nil {
+			return nil, err
+		}
 	}
 	listen := bus.ListenOptions{Group: s.Bakery.SocketGroup}
 	if d.access.hasRead {
@@ -101,9 +108,20 @@ func (d *daemon) check() (net.Listener, error) {
 	}
 	listener, err := bus.Listen(s.Bakery.Socket, listen)
 	if err != nil {
-		return nil, errors.Join(err, d.tc.Close())
+		d.closeOutput()
+		return nil, err
 	}
 	return listener, nil
+}
+
+// closeOutput closes what the mode writes to.
+func (d *daemon) closeOutput() {
+	if d.tc != nil {
+		_ = d.tc.Close()
+	}
+	if d.kernel != nil {
+		_ = d.kernel.Close()
+	}
 }
 
 // warnOfGroups says which of the configured groups this host doesn't have.
@@ -121,15 +139,14 @@ func (d *daemon) warnOfGroups() {
 // without it; only a log or a tc file that another daemon has ends this one.
 func (d *daemon) startBakery(ctx context.Context) error {
 	s := d.settings.Bakery
-	h, err := bakery.Start(ctx, bakery.Options{
+	h, err := bakery.Start(ctx, d.applyOptions(bakery.Options{
 		OpenLog: d.openLog,
 		Setup:   d.readSetup,
 		Now:     time.Now,
-		Sink:    d.tc,
 		Retain: bakery.Retention{MaxAge: time.Duration(s.RetainDays) * 24 * time.Hour,
 			Generations: uint64(s.RetainGenerations)},
 		Logger: d.log,
-	})
+	}))
 	var held *eventlog.HeldError
 	switch {
 	case errors.As(err, &held), errors.Is(err, errTCFileTaken):
@@ -158,7 +175,11 @@ func (d *daemon) openLog() (bakery.Log, error) {
 		return nil, err
 	}
 	if d.eventlog.Swap(l) == nil { // the first time: the log is ours, and so are the files
-		if err := errors.Join(d.tc.Begin(), d.removeCopies()); err != nil {
+		err := d.removeCopies()
+		if d.tc != nil {
+			err = errors.Join(err, d.tc.Begin())
+		}
+		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}

@@ -7,13 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"lqosd/bakery/tc"
 	"lqosd/internal/cli"
 	"lqosd/internal/host"
 	"lqosd/internal/lqosconf"
@@ -35,6 +33,8 @@ type finding struct {
 	Verdict verdict `json:"verdict"`
 	Text    string  `json:"text"`
 	Advice  string  `json:"advice,omitempty"`
+
+	waits bool // apply mode starts without it, and waits
 }
 
 const doctorLong = `Tells what this host has and lacks. Exit code 1 when the mode that the configuration asks
@@ -50,7 +50,7 @@ func doctorCommand() *cobra.Command {
 		Example: "  lqosd doctor --config /etc/lqos.conf",
 		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings, mode := examine(config, host.This())
+			findings, mode := examine(config, thisHost())
 			out := cmd.OutOrStdout()
 			if asJSON {
 				if err := printJSON(out, findings); err != nil {
@@ -87,7 +87,7 @@ func printFindings(out io.Writer, findings []finding) error {
 func examine(path string, h host.Host) ([]finding, string) {
 	s, warnings, err := readConfig(path)
 	if err != nil {
-		return []finding{{"configuration", bad, err.Error(), "docs/config.md lists the keys"}}, ""
+		return []finding{{Check: "configuration", Verdict: bad, Text: err.Error(), Advice: "docs/config.md lists the keys"}}, ""
 	}
 	conf := finding{Check: "configuration", Verdict: good, Text: s.configPath}
 	if s.configPath == "" {
@@ -97,41 +97,48 @@ func examine(path string, h host.Host) ([]finding, string) {
 	for _, w := range warnings {
 		all = append(all, finding{Check: "configuration", Verdict: note, Text: string(w)})
 	}
-	if s.Bakery.Mode == lqosconf.ModeApply {
-		all = append(all, finding{"mode", bad, "apply: this version programs no kernel", "bakery.mode = \"file\", or lqosd serve --mode file"})
-	} else {
-		all = append(all, finding{Check: "mode", Verdict: good, Text: s.Bakery.Mode + ": what is missing for apply mode doesn't matter"})
+	mode := finding{Check: "mode", Verdict: good, Text: s.Bakery.Mode + ": programs the kernel"}
+	if s.Bakery.Mode != lqosconf.ModeApply {
+		mode.Text = s.Bakery.Mode + ": what is missing for apply mode doesn't matter"
 	}
-	all = append(all, examineHost(h)...)
-	all = append(all, examineLinks(s, h)...)
-	all = append(all, examineQdiscs(s, h)...)
+	all = append(all, mode, examineHost(h))
+	all = append(all, examineKernel(s, h)...)
 	all = append(all, examinePaths(s)...)
 	return all, s.Bakery.Mode
 }
 
-func examineHost(h host.Host) []finding {
+func examineHost(h host.Host) finding {
 	kernel, err := h.KernelVersion()
 	if err != nil {
 		kernel = "unknown: " + err.Error()
 	}
 	cpus, _ := h.CPUs()
-	all := []finding{{Check: "host", Verdict: good, Text: fmt.Sprintf("%s, kernel %s, %d CPUs", h.Distribution(), kernel, cpus)}}
+	return finding{Check: "host", Verdict: good, Text: fmt.Sprintf("%s, kernel %s, %d CPUs", h.Distribution(), kernel, cpus)}
+}
+
+// examineKernel finds what apply mode needs.
+func examineKernel(s settings, h host.Host) []finding {
+	all := examineCapabilities(h)
+	all = append(all, examineLinks(s, h)...)
+	return append(all, examineQdiscs(s, h)...)
+}
+
+func examineCapabilities(h host.Host) []finding {
 	caps, err := h.Capabilities()
 	if err != nil {
-		return append(all, finding{Check: "capabilities", Verdict: note, Text: err.Error()})
+		return []finding{{Check: "capabilities", Verdict: note, Text: err.Error()}}
 	}
-	for _, c := range []struct {
-		name string
-		has  bool
-		what string
-	}{{"CAP_NET_ADMIN", caps.NetAdmin, "to program qdiscs and classes"}, {"CAP_BPF", caps.BPF, "to load XDP programs"}} {
-		f := finding{Check: c.name, Verdict: good, Text: "there"}
-		if !c.has {
-			f = finding{c.name, missing, "not there; apply mode needs it " + c.what, "run as root, or give the unit AmbientCapabilities=" + c.name}
-		}
-		all = append(all, f)
+	admin := finding{Check: "CAP_NET_ADMIN", Verdict: good, Text: "there"}
+	if !caps.NetAdmin {
+		admin = finding{Check: admin.Check, Verdict: missing, Text: "not there; apply mode needs it to program qdiscs and classes",
+			Advice: "run as root, or give the unit AmbientCapabilities=CAP_NET_ADMIN"}
 	}
-	return all
+	bpf := finding{Check: "CAP_BPF", Verdict: good, Text: "there"}
+	if !caps.BPF {
+		bpf = finding{Check: bpf.Check, Verdict: note, Text: "not there; without it no XDP program can be loaded",
+			Advice: "run as root, or give the unit AmbientCapabilities=CAP_BPF"}
+	}
+	return []finding{admin, bpf}
 }
 
 func examineLinks(s settings, h host.Host) []finding {
@@ -142,29 +149,40 @@ func examineLinks(s settings, h host.Host) []finding {
 		rx, tx, err := h.LinkQueues(link)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			f.Verdict, f.Text = missing, "there is no such link"
+			f.Verdict, f.Text, f.waits = missing, "there is no such link", true
 			f.Advice = "name the links of this host in [bridge] or [single_interface]; ip link lists them"
 		case err != nil:
 			f.Verdict, f.Text = note, err.Error()
 		default:
-			f.Text = fmt.Sprintf("%d rx and %d tx queues", rx, tx)
-			if tx < c.Queues {
-				f.Text += ": too few"
-				f.Verdict, f.Advice = missing, fmt.Sprintf("the tree wants %d queues: ethtool -L %s combined %d", c.Queues, link, c.Queues)
-			}
+			f.examineQueues(link, rx, tx, c.Queues*2/len(c.Links()))
 		}
 		all = append(all, f)
 	}
 	return append(all, finding{Check: "queues", Verdict: good, Text: fmt.Sprintf("%d per direction: %s", c.Queues, why)})
 }
 
+// examineQueues says whether a link has the tx queues that the tree wants on it: mq has a
+// class for each, and isn't there at all on a link with one.
+func (f *finding) examineQueues(link string, rx, tx, want int) {
+	f.Text = fmt.Sprintf("%d rx and %d tx queues", rx, tx)
+	switch {
+	case tx < 2:
+		f.Verdict, f.Text = missing, f.Text+": mq needs a link with more than one"
+		f.Advice = fmt.Sprintf("ethtool -L %s combined %d, if the card has them; a veth is made with numtxqueues %d", link, max(want, 2), max(want, 2))
+	case tx < want:
+		f.Verdict, f.Text = missing, fmt.Sprintf("%s: the tree wants %d", f.Text, want)
+		f.Advice = fmt.Sprintf("ethtool -L %s combined %d, or a smaller override_available_queues", link, want)
+	}
+}
+
 func examineQdiscs(s settings, h host.Host) []finding {
-	kinds := []string{"mq", "htb", "clsact"}
-	if words := strings.Fields(s.Queues.DefaultSQM); len(words) > 0 {
-		kinds = append(kinds, words[0])
-		if _, err := tc.ParseOptions(words[0], words[1:]); err != nil {
-			return []finding{{"default_sqm", bad, err.Error(), "docs/config.md: queues.default_sqm"}}
-		}
+	kinds := []string{"mq", "htb"}
+	kind, err := leafKind(s)
+	if err != nil {
+		return []finding{{Check: "default_sqm", Verdict: bad, Text: err.Error(), Advice: "docs/config.md: queues.default_sqm"}}
+	}
+	if kind != "" {
+		kinds = append(kinds, kind)
 	}
 	var all []finding
 	for _, k := range kinds {
@@ -172,7 +190,7 @@ func examineQdiscs(s settings, h host.Host) []finding {
 		switch h.QdiscAvailable(k) {
 		case host.Absent:
 			f.Verdict = missing
-			f.Advice = "this kernel has no sch_" + k + ": on Debian install linux-image-amd64 (the cloud kernel leaves it out)"
+			f.Advice = "this kernel has no sch_" + k + ": on Debian install linux-image-amd64 (the cloud kernel leaves it out), or choose another queues.default_sqm"
 		case host.Unknown:
 			f.Verdict = note
 		}
@@ -207,7 +225,8 @@ func examinePaths(s settings) []finding {
 	all = append(all, tcDir)
 	g := s.Bakery.SocketGroup
 	if _, ok := lookupGroup(g); !ok {
-		all = append(all, finding{"socket group", note, fmt.Sprintf("there is no group %q: only root and the daemon's user may speak", g), "groupadd --system " + g})
+		all = append(all, finding{Check: "socket group", Verdict: note,
+			Text: fmt.Sprintf("there is no group %q: only root and the daemon's user may speak", g), Advice: "groupadd --system " + g})
 	}
 	return all
 }

@@ -99,6 +99,7 @@ func reportPreflight(_ context.Context, c *conn, r bus.Request) bus.Reply {
 // waitRequest is the body of LqosdWait, waitReply its answer's.
 type waitRequest struct {
 	Seq       *uint64 `json:"seq"`        // nil: the newest durable record
+	Since     *uint64 `json:"since"`      // what the kernel refuses counts from this record on; nil: from seq, or from the first if that is nil
 	Applied   *bool   `json:"applied"`    // true: until the record has reached the kernel, in file mode the tc file
 	TimeoutMS *int64  `json:"timeout_ms"` // nil: 30 s
 }
@@ -128,10 +129,26 @@ func waitFor(ctx context.Context, c *conn, r bus.Request) bus.Reply {
 		return bus.Fail(err.Error())
 	}
 	applied := w.Applied != nil && *w.Applied
+	if applied && c.d.kernel != nil {
+		if err := c.d.bakery.WaitApplied(ctx, w.since(), seq); err != nil {
+			return bus.Fail(err.Error())
+		}
+	}
 	if err := c.d.bakery.Health().Sink; applied && err != nil {
 		return bus.Failf("record %d is durable, but not applied: %v", seq, err)
 	}
 	return bus.Reply{Name: "LqosdWait", Value: waitReply{seq, applied}}
+}
+
+// since is the first record of those whose refusal by the kernel ends the wait.
+func (w waitRequest) since() eventlog.Seq {
+	switch {
+	case w.Since != nil:
+		return eventlog.Seq(*w.Since)
+	case w.Seq != nil:
+		return eventlog.Seq(*w.Seq)
+	}
+	return 0
 }
 
 // maxTimeout is the longest that LqosdWait waits.

@@ -75,13 +75,20 @@ func runSend(cmd *cobra.Command, f sendFlags, name string) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	var before waitReply // what was there before
+	if f.wait != "" {
+		if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdWait"}, &before); err != nil {
+			return err
+		}
+	}
 	s := sender{out: cmd.OutOrStdout(), diag: cmd.ErrOrStderr(), name: name, json: f.json}
 	if err := s.all(cmd.Context(), c, lines, f); err != nil {
 		return err
 	}
 	if f.wait != "" {
 		applied := f.wait == "applied"
-		w := waitRequest{Applied: &applied}
+		since := uint64(before.Seq) + 1
+		w := waitRequest{Applied: &applied, Since: &since}
 		if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
 			return err
 		}

@@ -45,13 +45,10 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	override(&s.Bakery.Socket, f.socket)
 	s.tcPath = filepath.Join(s.LqosDirectory, "tc-rust.txt")
 	override(&s.tcPath, f.tcFile)
-	switch s.Bakery.Mode {
-	case "file":
-		return s, nil
-	case "apply":
-		return settings{}, errors.New("apply mode is not part of this version, which programs no kernel: use --mode file")
+	if s.Bakery.Mode != lqosconf.ModeFile && s.Bakery.Mode != lqosconf.ModeApply {
+		return settings{}, cli.Usagef("--mode %q: must be apply or file", s.Bakery.Mode)
 	}
-	return settings{}, cli.Usagef("--mode %q: must be apply or file", s.Bakery.Mode)
+	return s, nil
 }
 
 func override(v *string, flag string) {

@@ -19,7 +19,7 @@ type statusReply struct {
 	Config     string      `json:"config"` // "" for the built-in defaults
 	StateDir   string      `json:"state_dir"`
 	Socket     string      `json:"socket"`
-	TCFile     string      `json:"tc_file"`
+	TCFile     string      `json:"tc_file"` // "" in apply mode
 	Queues     *queueCount `json:"queues"`
 	Dataplane  string      `json:"dataplane"`
 	Bakery     string      `json:"bakery"`    // "running", or why it isn't
@@ -28,8 +28,9 @@ type statusReply struct {
 	Failures   int         `json:"log_failures"`     // since the start, also those recovered from
 	LastFail   string      `json:"last_log_failure"` // "" for none
 	LastSeq    uint64      `json:"last_seq"`         // newest durable record
-	AppliedSeq uint64      `json:"applied_seq"`      // newest record that the tc file has
+	AppliedSeq uint64      `json:"applied_seq"`      // newest record that the kernel or the tc file has
 
+	Kernel    *kernelStatus   `json:"kernel"` // null in file mode
 	Tree      *treeStatus     `json:"tree"`
 	Log       *eventlog.Stats `json:"log"`
 	Bus       bus.Stats       `json:"bus"`
@@ -64,8 +65,11 @@ func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	d := c.d
 	s := statusReply{Version: version, PID: os.Getpid(), Started: d.started.UTC(), Mode: d.settings.Bakery.Mode,
 		Config: d.settings.configPath, StateDir: d.settings.Bakery.StateDirectory, Socket: d.settings.Bakery.Socket,
-		TCFile: d.settings.tcPath, Queues: d.queueCount.Load(), Bus: d.server.Stats(),
-		Dataplane: "none: file mode"}
+		Queues: d.queueCount.Load(), Bus: d.server.Stats(),
+		Dataplane: "none"}
+	if d.tc != nil {
+		s.TCFile, s.Dataplane = d.settings.tcPath, "none: file mode"
+	}
 	d.mu.Lock()
 	s.Preflight = d.preflight
 	d.mu.Unlock()
@@ -88,7 +92,10 @@ func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	} else {
 		s.Tree = summarize(t)
 		s.LastSeq = max(s.LastSeq, uint64(t.Seq))
-		s.AppliedSeq = uint64(c.d.bakery.Applied())
+		s.AppliedSeq = uint64(d.bakery.Applied())
+	}
+	if s.Kernel = d.kernelStatus(); s.Kernel != nil {
+		s.AppliedSeq = uint64(s.Kernel.Applied)
 	}
 	return bus.Reply{Name: "LqosdStatus", Value: s}
 }

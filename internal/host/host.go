@@ -11,14 +11,25 @@ import (
 
 // Host is a machine, seen through its file system.
 type Host struct {
-	root fs.FS
+	root  fs.FS
+	links AskLink // nil: only the files tell
+}
+
+// AskLink asks the kernel for a link by its name: its index, and the rx and tx queues that it was made with.
+type AskLink func(name string) (index, rx, tx int, err error)
+
+// Asking is h with a way to ask for links. /sys shows the links of the network namespace in which it was mounted, which
+// need not be that of this process; then the answers count.
+func (h Host) Asking(links AskLink) Host {
+	h.links = links
+	return h
 }
 
 // This is the machine that the process runs on.
 func This() Host { return At(os.DirFS("/")) }
 
 // At is a machine described by a file system: proc, sys, etc and lib are at its top.
-func At(root fs.FS) Host { return Host{root} }
+func At(root fs.FS) Host { return Host{root: root} }
 
 // BootID names the current boot, as a UUID (random(4), /proc/sys/kernel/random/boot_id). It differs after each reboot.
 func (h Host) BootID() (string, error) { return h.line("proc/sys/kernel/random/boot_id") }

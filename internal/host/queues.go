@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -17,8 +18,18 @@ type QueueRule struct {
 }
 
 // LinkQueues counts the rx and tx queues of a link: the directories rx-N and tx-N of /sys/class/net/NAME/queues
-// (Documentation/ABI/testing/sysfs-class-net-queues of the kernel). A link that isn't there is fs.ErrNotExist.
+// (Documentation/ABI/testing/sysfs-class-net-queues of the kernel). A link that isn't there is fs.ErrNotExist. Where /sys
+// belongs to another network namespace the kernel's own answer counts, which says how many queues the link was made with.
 func (h Host) LinkQueues(name string) (rx, tx int, err error) {
+	if h.links != nil {
+		index, rx, tx, err := h.links(name)
+		if err != nil {
+			return 0, 0, fmt.Errorf("counting the queues of link %s: %w: %w", name, fs.ErrNotExist, err)
+		}
+		if shown, err := h.line("sys/class/net/" + name + "/ifindex"); err != nil || shown != strconv.Itoa(index) {
+			return rx, tx, nil
+		}
+	}
 	entries, err := fs.ReadDir(h.root, "sys/class/net/"+name+"/queues")
 	if err != nil {
 		return 0, 0, fmt.Errorf("counting the queues of link %s: %w", name, err)

@@ -96,3 +96,30 @@ func run(t *testing.T, name string, args ...string) {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 }
+
+// TestSysOfAnotherNamespace: links are counted in the network namespace of the process, whatever /sys shows.
+func TestSysOfAnotherNamespace(t *testing.T) {
+	const dir = "sys/class/net/eth0/"
+	ask := func(name string) (index, rx, tx int, err error) {
+		if name != "eth0" {
+			return 0, 0, 0, errors.New("no such link")
+		}
+		return 7, 16, 16, nil
+	}
+	for _, tc := range []struct {
+		name, link, index string
+		rx, tx            int
+		missing           bool
+	}{
+		{"the same link", "eth0", "7\n", 1, 2, false},
+		{"another link of that name", "eth0", "2\n", 16, 16, false},
+		{"a link that is only there", "eth1", "7\n", 0, 0, true},
+	} {
+		h := files(map[string]string{dir + "ifindex": tc.index, dir + "queues/rx-0/x": "", dir + "queues/tx-0/x": "", dir + "queues/tx-1/x": "",
+			"sys/class/net/eth1/queues/tx-0/x": ""}).Asking(ask)
+		rx, tx, err := h.LinkQueues(tc.link)
+		if rx != tc.rx || tx != tc.tx || errors.Is(err, fs.ErrNotExist) != tc.missing {
+			t.Errorf("%s: %d rx, %d tx, %v", tc.name, rx, tx, err)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package replay
+
+import (
+	"fmt"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// Live is what a kernel has: whoever can reach one reads it for CompareKernel.
+type Live struct {
+	Host  tc.Host
+	Links map[string]tc.Observed // a link that isn't there is missing
+}
+
+// CompareKernel tells what has to happen to a kernel so that it has what the Tree after
+// record at asks for. Leaf handles that no client chose aren't compared, nor what the
+// kernel has on other links, and a clsact or ingress qdisc, or the root of a link on which
+// the Tree has nothing, isn't ours.
+func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
+	r := DiffReport{From: "kernel", To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
+	name := func(link string, id tc.Handle) string {
+		n, _ := t.Note(link, id)
+		return n.Name(id)
+	}
+	host := live.Host
+	host.Links = map[string]tc.LinkInfo{}
+	for link, o := range live.Links {
+		host.Links[link] = o.LinkInfo
+	}
+	for _, link := range t.Links() {
+		wanted := tc.Canonical(t.State().Only(link), host)
+		o, there := live.Links[link]
+		if !there {
+			r.add(Difference{Object: "link", Link: link, ID: link, To: "link " + link})
+			o.State = &tc.State{}
+		}
+		for _, c := range tc.Diff(bakery.Scope(link, o.State, wanted), wanted) {
+			if d := newDifference(c, name); !onlyLeafHandle(c, t.State()) {
+				r.add(d)
+			}
+		}
+	}
+	return r
+}
