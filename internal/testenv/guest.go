@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +34,8 @@ type guestJob struct {
 }
 
 // sharedFolder is the one folder of the host that a machine can write to: the job goes in, and output and exit code come
-// out. What is written there is on the host when the call returns, so that it outlives a machine that is killed.
+// out. What is written there is on the host when the call returns (hostfs_write_end of the kernel), so that it outlives a
+// machine that is killed.
 type sharedFolder string
 
 func (f sharedFolder) job() string    { return filepath.Join(string(f), "job") }
@@ -131,7 +131,10 @@ func runGuest(folderOfHost string) error {
 	if err != nil {
 		return err
 	}
-	return writeSynced(shared.exit(), strconv.Itoa(code))
+	if err := os.WriteFile(shared.exit(), []byte(strconv.Itoa(code)), 0o644); err != nil {
+		return fmt.Errorf("writing the exit code: %w", err)
+	}
+	return nil
 }
 
 // mountGuest makes what is not the host's: /proc, /sys, /run, and the shared folder in it.
@@ -174,7 +177,7 @@ func loadModulesOnDemand(modprobe string) error {
 
 // run runs the job and waits for it, and meanwhile for orphans, as the first process has to.
 func (j guestJob) run(output string) (code int, err error) {
-	out, err := os.OpenFile(output, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_SYNC, 0o644)
+	out, err := os.OpenFile(output, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return 0, fmt.Errorf("opening the output: %w", err)
 	}
@@ -198,17 +201,4 @@ func (j guestJob) run(output string) (code int, err error) {
 			return status.ExitStatus(), nil
 		}
 	}
-}
-
-// writeSynced writes a file and returns when the host has it.
-func writeSynced(name, text string) (err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_SYNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("writing the exit code: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.WriteString(strings.TrimSpace(text)); err != nil {
-		return fmt.Errorf("writing the exit code: %w", err)
-	}
-	return nil
 }

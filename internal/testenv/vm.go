@@ -22,7 +22,9 @@ type VMOptions struct {
 // package user-mode-linux; they are loaded when something asks for them. Only lo exists there, and it is up; the test is root.
 //
 // The machine sees the file system of the host, read-only, and starts in the folder of the package. What can be written is
-// t.TempDir and all else in /run, which is memory. It has one CPU, no BTF and no TCX, and is slow: boot takes 2 seconds.
+// t.TempDir and all else in /run, which is memory. It has one CPU, no BTF and no TCX, and is slow: boot takes 2 seconds, and
+// so does the first touch of 64 MiB. A process with some hundred MiB of small objects may die of the host's
+// vm.max_map_count: a page that isn't beside its neighbour takes one. The console says so then.
 //
 // The machine runs this test binary, told to run t and nothing else; what t does before InVM runs in both places, so call
 // InVM first. The race detector can't run there: a binary with it is built again without it. t is skipped where [VM] is missing.
