@@ -96,7 +96,7 @@ func (w *wire) hasChildren(id tc.Handle) bool {
 
 // quantumWarning is what the kernel says of a quantum that it computed and clamped.
 func quantumWarning(c tc.Class, htb tc.HTB) string {
-	size := ""
+	var size string
 	switch q := c.HTB.Rate.BytesPerSecond() / uint64(htb.R2Q); {
 	case q < minQuantum:
 		size = "small"

@@ -134,12 +134,13 @@ func (b *bench) meddle(script string) {
 // clear leaves nothing on link v0.
 func (b *bench) clear() {
 	b.Helper()
-	b.mustApply(tc.Plan(b.observe("v0").State, new(tc.State)))
+	b.mustApply(tc.Plan(b.observe().State, new(tc.State)))
 }
 
-// observe reads one link, and makes sure that what is read is in the kernel's form.
-func (b *bench) observe(link string) tc.Observed {
+// observe reads link v0, and makes sure that what is read is in the kernel's form.
+func (b *bench) observe() tc.Observed {
 	b.Helper()
+	const link = "v0"
 	all, err := b.Observe(b.Context(), []string{link})
 	if err != nil {
 		b.Fatal(err)
@@ -153,16 +154,16 @@ func (b *bench) observe(link string) tc.Observed {
 			b.Errorf("the state of %s has %s", link, name)
 		}
 	}
-	if d := tc.Diff(o.State, tc.Canonical(o.State, b.host(o, link))); len(d) != 0 {
+	if d := tc.Diff(o.State, tc.Canonical(o.State, b.host(o))); len(d) != 0 {
 		b.Errorf("what is observed isn't canonical: %v", d)
 	}
 	return o
 }
 
-// host is the Host with what was observed of a link.
-func (b *bench) host(o tc.Observed, link string) tc.Host {
+// host is the Host with what was observed of link v0; the other links have the defaults.
+func (b *bench) host(o tc.Observed) tc.Host {
 	h := b.Host()
-	h.Links = map[string]tc.LinkInfo{link: o.LinkInfo}
+	h.Links = map[string]tc.LinkInfo{"v0": o.LinkInfo}
 	return h
 }
 
@@ -173,13 +174,13 @@ func (b *bench) wanted(script string) *tc.State {
 	if err != nil || len(bad) != 0 {
 		b.Fatal(err, bad)
 	}
-	return tc.Canonical(s, b.host(tc.Observed{LinkInfo: tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}}, "v0"))
+	return tc.Canonical(s, b.host(tc.Observed{LinkInfo: tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}}))
 }
 
 // want makes sure that link v0 has what a script describes.
 func (b *bench) want(script string) {
 	b.Helper()
-	b.wantState(b.observe("v0").State, b.wanted(script))
+	b.wantState(b.observe().State, b.wanted(script))
 }
 
 func (b *bench) wantState(got, want *tc.State) {
@@ -200,7 +201,7 @@ func (b *bench) class(id string) tc.Class {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, there := b.observe("v0").State.Class("v0", h)
+	c, there := b.observe().State.Class("v0", h)
 	if !there {
 		b.Fatalf("class %s isn't there", id)
 	}

@@ -35,7 +35,7 @@ qdisc add dev v0 clsact
 
 // A link with nothing on it has an empty State, not none. No ops have no results.
 func testEmpty(b *bench) {
-	o := b.observe("v0")
+	o := b.observe()
 	if o.Index <= 0 || o.TxQueues != 4 || o.LinkInfo != (tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}) {
 		b.Errorf("observed index %d, %d queues, %+v", o.Index, o.TxQueues, o.LinkInfo)
 	}
@@ -52,7 +52,7 @@ func testEmpty(b *bench) {
 func testRoundTrip(b *bench) {
 	b.must(skeleton)
 	b.want(skeleton)
-	before := b.observe("v0").State
+	before := b.observe().State
 	b.must("class change dev v0 classid 1:4 htb rate 30mbit ceil 100mbit prio 3 quantum 12500")
 	b.wantState(before, b.wanted(skeleton)) // what was observed doesn't change any more
 	b.want(skeleton + "class change dev v0 classid 1:4 htb rate 30mbit ceil 100mbit prio 3 quantum 12500")
@@ -120,7 +120,7 @@ func testNoLink(b *bench) {
 // A link that comes back has another index and nothing on it.
 func testLinkReturns(b *bench) {
 	b.must(skeleton)
-	was := b.observe("v0").Index
+	was := b.observe().Index
 	b.RemoveLink("v0")
 	if all, err := b.Observe(b.Context(), []string{"v0"}); len(all) != 0 || err != nil {
 		b.Errorf("observed %v, %v", all, err)
@@ -129,7 +129,7 @@ func testLinkReturns(b *bench) {
 		b.Errorf("the link is gone: %v", r[0].Err)
 	}
 	b.AddLink(Link{Name: "v0"})
-	o := b.observe("v0")
+	o := b.observe()
 	if o.Index == was || o.State.Len() != 0 {
 		b.Errorf("index %d, then %d with %q", was, o.Index, tc.Script(o.State))
 	}

@@ -68,13 +68,13 @@ func testPlans(b *bench) {
 // lead brings link v0 to a tree.
 func (b *bench) lead(to *tc.State) {
 	b.Helper()
-	plan := tc.Plan(b.observe("v0").State, to)
+	plan := tc.Plan(b.observe().State, to)
 	for i, r := range b.apply(plan) {
 		if r.Err != nil {
 			b.Errorf("%s: %v", plan[i].Line(), r.Err)
 		}
 	}
-	b.wantState(b.observe("v0").State, to)
+	b.wantState(b.observe().State, to)
 	if b.Failed() {
 		b.FailNow()
 	}

@@ -98,7 +98,7 @@ func testQuirks(b *bench) {
 func testChosenHandles(b *bench) {
 	b.clear()
 	b.must(hfHTB + hfParent + hfOther + "qdisc add dev v0 parent 1:1 pfifo\nqdisc add dev v0 parent 1:5 pfifo")
-	s := b.observe("v0").State
+	s := b.observe().State
 	first, _ := s.Qdisc("v0", tc.NewHandle(1, 1))
 	second, _ := s.Qdisc("v0", tc.NewHandle(1, 5))
 	if first.Handle == second.Handle || !chosen(first.Handle) || !chosen(second.Handle) {
@@ -106,7 +106,7 @@ func testChosenHandles(b *bench) {
 	}
 	b.want(hfHTB + hfParent + hfOther + "qdisc add dev v0 parent 1:1 pfifo\nqdisc add dev v0 parent 1:5 pfifo")
 	b.must("qdisc replace dev v0 parent 1:1 bfifo")
-	third, _ := b.observe("v0").State.Qdisc("v0", tc.NewHandle(1, 1))
+	third, _ := b.observe().State.Qdisc("v0", tc.NewHandle(1, 1))
 	if third.Handle == first.Handle || third.Handle == second.Handle || !chosen(third.Handle) {
 		b.Errorf("handles %v and %v, then %v for another kind", first.Handle, second.Handle, third.Handle)
 	}
@@ -125,7 +125,7 @@ func testIngressHandle(b *bench) {
 func testDirectQlen(b *bench) {
 	b.clear()
 	b.must("qdisc add dev v0 root handle 1: htb")
-	q, _ := b.observe("v0").State.Qdisc("v0", tc.Root)
+	q, _ := b.observe().State.Qdisc("v0", tc.Root)
 	if want := (tc.HTB{R2Q: 10, DirectQlen: tc.Some[uint32](1000)}); q.Options != want {
 		b.Errorf("%+v, want %+v", q.Options, want)
 	}

@@ -28,7 +28,7 @@ func testRandom(b *bench) {
 				ops := g.ops(1 + g.IntN(6))
 				want := model.Apply(b.Context(), ops)
 				b.sameResults(ops, b.apply(ops), want)
-				b.wantState(b.observe("v0").State, model.State("v0"))
+				b.wantState(b.observe().State, model.State("v0"))
 				if b.Failed() {
 					b.Fatalf("the Fake had done:\n%s", model.Writes())
 				}

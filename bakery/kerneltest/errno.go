@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -35,13 +36,14 @@ func (e Errno) Error() string {
 
 // Unwrap is the number and the kind. What has no parent was not found, too.
 func (e Errno) Unwrap() []error {
-	switch e.Kind {
-	case nil:
-		return []error{e.Number}
-	case tc.ErrNoParent:
-		return []error{e.Number, e.Kind, tc.ErrNotFound}
+	list := []error{e.Number}
+	if e.Kind != nil {
+		list = append(list, e.Kind)
 	}
-	return []error{e.Number, e.Kind}
+	if errors.Is(e.Kind, tc.ErrNoParent) {
+		list = append(list, tc.ErrNotFound)
+	}
+	return list
 }
 
 // refuse makes the errors of do; without text it has the number's own words.

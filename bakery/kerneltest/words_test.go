@@ -64,7 +64,7 @@ func TestWords(t *testing.T) {
 		Errno{Number: syscall.EINVAL, Text: "Classid cannot be zero."})
 	checkRefusal(t, f, tc.Op{Verb: tc.Add, Qdisc: v0(tc.Qdisc{Parent: tc.Root, Handle: tc.NewHandle(9, 0), Options: tc.Pfifo{}})},
 		Errno{Number: syscall.EEXIST, Text: "NLM_F_REPLACE needed to override."})
-	checkRefusal(t, f, tc.Op{Verb: tc.Add, Class: &tc.Class{Link: "v0", ID: tc.NewHandle(1, 9), Parent: tc.NewHandle(2, 1)}},
+	checkRefusal(t, f, tc.Op{Verb: tc.Add, Class: &tc.Class{Link: "v0", ID: tc.NewHandle(1, 9), Parent: tc.NewHandle(2, 1), HTB: tc.HTBClass{Rate: 1e6}}},
 		Errno{Number: syscall.EINVAL, Text: "Invalid argument"})
 	b.want(small + deep)
 	apply(t, f, "qdisc delete dev v0 clsact")
