@@ -124,14 +124,19 @@ func (d *process) exitCode(t testing.TB) int {
 	return d.cmd.ProcessState.ExitCode()
 }
 
-// serveHere serves in this process until the test ends, or until end is called.
+// serveHere serves in file mode, in this process, until the test ends, or until end is called.
 func (p place) serveHere(t testing.TB) (end func()) {
+	t.Helper()
+	return p.serveIn(t, lqosconf.ModeFile)
+}
+
+func (p place) serveIn(t testing.TB, mode string) (end func()) {
 	t.Helper()
 	d := newDiary()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, serveFlags{config: p.config(), mode: lqosconf.ModeFile}, slog.New(slog.NewTextHandler(d, nil)))
+		ended <- serve(ctx, serveFlags{config: p.config(), mode: mode}, slog.New(slog.NewTextHandler(d, nil)))
 	}()
 	end = sync.OnceFunc(func() {
 		cancel()
