@@ -26,7 +26,7 @@ func (f *Fake) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 	for i, op := range ops {
 		f.faults.pass(ctx, op)
 		if err := ctx.Err(); err != nil {
-			results[i].Err = fmt.Errorf("%s: %w", op.Line(), err)
+			results[i].Err = fmt.Errorf("%s: %w: %w", op.Line(), tc.ErrNotTried, err)
 			continue
 		}
 		results[i] = f.applyOne(op, unmade)
@@ -35,13 +35,13 @@ func (f *Fake) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 }
 
 func (f *Fake) applyOne(op tc.Op, unmade map[place]bool) tc.Result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	c := op.Class
-	if c != nil && op.Verb != tc.Delete && unmade[place{c.Link, c.Parent}] {
+	if c != nil && op.Verb != tc.Delete && unmade[place{c.Link, c.Parent}] && f.links[c.Link] != nil {
 		unmade[place{c.Link, c.ID}] = true
 		return tc.Result{Err: fmt.Errorf("%s: %w", op.Line(), tc.ErrNotTried)}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	r := f.faulty(op)
 	f.record.add(op, r)
 	if r.Err != nil {

@@ -33,7 +33,8 @@ qdisc add dev v0 parent 7fff:4 handle 4: tbf rate 1gbit burst 100k limit 1m peak
 qdisc add dev v0 clsact
 `
 
-// A link with nothing on it has an empty State, not none. No ops have no results.
+// A link with nothing on it has an empty State, not none. No ops have no results, and an op
+// of nothing is refused.
 func testEmpty(b *bench) {
 	o := b.observe()
 	if o.Index <= 0 || o.TxQueues != 4 || o.LinkInfo != (tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}) {
@@ -43,6 +44,9 @@ func testEmpty(b *bench) {
 		b.Errorf("%d things are on it: %q", n, tc.Script(o.State))
 	}
 	b.mustApply(nil)
+	if r := b.apply([]tc.Op{{}, b.parse("qdisc add dev v0 clsact")[0]}); !errors.Is(r[0].Err, tc.ErrInvalid) || r[1].Err != nil {
+		b.Errorf("nothing, and something: %v", r)
+	}
 	if all, err := b.Observe(b.Context(), nil); len(all) != 0 || err != nil {
 		b.Errorf("no links: %v, %v", all, err)
 	}
@@ -87,7 +91,7 @@ func testIdentity(b *bench) {
 func testCancelled(b *bench) {
 	ctx := ended(b.T)
 	for i, r := range b.Apply(ctx, b.parse(skeleton)) {
-		if !errors.Is(r.Err, ctx.Err()) {
+		if !errors.Is(r.Err, ctx.Err()) || !errors.Is(r.Err, tc.ErrNotTried) {
 			b.Fatalf("op %d: %v", i, r.Err)
 		}
 	}
@@ -108,7 +112,8 @@ func testNoLink(b *bench) {
 		b.Errorf("observed %v, %v", all, err)
 	}
 	results := b.try("qdisc add dev nolink root handle 1: htb\nqdisc add dev v0 root handle 1: htb\n" +
-		"class add dev nolink parent 1: classid 1:1 htb rate 1mbit\nqdisc delete dev nolink root")
+		"class add dev nolink parent 1: classid 1:1 htb rate 1mbit\n" +
+		"class add dev nolink parent 1:1 classid 1:2 htb rate 1mbit\nqdisc delete dev nolink root")
 	for i, r := range results {
 		if want := i != 1; errors.Is(r.Err, tc.ErrNoLink) != want {
 			b.Errorf("op %d: %v", i, r.Err)
