@@ -138,8 +138,8 @@ func (a *applier) flush() {
 	}
 	for at, answer := range a.kernel.exchange(a.batch) {
 		i := a.which[at]
-		a.results[i].Warning = answer.warning
-		if err := answer.of(a.ops[i]); err != nil {
+		a.results[i] = answer.result(a.ops[i])
+		if err := a.results[i].Err; err != nil {
 			a.fail(i, err)
 		} else if p, ok := own(a.ops[i]); ok {
 			delete(a.missing, p)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mdlayher/netlink"
+
 	"lqosd/bakery/tc"
 )
 
@@ -183,12 +185,24 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzAck gives arbitrary acks to the reader of warnings.
-func FuzzAck(f *testing.F) {
-	f.Add(uint16(0x300), append(make([]byte, 20), appendText(nil, 1, "quantum of class 10001 is big")...))
-	f.Add(uint16(0x200), []byte{0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Fuzz(func(_ *testing.T, flags uint16, b []byte) {
-		warning(ackMessage(flags, b))
-		notice(b, map[int]string{1: "v0"})
+// FuzzDatagram gives arbitrary datagrams to the readers of acks, dumps and notices.
+func FuzzDatagram(f *testing.F) {
+	ack := func(flags uint16, body ...byte) []byte {
+		b := native.AppendUint32(nil, uint32(messageHeader+len(body)))
+		b = native.AppendUint16(b, 2)
+		b = native.AppendUint16(b, flags)
+		return append(append(b, make([]byte, 8)...), body...)
+	}
+	f.Add(ack(0x300, append(make([]byte, 20), appendText(nil, 1, "quantum of class 10001 is big")...)...))
+	f.Add(ack(0x200, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		_, _ = eachMessage(b, func(m netlink.Message) bool {
+			verdict(m)
+			_, _ = part(m, func(o object) error {
+				_, err := o.qdisc("v0", tc.Host{})
+				return err
+			})
+			return concerns(m.Data, map[int]string{1: "v0"})
+		})
 	})
 }

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -14,34 +13,48 @@ var errTorn = errors.New("somebody changed it meanwhile")
 
 // dump asks for all qdiscs (typ RTM_GETQDISC) or all classes of the link with an index
 // (RTM_GETTCLASS) and calls visit for each.
-func dump(ctx context.Context, conn *netlink.Conn, typ netlink.HeaderType, index int, visit func(object) error) error {
-	sent, err := conn.Send(netlink.Message{
+func dump(in inbox, typ netlink.HeaderType, index int, visit func(object) error) error {
+	sent, err := in.conn.Send(netlink.Message{
 		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump},
 		Data:   header{index: index}.append(nil),
 	})
 	if err != nil {
 		return fmt.Errorf("asking for a dump: %w", err)
 	}
-	for m, err := range conn.ReceiveIter() {
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return fmt.Errorf("receiving a dump: %w", err)
-		case m.Header.Sequence != sent.Header.Sequence:
-			continue
-		case m.Header.Flags&netlink.DumpInterrupted != 0:
-			return errTorn
+	var failure error
+	lost, err := in.read(true, func(m netlink.Message) (all bool) {
+		if m.Header.Sequence != sent.Header.Sequence {
+			return false
 		}
-		o, err := readObject(m.Data)
-		if err == nil {
-			err = visit(o)
-		}
-		if err != nil {
-			return fmt.Errorf("reading a dump: %w", err)
-		}
+		all, failure = part(m, visit)
+		return all || failure != nil
+	})
+	if lost && err == nil {
+		err = unix.ENOBUFS
+	}
+	if err = errors.Join(err, failure); err != nil {
+		return fmt.Errorf("reading a dump: %w", err)
 	}
 	return nil
+}
+
+// part takes one message of a dump, and reports whether it is the last.
+func part(m netlink.Message, visit func(object) error) (last bool, err error) {
+	switch {
+	case m.Header.Flags&netlink.DumpInterrupted != 0:
+		return false, errTorn
+	case m.Header.Type == netlink.Done || m.Header.Type == netlink.Error:
+		errno, text := verdict(m)
+		if errno != 0 {
+			return true, fmt.Errorf("%w: %s", errno, text)
+		}
+		return true, nil
+	}
+	o, err := readObject(m.Data)
+	if err != nil {
+		return false, err
+	}
+	return false, visit(o)
 }
 
 // passing reports whether an error of a dump may be gone at the next try: it was torn, or
@@ -55,48 +68,23 @@ func passing(err error) bool {
 	return false
 }
 
-// touched reports whether notices of changes to the links with these indexes are waiting on
-// conn, which listens to RTNLGRP_TC, or were lost. It doesn't wait for any: the kernel sends
+// touched reports whether notices of changes to the links with these indexes have come to a
+// socket that listens to RTNLGRP_TC, or were lost. It doesn't wait for any: the kernel sends
 // them before it lets a dump go on, for it holds the RTNL lock for both.
-func touched(conn *netlink.Conn, indexes map[int]string) (bool, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false, err
-	}
+func touched(in inbox, indexes map[int]string) (bool, error) {
 	found := false
-	buffer := make([]byte, receiveSize)
-	var failure error
-	err = raw.Read(func(fd uintptr) bool {
-		for {
-			n, _, err := unix.Recvfrom(int(fd), buffer, unix.MSG_DONTWAIT)
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return true
-			case errors.Is(err, unix.ENOBUFS):
-				found = true
-			case err != nil && !errors.Is(err, unix.EINTR):
-				failure = err
-				return true
-			case err == nil:
-				found = found || notice(buffer[:n], indexes)
-			}
-		}
+	lost, err := in.read(false, func(m netlink.Message) bool {
+		found = isTC(m.Header.Type) && concerns(m.Data, indexes)
+		return found
 	})
-	return found, errors.Join(err, failure)
+	return found || lost, err
 }
 
-// notice reports whether a datagram is about a qdisc or class of one of the links.
-func notice(b []byte, indexes map[int]string) bool {
-	var m netlink.Message
-	if err := m.UnmarshalBinary(b[:len(b)&^3]); err != nil || !isTC(m.Header.Type) {
-		return false
-	}
-	h, err := readHeader(m.Data)
-	if err != nil {
-		return false
-	}
+// concerns reports whether a notice is about one of the links.
+func concerns(b []byte, indexes map[int]string) bool {
+	h, err := readHeader(b)
 	_, ours := indexes[h.index]
-	return ours
+	return err == nil && ours
 }
 
 // isTC reports whether a notice is about a qdisc or a class; RTNLGRP_TC has filters too.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -21,6 +20,7 @@ type Kernel struct {
 	identity string
 	limits   limits
 	conn     *netlink.Conn // Apply's: its port id tells our own changes from others'
+	inbox    inbox         // of conn
 	links    *link.Handle
 }
 
@@ -30,7 +30,6 @@ type limits struct {
 	messages int           // requests in one sendmsg
 	bytes    int           // of all requests in one sendmsg
 	answer   time.Duration // for the kernel's answers to a batch
-	loss     time.Duration // for the answers that are left, when some got lost
 	dump     time.Duration // for one try to observe
 	tries    int           // to observe
 	pause    time.Duration // between tries
@@ -40,8 +39,7 @@ type limits struct {
 // for them is only a guard. A dump of 60,000 classes takes half a second.
 var defaultLimits = limits{
 	buffer: 8 << 20, messages: 256, bytes: 128 << 10,
-	answer: 10 * time.Second, loss: 100 * time.Millisecond,
-	dump: 10 * time.Second, tries: 5, pause: 20 * time.Millisecond,
+	answer: 10 * time.Second, dump: 10 * time.Second, tries: 5, pause: 20 * time.Millisecond,
 }
 
 // receiveSize is what one recvmsg can take: more than the 32 KiB that the kernel fills at most
@@ -64,6 +62,7 @@ func open(l limits) (*Kernel, error) {
 	if k.conn, err = dial(l.buffer, 0); err != nil {
 		return nil, fmt.Errorf("opening the kernel: %w", err)
 	}
+	k.inbox = newInbox(k.conn)
 	if k.links, err = link.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the kernel: %w", err), k.conn.Close())
 	}
@@ -111,6 +110,3 @@ func endWith(ctx context.Context, conn *netlink.Conn, after time.Duration) (stop
 	}
 	return context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }), nil
 }
-
-// timedOut reports whether reading ended because of a deadline.
-func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

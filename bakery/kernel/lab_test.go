@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"go.uber.org/goleak"
 
 	"lqosd/bakery/tc"
@@ -160,9 +159,4 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// ackMessage is an answer of the kernel.
-func ackMessage(flags uint16, b []byte) netlink.Message {
-	return netlink.Message{Header: netlink.Header{Type: netlink.Error, Flags: netlink.HeaderFlags(flags)}, Data: b}
 }

@@ -157,6 +157,9 @@ func decodeNetem(value []byte, host tc.Host) (tc.Options, error) {
 			o.Loss = readLoss(a.Bytes())
 		}
 	})
+	if o.Gap == 0 { // what is left of a reordering that was
+		o.Reorder, o.ReorderCorr = 0, 0
+	}
 	o.Delay, o.Jitter = upMicros(latency), upMicros(jitter)
 	o.DelayCorr, o.DupCorr = tc.Percent(corr[0]), tc.Percent(corr[2])
 	if o.Loss.Model == tc.LossNone && w[2] != 0 {

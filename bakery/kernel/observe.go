@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"lqosd/bakery/tc"
@@ -51,14 +50,14 @@ func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Obs
 	}
 	defer func() { _ = others.Close() }()
 
-	o := observer{kernel: k, conn: conn, found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
+	o := observer{kernel: k, inbox: newInbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
 	if err := o.findLinks(links); err != nil {
 		return nil, err
 	}
-	if err := o.readLinks(ctx); err != nil {
+	if err := o.readLinks(); err != nil {
 		return nil, err
 	}
-	torn, err := touched(others, o.names)
+	torn, err := touched(newInbox(others), o.names)
 	if torn && err == nil {
 		err = errTorn
 	}
@@ -68,7 +67,7 @@ func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Obs
 // observer is one try to observe.
 type observer struct {
 	kernel *Kernel
-	conn   *netlink.Conn
+	inbox  inbox
 	found  map[string]tc.Observed
 	names  map[int]string // of the links in found, by index
 	qdiscs map[string][]tc.Qdisc
@@ -92,16 +91,16 @@ func (o *observer) findLinks(links []string) error {
 	return nil
 }
 
-func (o *observer) readLinks(ctx context.Context) error {
+func (o *observer) readLinks() error {
 	if len(o.found) == 0 {
 		return nil
 	}
-	if err := dump(ctx, o.conn, unix.RTM_GETQDISC, 0, o.addQdisc); err != nil {
+	if err := dump(o.inbox, unix.RTM_GETQDISC, 0, o.addQdisc); err != nil {
 		return err
 	}
 	for index, name := range o.names {
 		var classes []tc.Class
-		err := dump(ctx, o.conn, unix.RTM_GETTCLASS, index, func(c object) error {
+		err := dump(o.inbox, unix.RTM_GETTCLASS, index, func(c object) error {
 			if c.kind != "htb" {
 				return nil
 			}

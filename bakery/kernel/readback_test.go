@@ -99,35 +99,87 @@ func kindTree(kinds []string) []string {
 // TestReadBackKinds does the same with every kind that this kernel has.
 func TestReadBackKinds(t *testing.T) {
 	inLab(t, func(l lab) {
-		has, lacks := map[string]bool{}, map[string]bool{}
-		var lines []string
-		for _, line := range kindLines {
-			kind, _, _ := strings.Cut(line, " ")
-			if !has[kind] && !lacks[kind] {
-				probe := "root handle 1: " + kind
-				if kind == "tbf" {
-					probe += " rate 1mbit burst 10k latency 50ms"
-				}
-				l.reset("v1")
-				out, err := exec.Command("tc", strings.Fields("qdisc replace dev v1 "+probe)...).CombinedOutput()
-				has[kind], lacks[kind] = err == nil, err != nil
-				if err != nil {
-					l.Logf("%s: %s", kind, out)
-				}
-			}
-			if has[kind] {
-				lines = append(lines, line)
-			}
-		}
-		l.Logf("this kernel lacks %v", lacks)
+		lines := l.kinds()
 		// A netem that duplicates can't be beside others of its kind.
-		alone := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "duplicate") })
+		alone := slices.IndexFunc(lines, duplicates)
 		if alone >= 0 {
 			l.readBack(kindTree(lines[alone : alone+1]))
 			lines = slices.Delete(lines, alone, alone+1)
 		}
 		l.readBack(kindTree(lines))
 	})
+}
+
+func duplicates(line string) bool { return strings.Contains(line, "duplicate") }
+
+// kinds are those of kindLines that this kernel has.
+func (l lab) kinds() []string {
+	l.Helper()
+	has, asked := map[string]bool{}, map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(kindLines), func(line string) bool {
+		kind, _, _ := strings.Cut(line, " ")
+		if !asked[kind] {
+			asked[kind] = true
+			words := kind
+			if kind == "tbf" {
+				words += " rate 1mbit burst 10k latency 50ms"
+			}
+			l.reset("v1")
+			err := exec.Command("tc", strings.Fields("qdisc replace dev v1 root handle 1: "+words)...).Run()
+			has[kind] = err == nil
+			if err != nil {
+				l.Logf("this kernel lacks %s", kind)
+			}
+		}
+		return !has[kind]
+	})
+}
+
+// TestReadBackChanges changes every qdisc into the next one of its kind, and into the next
+// but one, by the plan from one state to the other: the kernel takes each op, and has then
+// what was wanted.
+func TestReadBackChanges(t *testing.T) {
+	inLab(t, func(l lab) {
+		lines := slices.DeleteFunc(l.kinds(), duplicates)
+		h := l.hostOf(l.observe())
+		from := wanted(t, h, kindTree(lines)...)
+		l.apply(tc.Script(from)...)
+		for round := range 3 {
+			lines = rotate(lines)
+			to := wanted(t, h, kindTree(lines)...)
+			plan := tc.Plan(from, to)
+			changes := 0
+			for i, r := range l.kernel.Apply(t.Context(), plan) {
+				if r.Err != nil {
+					t.Errorf("round %d: %v", round, r.Err)
+				}
+				if plan[i].Verb == tc.Change {
+					changes++
+				}
+			}
+			if d := differences(to, l.observe().State); d != "" {
+				t.Errorf("round %d:\n%s", round, d)
+			}
+			t.Logf("round %d: %d ops, %d of them changes", round, len(plan), changes)
+			from = to
+		}
+	})
+}
+
+// rotate moves every line to the place of the one before of the same kind.
+func rotate(lines []string) []string {
+	places := map[string][]int{}
+	for i, line := range lines {
+		kind, _, _ := strings.Cut(line, " ")
+		places[kind] = append(places[kind], i)
+	}
+	moved := slices.Clone(lines)
+	for _, list := range places {
+		for i, at := range list {
+			moved[at] = lines[list[(i+1)%len(list)]]
+		}
+	}
+	return moved
 }
 
 // TestReadBackHooks has the qdiscs without a place in the tree.

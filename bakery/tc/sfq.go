@@ -7,8 +7,7 @@ import (
 )
 
 // Sfq is stochastic fairness queueing, with RED per flow if RedLimit is given.
-// `change` merges what is not 0; Perturb is always replaced, and another
-// Divisor needs a new qdisc.
+// The kernel can't change its options in place: Plan builds it anew.
 type Sfq struct {
 	Limit    uint32 // packets; default 127
 	Quantum  uint32 // bytes per round; default MTU and Ethernet header
@@ -67,26 +66,10 @@ func (o Sfq) fields() []field {
 	return l
 }
 
-// change merges like sfq_change (sch_sfq.c).
+// change takes no options: the kernel says "change operation not supported" to
+// any, be they what it has (sfq_qdisc_ops in sch_sfq.c has no change).
 func (o Sfq) change(given Options) (Options, bool) {
-	g := given.(Sfq)
-	if g == (Sfq{}) {
-		return o, true // tc(8) sends nothing then
-	}
-	c := Sfq{
-		Limit:    orZero(g.Limit, o.Limit),
-		Quantum:  orZero(g.Quantum, o.Quantum),
-		Perturb:  g.Perturb,
-		Divisor:  orZero(g.Divisor, o.Divisor),
-		Flows:    orZero(g.Flows, o.Flows),
-		Depth:    orZero(g.Depth, o.Depth),
-		HeadDrop: o.HeadDrop || g.HeadDrop,
-		Red:      o.Red,
-	}
-	if g.Red.Limit != 0 {
-		c.Red = g.Red
-	}
-	return c, orZero(c.Divisor, 1024) == orZero(o.Divisor, 1024)
+	return o, given == Options(Sfq{}) || given == Options(o)
 }
 
 // canonical fills in the defaults of sfq_init (sch_sfq.c) and, for RED, of

@@ -1,0 +1,107 @@
+package kernel
+
+import (
+	"errors"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// inbox reads what the kernel sends to a socket. Conn.Receive would do it too, but starts a
+// goroutine for every datagram, and keeps to itself how a dump ended.
+type inbox struct {
+	conn   *netlink.Conn
+	buffer []byte
+}
+
+func newInbox(conn *netlink.Conn) inbox { return inbox{conn: conn, buffer: make([]byte, receiveSize)} }
+
+// read calls take with every message until it says that it has all. When there are no more it
+// waits for them, to the deadline of the socket, if it is patient and none were lost. It
+// reports whether messages were lost because the socket's buffer was full. What take gets is
+// overwritten afterwards.
+func (in inbox) read(patient bool, take func(netlink.Message) (all bool)) (lost bool, err error) {
+	raw, err := in.conn.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	var failure error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, err := unix.Read(int(fd), in.buffer)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return lost || !patient
+			case errors.Is(err, unix.ENOBUFS):
+				lost = true
+			case errors.Is(err, unix.EINTR):
+			case err != nil:
+				failure = err
+				return true
+			default:
+				all, err := eachMessage(in.buffer[:n], take)
+				if failure = err; all || err != nil {
+					return true
+				}
+			}
+		}
+	})
+	return lost, errors.Join(err, failure)
+}
+
+// messageHeader is the length of struct nlmsghdr.
+const messageHeader = 16
+
+// eachMessage splits a datagram, until take says that it has all.
+func eachMessage(b []byte, take func(netlink.Message) (all bool)) (all bool, err error) {
+	for len(b) > 0 {
+		if len(b) < messageHeader {
+			return false, errShort
+		}
+		length := native.Uint32(b)
+		if length < messageHeader || uint64(length) > uint64(len(b)) {
+			return false, errShort
+		}
+		m := netlink.Message{
+			Header: netlink.Header{
+				Length: length, Type: netlink.HeaderType(native.Uint16(b[4:])), Flags: netlink.HeaderFlags(native.Uint16(b[6:])),
+				Sequence: native.Uint32(b[8:]), PID: native.Uint32(b[12:]),
+			},
+			Data: b[messageHeader:length],
+		}
+		if take(m) {
+			return true, nil
+		}
+		b = b[min(int(length+3)&^3, len(b)):]
+	}
+	return false, nil
+}
+
+// verdict is the error number of an ack or of the end of a dump, and the kernel's own words,
+// which come with success too (struct nlmsgerr and the attributes NLMSGERR_ATTR_…,
+// linux/netlink.h).
+func verdict(m netlink.Message) (errno unix.Errno, text string) {
+	if len(m.Data) < 4 {
+		return 0, ""
+	}
+	errno = unix.Errno(-int32(native.Uint32(m.Data)))
+	at := uint64(4)
+	if m.Header.Type == netlink.Error { // the request follows, or its header only
+		if len(m.Data) < 4+messageHeader {
+			return errno, ""
+		}
+		at += messageHeader
+		if m.Header.Flags&netlink.Capped == 0 {
+			at = 4 + (uint64(native.Uint32(m.Data[4:]))+3)&^3
+		}
+	}
+	if m.Header.Flags&netlink.AcknowledgeTLVs == 0 || at < 4 || at > uint64(len(m.Data)) {
+		return errno, ""
+	}
+	_ = eachAttribute(m.Data[at:], func(a *netlink.AttributeDecoder) {
+		if a.Type() == unix.NLMSGERR_ATTR_MSG {
+			text = a.String()
+		}
+	})
+	return errno, text
+}
