@@ -1,6 +1,8 @@
 package bakery
 
 import (
+	"github.com/tidwall/btree"
+
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -15,18 +17,21 @@ func (t *Tree) asked(link string, o tc.Object) (eventlog.Seq, string) {
 	if n, ok := t.Note(link, o.Qdisc.Parent); ok { // a leaf
 		return max(n.LeafSeq, n.Seq), n.Name(o.Qdisc.Parent)
 	}
-	if o.Qdisc.Parent != tc.Root {
-		n, _ := t.Note(link, o.Qdisc.Handle|capacityNode)
-		return n.Seq, ""
+	if placed := t.placed[link]; placed != nil {
+		seq, _ := placed.Get(o.Qdisc.Parent)
+		return seq, ""
 	}
-	var first eventlog.Seq
-	if notes := t.notes[link]; notes != nil {
-		notes.Scan(func(_ tc.Handle, n Note) bool {
-			first = n.Seq
-			return false
-		})
+	return 0, ""
+}
+
+// place notes which record set the qdisc at a slot that isn't a class.
+func (t *Tree) place(link string, slot tc.Handle, seq eventlog.Seq) {
+	m := t.placed[link]
+	if m == nil {
+		m = &btree.Map[tc.Handle, eventlog.Seq]{}
+		t.placed[link] = m
 	}
-	return first, ""
+	m.Set(slot, seq)
 }
 
 // choseHandle reports whether the handle of the qdisc at slot was assigned by Fold: no

@@ -237,6 +237,8 @@ func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
 		n, _ := t.Note(link, slot)
 		n.LeafSeq = seq
 		t.setNote(link, slot, n)
+	} else {
+		t.place(link, slot, seq)
 	}
 	return nil
 }

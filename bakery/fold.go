@@ -50,6 +50,6 @@ func (t *Tree) fold(r Record) error {
 func (t *Tree) reset() {
 	empty := NewTree()
 	t.state, t.notes = empty.state, empty.notes
-	t.opaque, t.Setup = empty.opaque, nil
+	t.opaque, t.Setup, t.placed = empty.opaque, nil, empty.placed
 	t.Generation++
 }

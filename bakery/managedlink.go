@@ -77,12 +77,23 @@ func (l *managedLink) done(op tc.Op) {
 	if err := l.seen.State.Apply(op); err != nil {
 		l.fresh = false
 	}
-	if op.Verb == tc.Change {
+	if op.Verb != tc.Change {
+		l.confirmLater(opKey(l.name, op), op)
 		return
 	}
+	if op.Qdisc == nil {
+		return
+	}
+	if _, tbf := op.Qdisc.Options.(tc.Tbf); tbf {
+		// The kernel sets the limit of the fifo in it, too (tbf_change in sch_tbf.c).
+		l.confirmLater(key{link: l.name, at: op.Qdisc.Handle | 1}, op)
+	}
+}
+
+func (l *managedLink) confirmLater(k key, op tc.Op) {
 	l.fresh = false
 	if l.wrote == nil {
 		l.wrote = map[key]tc.Op{}
 	}
-	l.wrote[keyOf(l.name, tc.Object{Qdisc: op.Qdisc, Class: op.Class})] = op
+	l.wrote[k] = op
 }

@@ -80,6 +80,7 @@ func (t *Tree) foldMqSetup(m MqSetup, seq eventlog.Seq) error {
 			if err := b.state.Apply(rootOp(d.Link)); err != nil {
 				return err
 			}
+			b.place(d.Link, tc.Root, seq)
 		}
 		for i := range d.Queues {
 			if err := b.foldQueue(d, d.FirstMajor+i, m.R2Q, seq); err != nil {
@@ -119,6 +120,7 @@ func (t *Tree) foldQueue(d Direction, major uint16, r2q uint64, seq eventlog.Seq
 			return err
 		}
 	}
+	t.place(d.Link, tc.NewHandle(rootMajor, major), seq)
 	t.setNote(d.Link, capacity, Note{Role: RoleSkeleton, Seq: seq})
 	t.setNote(d.Link, rest, Note{Role: RoleSkeleton, Seq: seq})
 	return t.setLeaf(d.Link, rest, d.SQM, seq)

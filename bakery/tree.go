@@ -26,6 +26,10 @@ type Tree struct {
 	handles  map[string]*leafHandles
 	mappings *btree.BTreeG[Mapping]
 	opaque   *btree.Map[string, OpaqueLine] // by Text
+
+	// placed are the records that last set a qdisc outside of a class: roots, HTBs and
+	// the like. It serves the status of the kernel alone, and isn't part of snapshots.
+	placed map[string]*btree.Map[tc.Handle, eventlog.Seq]
 }
 
 // NewTree gives an empty Tree.
@@ -35,6 +39,7 @@ func NewTree() *Tree {
 		notes:    map[string]*btree.Map[tc.Handle, Note]{},
 		former:   map[string]*btree.Map[tc.Handle, identity]{},
 		handles:  map[string]*leafHandles{},
+		placed:   map[string]*btree.Map[tc.Handle, eventlog.Seq]{},
 		opaque:   &btree.Map[string, OpaqueLine]{},
 		mappings: btree.NewBTreeGOptions(mappingLess, btree.Options{NoLocks: true}),
 	}
@@ -45,7 +50,7 @@ func NewTree() *Tree {
 func (t *Tree) Clone() *Tree {
 	c := *t
 	c.state = t.state.Clone()
-	c.notes, c.former = copyMaps(t.notes), copyMaps(t.former)
+	c.notes, c.former, c.placed = copyMaps(t.notes), copyMaps(t.former), copyMaps(t.placed)
 	c.handles = make(map[string]*leafHandles, len(t.handles))
 	for link, h := range t.handles {
 		c.handles[link] = h.clone()
