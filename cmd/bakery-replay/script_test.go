@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 //	json FILE PATH VALUE         compare a value in a JSON document (or the last line of several) with VALUE, a regexp
 //
 // The log of network.jsonl, which every script finds, begins at 2025-01-31T14:00:00Z; a minute lies between two records.
+// The condition [root] holds for root.
 func TestScripts(t *testing.T) {
 	network, err := filepath.Abs("testdata/network.jsonl")
 	if err != nil {
@@ -43,6 +44,12 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", os.Getenv("GORACE"))

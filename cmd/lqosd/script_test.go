@@ -37,7 +37,8 @@ socket = "bus"
 //	edit FILE REGEXP TEXT     replace in FILE what matches; \n in TEXT is a new line
 //	json FILE PATH VALUE      compare a value in a JSON document (or the last line of several) with VALUE, a regexp
 //
-// Every script finds the configuration above in lqos.conf. The condition [etc-conf] holds where there is an /etc/lqos.conf.
+// Every script finds the configuration above in lqos.conf. The condition [etc-conf] holds where there is an
+// /etc/lqos.conf, [root] for root.
 func TestScripts(t *testing.T) {
 	dir, err := programs()
 	if err != nil {
@@ -55,11 +56,14 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(env.WorkDir+"/lqos.conf", []byte(conf), 0o644)
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond != "etc-conf" {
-				return false, fmt.Errorf("unknown condition %s", cond)
+			switch cond {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "etc-conf":
+				_, err := os.Stat(defaultConfig)
+				return err == nil, nil
 			}
-			_, err := os.Stat(defaultConfig)
-			return err == nil, nil
+			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scripts.Exits, "edit": edit, "json": scripts.JSON},
 	})
