@@ -18,10 +18,6 @@ func appendBytes(b []byte, typ uint16, value []byte) []byte {
 	return append(b, make([]byte, -len(value)&3)...)
 }
 
-func appendText(b []byte, typ uint16, text string) []byte {
-	return appendBytes(b, typ, append([]byte(text), 0))
-}
-
 func append32(b []byte, typ uint16, v uint32) []byte {
 	b = native.AppendUint16(b, 8)
 	b = native.AppendUint16(b, typ)

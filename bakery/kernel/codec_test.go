@@ -155,7 +155,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add("htb", []byte{})
 	f.Add("class", encodeClass(nil, tc.HTBClass{Rate: 100 * tc.Gbit}, tc.Host{})[4:])
-	f.Add("object", appendText(header{index: 1}.append(nil), tcaKind, "htb"))
+	f.Add("object", appendKind(header{index: 1}.append(nil), "htb"))
 	f.Fuzz(func(t *testing.T, kind string, b []byte) {
 		var h tc.Host
 		if kind == "class" {
@@ -193,7 +193,7 @@ func FuzzDatagram(f *testing.F) {
 		b = native.AppendUint16(b, flags)
 		return append(append(b, make([]byte, 8)...), body...)
 	}
-	f.Add(ack(0x300, append(make([]byte, 20), appendText(nil, 1, "quantum of class 10001 is big")...)...))
+	f.Add(ack(0x300, append(make([]byte, 20), appendKind(nil, "quantum of class 10001 is big")...)...))
 	f.Add(ack(0x200, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = eachMessage(b, func(m netlink.Message) bool {

@@ -90,7 +90,7 @@ func qdiscData(op tc.Op, index int, e encoding) ([]byte, error) {
 	if q.Options == nil {
 		return b, nil
 	}
-	b = appendText(b, tcaKind, q.Options.Kind())
+	b = appendKind(b, q.Options.Kind())
 	if op.Verb == tc.Delete {
 		return b, nil
 	}
@@ -104,8 +104,12 @@ func classData(op tc.Op, index int, e encoding) []byte {
 		h.parent = 0
 		return h.append(nil)
 	}
-	b := appendText(h.append(make([]byte, 0, 128)), tcaKind, "htb")
+	b := appendKind(h.append(make([]byte, 0, 128)), "htb")
 	return encodeClass(b, c.HTB, e.host)
+}
+
+func appendKind(b []byte, kind string) []byte {
+	return appendBytes(b, tcaKind, append([]byte(kind), 0))
 }
 
 // object is one qdisc or class of a dump or a notification.

@@ -77,7 +77,7 @@ func netemGap(o tc.Netem) uint32 {
 
 // netemTicks is a time in ticks, cut off as tc_core_time2tick in tc_core.c does.
 func netemTicks(host tc.Host, d time.Duration) uint32 {
-	nanos := uint64(d / time.Microsecond * time.Microsecond)
+	nanos := uint64(d.Truncate(time.Microsecond))
 	return uint32(min(nanos/tickNanos(host), math.MaxUint32))
 }
 
