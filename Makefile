@@ -17,8 +17,11 @@ LINT  := bin/golangci-lint
 # Packages with tests that ask internal/testenv for a capability of the kernel.
 KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
+# Packages with tests that run in a virtual machine.
+VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program:package, by Debian's names.
 NEEDS := gcc:gcc ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod
+LIBC  := /usr/include/stdlib.h
 
 .PHONY: help build demo test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
@@ -31,7 +34,8 @@ build: bin/lqosd bin/bakery-replay ## build bin/lqosd and bin/bakery-replay, sta
 bin/%: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./cmd/$*
 
-demo: build ## play a real client's network, kill the daemon half way, and prove that nothing is missing
+demo: build ## play a real client's network (as root to a real kernel), kill the daemon, meddle, and show what comes of it
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2" LIBC=
 	$(GO) run ./internal/demo
 
 test: needs ## run all tests with the race detector; installs what they need as root on Debian
@@ -44,7 +48,7 @@ test-netns: ## run the packages that use network namespaces; it fails where they
 	LQOSD_REQUIRE=netns,tc $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
 
 test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
-	LQOSD_REQUIRE=vm,tc $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
+	LQOSD_REQUIRE=vm,tc $(GO) test -race -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -76,7 +80,7 @@ clean: ## remove what was built
 needs:
 	@missing=; \
 	for need in $(NEEDS); do PATH=$$PATH:/usr/sbin:/sbin command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; done; \
-	[ -f /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
+	[ -z "$(LIBC)" ] || [ -f "$(LIBC)" ] || missing="$$missing libc6-dev"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
