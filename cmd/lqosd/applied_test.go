@@ -22,7 +22,7 @@ func TestSameTreeWithCake(t *testing.T) {
 	for _, name := range caseNames(t) {
 		memory := 1024
 		if name == "n1000" {
-			memory = 6144
+			memory = 4096 // 2,000 cakes of 1 MiB
 		}
 		t.Run(name, func(t *testing.T) {
 			inCakeField(t, name, memory, func(f *field) { f.sameTree() })

@@ -1,6 +1,7 @@
 // Command demo shows lqosd at work: it plays a real client's network over the bus,
 // shows what comes out, kills the daemon in the middle of a bigger one, and proves
-// from the log that nothing is missing. make demo runs it.
+// from the log that nothing is missing. As root it does so with a real kernel first, in
+// a network namespace, and meddles with it; the rest is file mode. make demo runs it.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"lqosd/bus"
 	"lqosd/internal/cli"
 	"lqosd/internal/golden"
+	"lqosd/internal/lqosconf"
 )
 
 func main() {
@@ -26,7 +28,14 @@ func main() {
 	data := flag.String("testdata", "testdata/golden", "`DIR` of the recordings")
 	keep := flag.Bool("keep", false, "keep the scratch directory")
 	flag.Parse()
-	if err := run(*bin, *data, *keep); err != nil {
+	err := errors.New("the demo takes no arguments")
+	switch {
+	case flag.Arg(0) == kernelAct:
+		err = actInKernel(*bin, *data)
+	case flag.NArg() == 0:
+		err = run(*bin, *data, *keep)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
 		os.Exit(1)
 	}
@@ -35,24 +44,39 @@ func main() {
 // stage is where the demo plays.
 type stage struct {
 	dir, bin, conf, socket string
+	mode                   string
+	leaf                   string // stands in for every cake; "" where the kernel has it
 	daemon                 *exec.Cmd
 }
 
-func run(bin, data string, keep bool) (err error) {
+func newStage(bin string) (*stage, error) {
 	dir, err := os.MkdirTemp("", "lqosd-demo-")
+	if err != nil {
+		return nil, err
+	}
+	if bin, err = filepath.Abs(bin); err != nil {
+		return nil, err
+	}
+	return &stage{dir: dir, bin: bin, conf: filepath.Join(dir, "lqos.conf"), socket: filepath.Join(dir, "bus"), mode: lqosconf.ModeFile}, nil
+}
+
+func run(bin, data string, keep bool) (err error) {
+	if os.Geteuid() == 0 {
+		if err := playKernel(bin, data); err != nil {
+			return err
+		}
+	} else {
+		fmt.Println("(not root: file mode only. As root the demo programs a kernel, too, in a network namespace)")
+	}
+	s, err := newStage(bin)
 	if err != nil {
 		return err
 	}
 	if keep {
-		defer fmt.Printf("\nEverything is in %s\n", dir)
+		defer fmt.Printf("\nEverything is in %s\n", s.dir)
 	} else {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
 	}
-	bin, err = filepath.Abs(bin)
-	if err != nil {
-		return err
-	}
-	s := &stage{dir: dir, bin: bin, conf: filepath.Join(dir, "lqos.conf"), socket: filepath.Join(dir, "bus")}
 	defer s.kill()
 	example := golden.Case{Name: "example", Dir: filepath.Join(data, "example")}
 	big := golden.Case{Name: "n1000", Dir: filepath.Join(data, "n1000")}
@@ -80,7 +104,7 @@ func heading(format string, args ...any) {
 // playExample starts the daemon on the client's configuration and sends what the
 // client sent.
 func (s *stage) playExample(c golden.Case) error {
-	heading("A real client's example network, sent to the daemon (file mode: no kernel is touched)")
+	heading("File mode: no kernel is touched. A real client's example network is sent to the daemon")
 	if err := s.configure(c); err != nil {
 		return err
 	}
@@ -111,6 +135,10 @@ func (s *stage) configure(c golden.Case) error {
 	conf, err := c.Config(s.dir)
 	if err != nil {
 		return err
+	}
+	conf.Bakery.Mode = s.mode
+	if s.leaf != "" {
+		conf.Queues.DefaultSQM = s.leaf
 	}
 	text, err := conf.TOML()
 	if err != nil {
@@ -264,13 +292,13 @@ func (s *stage) bringExpectation() error {
 
 // start starts the daemon and waits until it answers.
 func (s *stage) start() error {
-	fmt.Println("$ lqosd serve --config lqos.conf --mode file &")
+	fmt.Printf("$ lqosd serve --config lqos.conf --mode %s &\n", s.mode)
 	log, err := os.OpenFile(filepath.Join(s.dir, "lqosd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	s.daemon = exec.Command(filepath.Join(s.bin, "lqosd"), "serve", "--config", s.conf, "--mode", "file")
+	s.daemon = exec.Command(filepath.Join(s.bin, "lqosd"), "serve", "--config", s.conf, "--mode", s.mode)
 	s.daemon.Dir, s.daemon.Stderr = s.dir, log
 	if err := s.daemon.Start(); err != nil {
 		return err
