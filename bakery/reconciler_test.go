@@ -59,11 +59,7 @@ func TestRefreshWritesNothing(t *testing.T) {
 		if s := r.h.Kernel(); s.Phase != bakery.PhaseSettling || s.Settles == nil {
 			t.Errorf("after a reset: %+v", s)
 		}
-		var lines []string
-		for _, l := range tc.Script(stateOf(t, smallNetwork())) {
-			lines = append(lines, l)
-		}
-		r.must(bakery.ExecuteTCCommands{Lines: lines})
+		r.must(bakery.ExecuteTCCommands{Lines: tc.Script(stateOf(t, smallNetwork()))})
 		r.applied()
 		r.wrote()
 		if s := r.h.Kernel(); s.Settles != nil || s.Phase != bakery.PhaseInSync {

@@ -194,6 +194,7 @@ func FuzzDatagram(f *testing.F) {
 		return append(append(b, make([]byte, 8)...), body...)
 	}
 	f.Add(ack(0x300, append(make([]byte, 20), appendKind(nil, "quantum of class 10001 is big")...)...))
+	f.Add([]byte{1, 2, 3})
 	f.Add(ack(0x200, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = eachMessage(b, func(m netlink.Message) bool {

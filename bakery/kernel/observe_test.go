@@ -121,11 +121,12 @@ func TestObserveForeign(t *testing.T) {
 }
 
 // TestObserveManyLinks: links that aren't there are missing, others are all there, each with
-// its own.
+// its own. A link goes by one name only.
 func TestObserveManyLinks(t *testing.T) {
 	inLab(t, func(l lab) {
 		l.apply("qdisc add dev v0 root handle 1: htb", "qdisc add dev v1 root handle 2: pfifo limit 9")
-		seen, err := l.kernel.Observe(t.Context(), []string{"v0", "nolink", "v1", "averyveryverylongname"})
+		run(t, "", "ip", "link", "property", "add", "dev", "v0", "altname", "other0")
+		seen, err := l.kernel.Observe(t.Context(), []string{"v0", "nolink", "v1", "averyveryverylongname", "other0"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func (s *State) Container(link string, o Object) (Object, bool) { return s.link(
 
 // container is what an object sits in; false for what sits on the link itself.
 func (l *link) container(o Object) (Object, bool) {
-	parent := Handle(0)
+	var parent Handle
 	if o.Class != nil {
 		parent = o.Class.Parent
 	} else {
