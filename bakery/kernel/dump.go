@@ -11,12 +11,12 @@ import (
 // errTorn is a dump that isn't of one moment.
 var errTorn = errors.New("somebody changed it meanwhile")
 
-// dump asks for all qdiscs (typ RTM_GETQDISC) or all classes of the link with an index
-// (RTM_GETTCLASS) and calls visit for each.
-func dump(in inbox, typ netlink.HeaderType, index int, visit func(object) error) error {
+// dump asks for all qdiscs (typ RTM_GETQDISC), or all classes (RTM_GETTCLASS) of the qdisc that
+// is of's parent on the link with of's index, and calls visit for each.
+func dump(in inbox, typ netlink.HeaderType, of header, visit func(object) error) error {
 	sent, err := in.conn.Send(netlink.Message{
 		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump},
-		Data:   header{index: index}.append(nil),
+		Data:   of.append(nil),
 	})
 	if err != nil {
 		return fmt.Errorf("asking for a dump: %w", err)

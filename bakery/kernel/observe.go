@@ -95,19 +95,11 @@ func (o *observer) readLinks() error {
 	if len(o.found) == 0 {
 		return nil
 	}
-	if err := dump(o.inbox, unix.RTM_GETQDISC, 0, o.addQdisc); err != nil {
+	if err := dump(o.inbox, unix.RTM_GETQDISC, header{}, o.addQdisc); err != nil {
 		return err
 	}
 	for index, name := range o.names {
-		var classes []tc.Class
-		err := dump(o.inbox, unix.RTM_GETTCLASS, index, func(c object) error {
-			if c.kind != "htb" {
-				return nil
-			}
-			class, err := c.class(name, o.kernel.host)
-			classes = append(classes, class)
-			return err
-		})
+		classes, err := o.readClasses(index, name)
 		if err != nil {
 			return err
 		}
@@ -118,6 +110,29 @@ func (o *observer) readLinks() error {
 		o.found[name] = l
 	}
 	return nil
+}
+
+// readClasses asks each htb of a link by itself: asked for a link, the kernel also goes
+// through the flows of every cake and fq_codel on it, which are classes to it.
+func (o *observer) readClasses(index int, name string) ([]tc.Class, error) {
+	var classes []tc.Class
+	for _, q := range o.qdiscs[name] {
+		if _, htb := q.Options.(tc.HTB); !htb {
+			continue
+		}
+		err := dump(o.inbox, unix.RTM_GETTCLASS, header{index: index, parent: q.Handle}, func(c object) error {
+			if c.kind != "htb" {
+				return nil
+			}
+			class, err := c.class(name, o.kernel.host)
+			classes = append(classes, class)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return classes, nil
 }
 
 // addQdisc keeps a qdisc that somebody made on one of the links.
