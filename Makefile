@@ -6,7 +6,7 @@ DESTDIR ?=
 
 FUZZTIME ?= 10s
 BENCH    ?= .
-TIMEOUT  ?= 10m
+TIMEOUT  ?= 15m
 
 # The version comes from git by -ldflags; go's own look at git would fail in a checkout of another user.
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)

@@ -170,6 +170,7 @@ func (f *field) clear() {
 
 var (
 	leafInClass = regexp.MustCompile(` leaf [0-9a-f]+:`)
+	directStat  = regexp.MustCompile(` direct_packets_stat \d+`) // what passed before there was a class
 	leafQdisc   = regexp.MustCompile(`^(qdisc \w+) [0-9a-f]+: (parent [0-9a-f]+:[0-9a-f]+ )`)
 )
 
@@ -183,6 +184,7 @@ func (f *field) show() string {
 			if line = strings.TrimSpace(line); line == "" || strings.Contains(line, " 0: ") {
 				continue
 			}
+			line = directStat.ReplaceAllString(line, "")
 			if !strings.Contains(line, "parent 7fff:") {
 				line = leafQdisc.ReplaceAllString(line, "$1 LEAF: $2")
 			}
@@ -223,8 +225,9 @@ func (f *field) play(requests []golden.Request) {
 // applied waits until the kernel has everything.
 func (f *field) applied() {
 	f.t.Helper()
-	yes := true
-	if err := connect(f.t, f.place, bus.CBOR).Ask(f.t.Context(), bus.Call{Name: "LqosdWait", Args: waitRequest{Applied: &yes}}, &waitReply{}); err != nil {
+	yes, ms := true, int64(180_000) // a busy machine takes its time
+	w := waitRequest{Applied: &yes, TimeoutMS: &ms}
+	if err := connect(f.t, f.place, bus.CBOR).Ask(f.t.Context(), bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -338,19 +341,22 @@ func (w *watcher) peerIndex() int {
 	return w.index
 }
 
-// until waits for a condition that the daemon brings about, at most a second: what is seen later is seen too late.
+// until waits for a condition that the daemon brings about. That takes less than a second where nothing else runs; a busy
+// machine may take longer, so the promise itself is tested with a clock of the test's own (package bakery).
 func (f *field) until(what string, condition func(*bakery.KernelStatus) bool) *bakery.KernelStatus {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
+	began := time.Now()
 	for {
 		k := f.status().Kernel.KernelStatus
 		if condition(k) {
+			f.t.Logf("%s: %v", what, time.Since(began).Round(time.Millisecond))
 			return k
 		}
 		select {
 		case <-ctx.Done():
-			f.t.Fatalf("within a second: %s; the status is %+v", what, k)
+			f.t.Fatalf("%s: the status is %+v", what, k)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
