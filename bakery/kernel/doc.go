@@ -15,7 +15,7 @@
 //   - What Observe returns is of one moment, and in the form of tc.Canonical: it compares
 //     with what is wanted as it is.
 //   - Apply gives every Op the answer that the kernel gave to it. An answer that got lost is
-//     tc.ErrUnknownOutcome, never a success. Nothing is sent whose parent couldn't be made:
+//     tc.ErrUnknownOutcome, never a success. No class is sent whose parent couldn't be made:
 //     the kernel would hang such a class at the root.
 //   - What Apply programs is what tc(8) would have programmed for tc.Op.Line, seen from
 //     `tc -d class show` and `tc -d qdisc show`.
