@@ -20,7 +20,7 @@ type Kernel interface {
 	// What was read is of one moment: a dump that was interrupted is read again.
 	Observe(ctx context.Context, links []string) (map[string]tc.Observed, error)
 	// Apply does ops in order and gives a Result for each. One that fails doesn't stop
-	// the others, except for what sits in a class or qdisc that couldn't be made, which is
+	// the others, except for classes below a class that couldn't be made, which are
 	// tc.ErrNotTried. The errors wrap those of package tc where one fits.
 	Apply(ctx context.Context, ops []tc.Op) []tc.Result
 	// Execute runs a line that isn't modelled with tc(8).
