@@ -16,10 +16,9 @@ const cursorName = "applied"
 type applied struct {
 	Seq        eventlog.Seq           `json:"seq"`        // the kernel has what the records up to it ask for
 	Generation uint64                 `json:"generation"` // the Tree's at that moment
-	Clean      bool                   `json:"clean"`      // nothing had failed
 	Identity   string                 `json:"identity"`   // of the kernel
 	Links      map[string]appliedLink `json:"links"`
-	Ran        []string               `json:"ran,omitempty"` // digests of the opaque lines that were run
+	Ran        []string               `json:"ran,omitempty"` // digests of the opaque lines that were run; many, one of them all
 }
 
 // appliedLink is what of ours is on a link.
@@ -27,6 +26,7 @@ type appliedLink struct {
 	Index   int       `json:"index"`   // of the link that it was applied to
 	Root    tc.Handle `json:"root"`    // handle of the root that we put there; "none"
 	Ingress bool      `json:"ingress"` // the clsact or ingress qdisc is ours
+	Clean   bool      `json:"clean"`   // nothing on it had failed
 }
 
 // decodeApplied reads a cursor; nothing and an unknown form are the zero value, which

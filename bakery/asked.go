@@ -34,9 +34,9 @@ func (t *Tree) place(link string, slot tc.Handle, seq eventlog.Seq) {
 	m.Set(slot, seq)
 }
 
-// choseHandle reports whether the handle of the qdisc at slot was assigned by Fold: no
+// assignedHandle reports whether the handle of the qdisc at slot was assigned by Fold: no
 // client cares which one it is.
-func (t *Tree) choseHandle(link string, slot, handle tc.Handle) bool {
+func (t *Tree) assignedHandle(link string, slot, handle tc.Handle) bool {
 	h := t.handles[link]
 	if h == nil {
 		return false

@@ -13,11 +13,17 @@ import (
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
 	a := attempt{r: r, l: l, tree: tree, differs: map[key]bool{}, failed: map[key]bool{}}
 	target := a.target(w)
-	plan := tc.Plan(w.has, target)
+	var plan []tc.Op
+	if len(tc.Diff(w.has, target)) > 0 {
+		plan = tc.Plan(w.has, target)
+	}
 	a.confirm(plan)
 	ops := a.ready(plan, target)
 	r.problems.keepOnly(l.name, a.differs)
 	if len(ops) > 0 {
+		if l.own(w.wanted); l.ours != r.applied.Links[l.name] {
+			r.noteOwned() // before there is anything to own
+		}
 		results := r.k.Apply(ctx, ops)
 		for i, res := range results {
 			a.take(ops[i], res)
@@ -49,14 +55,30 @@ func (a *attempt) target(w work) *tc.State {
 		return w.wanted
 	}
 	target := w.has.Clone()
-	for _, op := range tc.Plan(a.l.expected, w.wanted) {
-		if err := target.Apply(op); err != nil {
+	for _, op := range tc.Plan(a.tree.adoptHandles(a.l.name, a.l.expected, w.has), w.wanted) {
+		if err := overlay(target, op); err != nil {
 			k := opKey(a.l.name, op)
 			a.differs[k], a.failed[k] = true, true
+			if a.r.problems.waits(k, a.r.o.Now()) {
+				continue
+			}
 			a.problem(op, fmt.Errorf("what drifted, and is only reported, is in the way: %w", err))
 		}
 	}
 	return target
+}
+
+// overlay does op to a state that may have drifted.
+func overlay(s *tc.State, op tc.Op) error {
+	err := s.Apply(op)
+	switch {
+	case op.Verb == tc.Delete && errors.Is(err, tc.ErrNotFound):
+		return nil
+	case op.Verb == tc.Add && errors.Is(err, tc.ErrExists), op.Verb == tc.Change && errors.Is(err, tc.ErrNotFound):
+		op.Verb = tc.Replace
+		return s.Apply(op)
+	}
+	return err
 }
 
 func opObject(op tc.Op) tc.Object { return tc.Object{Qdisc: op.Qdisc, Class: op.Class} }
@@ -68,11 +90,11 @@ func (a *attempt) confirm(plan []tc.Op) {
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
 		a.differs[k] = true
-		if did, ok := a.l.wrote[k]; ok && did.Line() == op.Line() {
-			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undid it at once, or the kernel means something else"))
+		if a.l.stuck(op) && !a.r.problems.waits(k, a.r.o.Now()) {
+			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undoes it, or the kernel means something else"))
 		}
 	}
-	a.l.wrote = nil
+	a.l.read = nil
 }
 
 // ready leaves out what failed a moment ago, and what sits in it.
@@ -81,8 +103,14 @@ func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
 	ops := plan[:0:0]
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
-		if a.r.problems.waits(k, now) || op.Verb != tc.Delete && a.inFailed(target, opObject(op)) {
+		if a.r.problems.waits(k, now) {
 			a.failed[k] = true
+			continue
+		}
+		if in, failed := a.inFailed(target, opObject(op)); failed && op.Verb != tc.Delete {
+			a.failed[k] = true
+			a.problem(op, fmt.Errorf("%w: %s couldn't be made", tc.ErrNotTried, in))
+			a.r.problems.waitFor(k, keyOf(a.l.name, in))
 			continue
 		}
 		ops = append(ops, op)
@@ -90,10 +118,10 @@ func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
 	return ops
 }
 
-// inFailed reports an object in one that couldn't be made.
-func (a *attempt) inFailed(target *tc.State, o tc.Object) bool {
+// inFailed reports an object in one that couldn't be made, and which that is.
+func (a *attempt) inFailed(target *tc.State, o tc.Object) (in tc.Object, failed bool) {
 	in, ok := target.Container(a.l.name, o)
-	return ok && a.failed[keyOf(a.l.name, in)]
+	return in, ok && a.failed[keyOf(a.l.name, in)]
 }
 
 // take takes up what became of an op.
@@ -101,7 +129,7 @@ func (a *attempt) take(op tc.Op, res tc.Result) {
 	if res.Err == nil {
 		a.r.writes++
 		a.l.done(op)
-		if op.Qdisc != nil && op.Qdisc.Parent == tc.Root && op.Verb != tc.Change {
+		if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
 			a.r.forgetLines(a.tree, a.l.name)
 		}
 		if res.Warning != "" {
@@ -143,8 +171,9 @@ func (a *attempt) settle(w work, target *tc.State) {
 		a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] })
 		l.expected = l.scope(l.seen.State, target).Clone()
 	} else {
-		expected := l.expected.Clone()
-		for _, op := range tc.Plan(l.expected, w.wanted) {
+		was := a.tree.adoptHandles(l.name, l.expected, w.has)
+		expected := was.Clone()
+		for _, op := range tc.Plan(was, w.wanted) {
 			if !a.failed[opKey(l.name, op)] {
 				_ = expected.Apply(op) // what can't be done is among the failed
 			}
@@ -152,6 +181,16 @@ func (a *attempt) settle(w work, target *tc.State) {
 		l.expected = expected
 	}
 	l.own(w.wanted)
+	l.ours.Clean = len(a.failed) == 0
+}
+
+// holdsFilters reports a qdisc at which filters can hang, and with which they go.
+func holdsFilters(q *tc.Qdisc) bool {
+	if q.Parent == tc.Root || q.Parent == tc.Ingress || q.Options == nil {
+		return true
+	}
+	_, htb := q.Options.(tc.HTB)
+	return htb
 }
 
 // warn keeps what the kernel said about an op that it did.

@@ -15,12 +15,13 @@ type work struct {
 // compare brings both sides of a link into the same form, and finds what drifted.
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	wanted := r.canonical(l, tree)
-	w := work{has: l.scope(l.seen.State, wanted)}
+	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = tree.adoptHandles(l.name, wanted, w.has)
 	if l.restored {
 		l.expected = r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
 	}
 	if l.reread {
+		l.read, l.wrote = l.wrote, nil
 		r.findDrift(l, tree, w, settled)
 	}
 	l.restored, l.reread = false, false
@@ -38,7 +39,7 @@ func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
 func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool) {
 	var list []tc.Difference
 	if l.expected != nil {
-		list = r.unexplained(l, w)
+		list = r.unexplained(l, w, settled)
 	}
 	var seen []Drift
 	for _, o := range tc.Outermost(list, l.expected, w.has) {
@@ -52,7 +53,8 @@ func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool)
 		seen = append(seen, d)
 	}
 	const most = 20 // lines of the log at once
-	fresh := r.drift.see(l.name, r.lastRead, seen, settled)
+	still := func(k key) bool { _, failed := r.problems[k]; return failed }
+	fresh := r.drift.see(l.name, r.lastRead, seen, still)
 	for i, d := range fresh {
 		if i == most {
 			r.o.Logger.Warn("drift", "link", l.name, "more", len(fresh)-most)
@@ -62,28 +64,47 @@ func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool)
 	}
 }
 
-// unexplained are the differences from what is expected that nothing explains.
-func (r *reconciler) unexplained(l *managedLink, w work) []tc.Difference {
+// unexplained are the differences from what is expected that nothing explains. While a
+// reset waits nothing of newer records was applied, and nothing is explained by them.
+func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Difference {
 	list := tc.Diff(l.expected, w.has)
 	if len(list) == 0 {
 		return nil
 	}
 	explained := map[key]bool{}
-	for _, d := range tc.Diff(l.expected, w.wanted) {
-		if !onlyHandle(d, w.wanted) {
-			explained[keyOf(l.name, objectOf(d))] = true
-		}
+	if settled {
+		explained = explains(l, w)
 	}
 	kept := list[:0]
 	for _, d := range list {
 		k := keyOf(l.name, objectOf(d))
-		_, written := l.wrote[k]
+		_, written := l.read[k]
 		_, failed := r.problems[k]
 		if !explained[k] && !written && !failed {
 			kept = append(kept, d)
 		}
 	}
 	return kept
+}
+
+// explains are the objects that records newer than what was applied change, and those
+// that are built anew with them.
+func explains(l *managedLink, w work) map[key]bool {
+	explained := map[key]bool{}
+	for _, d := range tc.Diff(l.expected, w.wanted) {
+		if !onlyHandle(d, w.wanted) {
+			explained[keyOf(l.name, objectOf(d))] = true
+		}
+	}
+	if len(explained) == 0 {
+		return explained
+	}
+	for _, op := range tc.Plan(l.expected, w.wanted) {
+		if op.Class != nil || op.Verb != tc.Replace {
+			explained[opKey(l.name, op)] = true
+		}
+	}
+	return explained
 }
 
 // onlyHandle reports a leaf that another one of the same kind and options has replaced,

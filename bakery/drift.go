@@ -2,6 +2,7 @@ package bakery
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -52,12 +53,8 @@ const (
 	FateKept     Fate = "kept"     // harmless: a leaf of the same kind and options under another handle
 )
 
-// maxDrift is how many entries of the past are kept; open ones are kept besides, up to
-// maxOpenDrift.
-const (
-	maxDrift     = 200
-	maxOpenDrift = 1000
-)
+// maxDrift is how many entries of the past are kept, and how many open ones are listed.
+const maxDrift = 200
 
 // driftBook keeps what drifted. One goroutine uses it.
 type driftBook struct {
@@ -92,9 +89,9 @@ func objectOf(d tc.Difference) tc.Object {
 	return d.To
 }
 
-// see takes up what differs on a link at a moment, and gives what is new of it. If that
-// is all that differs, what was open and isn't among it has gone.
-func (b *driftBook) see(link string, now time.Time, seen []Drift, all bool) (fresh []Drift) {
+// see takes up what differs on a link at a moment, and gives what is new of it. What was
+// open and isn't among it has gone, unless still says that it is there.
+func (b *driftBook) see(link string, now time.Time, seen []Drift, still func(key) bool) (fresh []Drift) {
 	if b.open == nil {
 		b.open = map[key]Drift{}
 	}
@@ -109,13 +106,9 @@ func (b *driftBook) see(link string, now time.Time, seen []Drift, all bool) (fre
 		}
 		b.total++
 		fresh = append(fresh, d)
-		if len(b.open) < maxOpenDrift {
-			b.open[d.at] = d
-		}
+		b.open[d.at] = d
 	}
-	if all {
-		b.end(link, now, FateGone, func(k key) bool { return !there[k] })
-	}
+	b.end(link, now, FateGone, func(k key) bool { return !there[k] && !still(k) })
 	return fresh
 }
 
@@ -143,14 +136,13 @@ func (b *driftBook) keep(d Drift) {
 	b.past = append(b.past, d)
 }
 
-// list is everything, oldest first.
+// list is what is open, at most maxDrift, and the past, oldest first.
 func (b *driftBook) list() []Drift {
-	all := append([]Drift{}, b.past...)
-	for _, d := range b.open {
-		all = append(all, d)
-	}
-	slices.SortFunc(all, func(a, b Drift) int {
+	byTime := func(a, b Drift) int {
 		return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at))
-	})
+	}
+	open := slices.SortedFunc(maps.Values(b.open), byTime)
+	all := append(open[:min(len(open), maxDrift)], b.past...)
+	slices.SortStableFunc(all, byTime)
 	return all
 }

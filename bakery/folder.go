@@ -48,7 +48,11 @@ func (f *folder) reconciler() (*reconciler, error) {
 		a, err = decodeApplied(raw)
 	}
 	var base *Tree
-	if err == nil && a.Seq > 0 {
+	switch {
+	case err != nil || a.Seq == 0:
+	case a.Seq == f.tree.Seq:
+		base = f.tree.Clone()
+	default:
 		base, err = loadUpTo(f.log, a.Seq)
 	}
 	return newReconciler(f.o, f.h, a, base), err

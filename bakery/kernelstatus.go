@@ -37,8 +37,10 @@ type KernelStatus struct {
 	Problems      []Problem `json:"problems"` // at most maxListed
 	ProblemsTotal int       `json:"problems_total"`
 	Drift         []Drift   `json:"drift"`       // what is open, and the newest of what has ended, oldest first
-	DriftOpen     int       `json:"drift_open"`  // how many of them are open
+	DriftOpen     int       `json:"drift_open"`  // how many are open
 	DriftTotal    uint64    `json:"drift_total"` // since the start
+
+	all []Problem // also those that Problems has no room for
 }
 
 // KernelLink is a link in a KernelStatus.
@@ -59,11 +61,9 @@ type KernelNotice struct {
 // maxListed bounds the lists of a KernelStatus.
 const maxListed = 100
 
-// listedProblems are the problems in order of their records and objects, with the number
-// of all.
-func (p problems) listed() ([]Problem, int) {
-	all := slices.SortedFunc(maps.Values(p), compareProblems)
-	return all[:min(len(all), maxListed)], len(all)
+// listed are the problems in order of their records and objects.
+func (p problems) listed() []Problem {
+	return slices.SortedFunc(maps.Values(p), compareProblems)
 }
 
 // Kernel is the newest status; nil in file mode.
@@ -76,6 +76,7 @@ func (h *Handle) Kernel() *KernelStatus {
 // error when the kernel keeps refusing something that a record from since to seq asked
 // for: then it tells what.
 func (h *Handle) WaitApplied(ctx context.Context, since, seq eventlog.Seq) error {
+	h.wakeApplier() // a record that shapes nothing wakes nobody
 	for {
 		s, next := h.kernel.get()
 		if s != nil && s.Applied >= seq {
@@ -99,9 +100,9 @@ func (h *Handle) WaitApplied(ctx context.Context, since, seq eventlog.Seq) error
 func (s *KernelStatus) refusal(since, seq eventlog.Seq) (pending bool, err error) {
 	var first *Problem
 	n := 0
-	for i := range s.Problems {
-		p := &s.Problems[i]
-		if p.Seq != 0 && (p.Seq < since || p.Seq > seq) {
+	for i := range s.all {
+		p := &s.all[i]
+		if p.Next.IsZero() || p.Seq != 0 && (p.Seq < since || p.Seq > seq) {
 			continue
 		}
 		if n++; p.Tried < 2 || p.at == readKey {
@@ -114,7 +115,7 @@ func (s *KernelStatus) refusal(since, seq eventlog.Seq) (pending bool, err error
 		return pending, nil
 	}
 	err = fmt.Errorf("record %d is durable, but not all is applied: %s: %s", seq, first.Object, first.Error)
-	if more := n - 1 + s.ProblemsTotal - len(s.Problems); more > 0 {
+	if more := n - 1; more > 0 {
 		err = fmt.Errorf("%w (and %d more)", err, more)
 	}
 	return false, err

@@ -4,7 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strings"
+
+	"lqosd/bakery/tc"
 )
 
 // runLines runs the opaque lines that this kernel hasn't seen. Nobody can tell whether a
@@ -17,7 +21,7 @@ func (r *reconciler) runLines(ctx context.Context, tree *Tree) {
 		wanted[digest] = true
 		k := lineKey(line)
 		l := r.links[line.Link]
-		if r.ran[digest] || r.problems.waits(k, r.o.Now()) || line.Link != "" && (l == nil || !l.there) {
+		if r.ran[digest] || r.problems.waits(k, r.o.Now()) || l != nil && !l.there {
 			continue
 		}
 		err := r.k.Execute(ctx, line.Text)
@@ -62,4 +66,55 @@ func (r *reconciler) forgetLines(tree *Tree, link string) {
 			delete(r.ran, lineDigest(line.Text))
 		}
 	}
+}
+
+// maxRan is how many digests the cursor holds.
+const maxRan = 1000
+
+// ranDigests is what the cursor holds of the lines that were run: a digest of each or, of
+// many, one of all.
+func (r *reconciler) ranDigests() []string {
+	list := slices.Sorted(maps.Keys(r.ran))
+	if len(list) > maxRan {
+		return []string{lineDigest(strings.Join(list, ""))}
+	}
+	return list
+}
+
+// restoreRan is the inverse: what was run of the lines of the Tree that the cursor stands
+// for.
+func (r *reconciler) restoreRan(digests []string) {
+	for _, d := range digests {
+		r.ran[d] = true
+	}
+	if len(digests) != 1 || r.base == nil {
+		return
+	}
+	all := map[string]bool{}
+	for _, line := range r.base.Opaque() {
+		all[lineDigest(line.Text)] = true
+	}
+	if len(all) > maxRan && lineDigest(strings.Join(slices.Sorted(maps.Keys(all)), "")) == digests[0] {
+		r.ran = all
+	}
+}
+
+// withoutLines is has without the qdiscs that only an opaque line can have put on the
+// link: those of a kind that isn't modelled, where wanted has none.
+func (t *Tree) withoutLines(link string, has, wanted *tc.State) *tc.State {
+	if !slices.ContainsFunc(t.opaque.Values(), func(o OpaqueLine) bool { return o.Link == link }) {
+		return has
+	}
+	next := has
+	for q := range has.Qdiscs(link) {
+		_, foreign := q.Options.(tc.Foreign)
+		if _, asked := wanted.Qdisc(link, q.Parent); !foreign || asked {
+			continue
+		}
+		if next == has {
+			next = has.Clone()
+		}
+		mustApply(next, tc.Op{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: link, Parent: q.Parent}})
+	}
+	return next
 }

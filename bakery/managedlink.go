@@ -17,8 +17,11 @@ type managedLink struct {
 	// when that isn't known: a kernel that is new, or one that we left in the middle.
 	expected *tc.State
 	ours     appliedLink
-	// wrote are the ops since the last reading that a reading has to confirm.
-	wrote map[key]tc.Op
+	// wrote are the ops since the last reading that a reading has to confirm, and read
+	// those that the last one was to confirm.
+	wrote, read map[key]tc.Op
+	// repaired counts the times in a row that an object got the same op.
+	repaired map[key]repeat
 }
 
 // scope is what of the link's State counts.
@@ -53,16 +56,21 @@ func Scope(link string, has, wanted *tc.State) *tc.State {
 	return scope(link, has, wanted, appliedLink{Root: tc.NewHandle(rootMajor, 0)})
 }
 
-// own notes what of ours is on the link, now that it has what wanted asks for.
+// own notes what of ours is on the link, or about to be. What is ours and isn't wanted
+// any more stays ours for as long as it is there.
 func (l *managedLink) own(wanted *tc.State) {
-	root, _ := wanted.Qdisc(l.name, tc.Root)
+	root, asked := wanted.Qdisc(l.name, tc.Root)
+	if left, there := l.seen.State.Qdisc(l.name, tc.Root); !asked && there && left.Handle == l.ours.Root {
+		root = left
+	}
 	_, ingress := wanted.Qdisc(l.name, tc.Ingress)
-	l.ours = appliedLink{Index: l.seen.Index, Root: root.Handle, Ingress: ingress}
+	_, left := l.seen.State.Qdisc(l.name, tc.Ingress)
+	l.ours = appliedLink{Index: l.seen.Index, Root: root.Handle, Ingress: ingress || left && l.ours.Ingress, Clean: l.ours.Clean}
 }
 
 // forget makes the link one that nothing was applied to.
 func (l *managedLink) forget() {
-	l.expected, l.ours, l.wrote = nil, appliedLink{}, nil
+	l.expected, l.ours, l.wrote, l.read, l.repaired = nil, appliedLink{}, nil, nil, nil
 }
 
 // idle reports a link on which nothing of ours is.
@@ -77,6 +85,7 @@ func (l *managedLink) done(op tc.Op) {
 	if err := l.seen.State.Apply(op); err != nil {
 		l.fresh = false
 	}
+	l.count(op)
 	if op.Verb != tc.Change {
 		l.confirmLater(opKey(l.name, op), op)
 		return
@@ -88,6 +97,39 @@ func (l *managedLink) done(op tc.Op) {
 		// The kernel sets the limit of the fifo in it, too (tbf_change in sch_tbf.c).
 		l.confirmLater(key{link: l.name, at: op.Qdisc.Handle | 1}, op)
 	}
+}
+
+// repeat is an op that an object got several times in a row.
+type repeat struct {
+	line  string
+	times int
+}
+
+// tooOften is how many times in a row an object gets the same op before it counts as a
+// problem.
+const tooOften = 3
+
+func (l *managedLink) count(op tc.Op) {
+	if l.repaired == nil {
+		l.repaired = map[key]repeat{}
+	}
+	k, line := opKey(l.name, op), op.Line()
+	r := l.repaired[k]
+	if r.line != line {
+		r = repeat{line: line}
+	}
+	r.times++
+	l.repaired[k] = r
+}
+
+// stuck reports an op that was done, and that is needed again all the same.
+func (l *managedLink) stuck(op tc.Op) bool {
+	k := opKey(l.name, op)
+	if did, ok := l.read[k]; ok && did.Line() == op.Line() {
+		return true
+	}
+	r, ok := l.repaired[k]
+	return ok && r.times >= tooOften && r.line == op.Line()
 }
 
 func (l *managedLink) confirmLater(k key, op tc.Op) {

@@ -15,9 +15,9 @@ var readKey = key{text: "read"}
 // observe reads the links that aren't known, of those that the tree or we have something
 // on.
 func (r *reconciler) observe(ctx context.Context, tree *Tree) {
-	for _, name := range tree.State().Links() {
+	for _, name := range r.concerned(tree) {
 		if r.links[name] == nil {
-			r.links[name] = &managedLink{name: name, ours: r.applied.Links[name]}
+			r.links[name] = &managedLink{name: name}
 		}
 	}
 	r.takeStale()
@@ -57,6 +57,15 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 	}
 }
 
+// concerned are the links that tree asks for something on; before anything was applied
+// also those that it did once, where we may have left something.
+func (r *reconciler) concerned(tree *Tree) []string {
+	if r.done == 0 {
+		return tree.Links()
+	}
+	return tree.State().Links()
+}
+
 // dropIdle forgets a link on which nobody has asked for anything, if it has nothing of
 // ours or isn't there.
 func (r *reconciler) dropIdle(tree *Tree, name string) {
@@ -74,6 +83,7 @@ func (r *reconciler) dropIdle(tree *Tree, name string) {
 func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
 	switch before := l.seen.Index; {
 	case !there:
+		r.problems.forgetLink(l.name)
 		if l.there {
 			r.noteLink(l, "gone", fmt.Sprintf("link %s is gone", l.name))
 		}
@@ -81,24 +91,29 @@ func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
 		r.problems.add(r.lastRead, Problem{Link: l.name, Object: "link " + l.name, Error: tc.ErrNoLink.Error(), at: linkKey(l.name)})
 		return
 	case before == 0:
-		r.firstSight(l, o.Index)
-	case !l.there || before != o.Index:
+		r.firstSight(l, o)
+	case before != o.Index:
 		r.noteLink(l, "back", fmt.Sprintf("link %s is back, with nothing of ours on it", l.name))
 		l.forget()
+	case !l.there: // it had another name, say
+		r.noteLink(l, "back", fmt.Sprintf("link %s is back", l.name))
 	}
 	delete(r.problems, linkKey(l.name))
 	l.seen, l.there, l.fresh, l.reread = o, true, true, true
 }
 
 // firstSight takes up a link after the start. What the cursor says counts if it is the
-// link that it speaks of.
-func (r *reconciler) firstSight(l *managedLink, index int) {
-	l.ours = r.applied.Links[l.name]
+// link that it speaks of. Where it says nothing an mq root as MqSetup makes it is ours: we
+// ended before the cursor was durable.
+func (r *reconciler) firstSight(l *managedLink, o tc.Observed) {
+	ours, known := r.applied.Links[l.name]
+	root, _ := o.State.Qdisc(l.name, tc.Root)
 	switch {
-	case l.ours.Index != index:
-		l.forget()
-	case r.applied.Clean && r.base != nil:
-		l.restored = true
+	case known && ours.Index == o.Index:
+		l.ours = ours
+		l.restored = ours.Clean && r.base != nil
+	case !known && root.Handle == tc.NewHandle(rootMajor, 0) && root.Options.Kind() == "mq":
+		l.ours = appliedLink{Index: o.Index, Root: root.Handle}
 	}
 }
 

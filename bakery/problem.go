@@ -47,6 +47,13 @@ func (p problems) waits(k key, now time.Time) bool {
 	return ok && one.Next.After(now)
 }
 
+// waitFor makes an object be tried when another one is.
+func (p problems) waitFor(k, other key) {
+	one := p[k]
+	one.Next = p[other].Next
+	p[k] = one
+}
+
 // hurry makes an object be tried again at once.
 func (p problems) hurry(k key, now time.Time) {
 	if one, ok := p[k]; ok {
@@ -81,4 +88,13 @@ func (p problems) next() time.Time {
 		}
 	}
 	return first
+}
+
+// forgetLink forgets the problems of what is on a link.
+func (p problems) forgetLink(link string) {
+	for k := range p {
+		if k.link == link && k != linkKey(link) {
+			delete(p, k)
+		}
+	}
 }

@@ -50,6 +50,8 @@ type reconciler struct {
 	base     *Tree           // at the start: what the cursor stands for; nil: not known
 	done     eventlog.Seq    // as applied.Seq, once the kernel was seen to have it
 
+	generation uint64 // of the Tree that is being applied
+
 	resetSeen time.Time // when the reset that waits was seen; zero if none does
 	settleAt  time.Time // when it is applied if nothing more comes
 	retryTree time.Time
@@ -65,18 +67,16 @@ type reconciler struct {
 
 func newReconciler(o Options, h *Handle, a applied, base *Tree) *reconciler {
 	r := &reconciler{o: o, k: o.Kernel, h: h, host: o.Kernel.Host(), wake: h.applyWake, links: map[string]*managedLink{},
-		problems: problems{}, ran: map[string]bool{}, applied: a, stale: map[string]bool{}, lastRead: o.Now()}
+		problems: problems{}, ran: map[string]bool{}, applied: a, generation: a.Generation, stale: map[string]bool{}, lastRead: o.Now()}
 	if id := r.k.Identity(); a.Identity != id {
-		r.applied = applied{Identity: id} // nothing of it is left
+		r.applied, r.generation = applied{Identity: id}, 0 // nothing of it is left
 		return r
 	}
 	r.base = base
 	for name := range a.Links {
 		r.links[name] = &managedLink{name: name}
 	}
-	for _, digest := range a.Ran {
-		r.ran[digest] = true
-	}
+	r.restoreRan(a.Ran)
 	return r
 }
 
@@ -123,7 +123,11 @@ func (r *reconciler) rest(ctx context.Context) {
 // nextTime is when to look without being woken.
 func (r *reconciler) nextTime() time.Time {
 	next := r.compareTime()
-	for _, t := range []time.Time{r.problems.next(), r.settleAt, r.retryTree} {
+	tries := r.problems.next()
+	if !r.settleAt.IsZero() || !r.retryTree.IsZero() { // nothing is tried before
+		tries = time.Time{}
+	}
+	for _, t := range []time.Time{tries, r.settleAt, r.retryTree} {
 		if !t.IsZero() && t.Before(next) {
 			next = t
 		}
@@ -230,12 +234,14 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 	r.observe(ctx, tree)
 	if !r.settled(tree) {
 		for _, l := range r.known() {
-			r.compare(l, tree, false)
+			if l.reread {
+				r.compare(l, tree, false)
+			}
 		}
 		r.publish(PhaseSettling)
 		return false
 	}
-	r.applied.Generation = tree.Generation // the cursor says so when all is done
+	r.generation = tree.Generation
 	for _, l := range r.known() {
 		w := r.compare(l, tree, true)
 		again = r.bring(ctx, l, tree, w) || again
@@ -246,6 +252,10 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 	if again {
 		r.publish(PhaseApplying)
 		return true
+	}
+	if _, unread := r.problems[readKey]; unread {
+		r.publish(PhaseDiffers)
+		return false
 	}
 	r.runLines(ctx, tree)
 	if ctx.Err() == nil {
@@ -269,8 +279,9 @@ func (r *reconciler) known() []*managedLink {
 // the commands have been quiet for a while.
 func (r *reconciler) settled(tree *Tree) bool {
 	r.settleAt = time.Time{}
-	live := slices.ContainsFunc(r.known(), func(l *managedLink) bool { return l.seen.State.ClassCount(l.name) > 0 })
-	if tree.Generation == r.applied.Generation || !live {
+	_, unread := r.problems[readKey]
+	live := unread || slices.ContainsFunc(r.known(), func(l *managedLink) bool { return l.seen.State.ClassCount(l.name) > 0 })
+	if tree.Generation == r.generation || !live {
 		r.resetSeen = time.Time{}
 		return true
 	}
@@ -286,28 +297,33 @@ func (r *reconciler) settled(tree *Tree) bool {
 	if r.settleAt.After(now) {
 		return false
 	}
-	r.settleAt = time.Time{}
+	r.settleAt, r.resetSeen = time.Time{}, time.Time{}
 	return true
 }
 
 // finish notes that everything up to tree was brought to the kernel.
 func (r *reconciler) finish(tree *Tree) {
-	r.resetSeen = time.Time{}
-	r.applied.Seq, r.done = tree.Seq, tree.Seq
+	r.applied.Seq, r.applied.Generation, r.done = tree.Seq, tree.Generation, tree.Seq
+	r.noteOwned()
+	r.base = nil
+	phase := PhaseInSync
+	if len(r.problems) > 0 || len(r.drift.open) > 0 {
+		phase = PhaseDiffers
+	}
+	r.publish(phase)
+}
+
+// noteOwned notes in the cursor what of ours is on the links, with how far the kernel has
+// come.
+func (r *reconciler) noteOwned() {
 	r.applied.Links = map[string]appliedLink{}
 	for name, l := range r.links {
 		if !l.idle() {
 			r.applied.Links[name] = l.ours
 		}
 	}
-	r.applied.Ran = slices.Sorted(maps.Keys(r.ran))
-	r.base = nil
-	phase := PhaseInSync
-	if r.applied.Clean = len(r.problems) == 0; !r.applied.Clean || len(r.drift.open) > 0 {
-		phase = PhaseDiffers
-	}
+	r.applied.Ran = r.ranDigests()
 	r.h.setCursor(r.applied.encode(), r.o.Logger)
-	r.publish(phase)
 }
 
 func (r *reconciler) publish(phase Phase) {
@@ -319,7 +335,8 @@ func (r *reconciler) publish(phase Phase) {
 	} else {
 		delete(r.problems, key{text: "watch"})
 	}
-	s.Problems, s.ProblemsTotal = r.problems.listed()
+	s.all = r.problems.listed()
+	s.Problems, s.ProblemsTotal = s.all[:min(len(s.all), maxListed)], len(s.all)
 	if !r.settleAt.IsZero() {
 		at := r.settleAt
 		s.Settles = &at

@@ -115,6 +115,12 @@ func (s *State) Classes(link string) iter.Seq[Class] {
 	}
 }
 
+// Holds reports whether a qdisc has classes of its own or qdiscs in it.
+func (s *State) Holds(link string, handle Handle) bool {
+	l := s.link(link)
+	return l.hasChildren(handle) || len(l.places(handle.Major())) > 0
+}
+
 // QdiscCount is the number of qdiscs of a link.
 func (s *State) QdiscCount(link string) int { return s.link(link).qdiscs.Len() }
 
