@@ -7,15 +7,7 @@ import "lqosd/bakery/tc"
 // somebody mended, needs to write nothing. A leaf whose handle is then another's gets
 // one from the kernel. A handle that a client chose stays where he wants it.
 func (t *Tree) adoptHandles(link string, desired, has *tc.State) *tc.State {
-	adopted := map[tc.Handle]tc.Qdisc{} // by slot
-	for q := range desired.Qdiscs(link) {
-		old, there := has.Qdisc(link, q.Parent)
-		if there && q.Handle != 0 && old.Handle != q.Handle && old.Options.Kind() == q.Options.Kind() &&
-			t.assignedHandle(link, q.Parent, q.Handle) && !desired.Holds(link, q.Handle) && !t.claimed(link, desired, old.Handle) {
-			q.Handle = old.Handle
-			adopted[q.Parent] = q
-		}
-	}
+	adopted := t.adoptable(link, desired, has)
 	if len(adopted) == 0 {
 		return desired
 	}
@@ -37,6 +29,36 @@ func (t *Tree) adoptHandles(link string, desired, has *tc.State) *tc.State {
 		mustApply(next, tc.Op{Verb: tc.Add, Qdisc: &q})
 	}
 	return next
+}
+
+// adoptable are the leaves of desired that can have the handle of the one that is there,
+// by slot, with that handle.
+func (t *Tree) adoptable(link string, desired, has *tc.State) map[tc.Handle]tc.Qdisc {
+	leaves := map[tc.Handle]tc.Qdisc{}
+	own := map[tc.Handle]tc.Handle{} // what each would have otherwise
+	for q := range desired.Qdiscs(link) {
+		old, there := has.Qdisc(link, q.Parent)
+		if there && q.Handle != 0 && old.Handle != q.Handle && old.Options.Kind() == q.Options.Kind() &&
+			t.assignedHandle(link, q.Parent, q.Handle) && !desired.Holds(link, q.Handle) {
+			own[q.Parent] = q.Handle
+			q.Handle = old.Handle
+			leaves[q.Parent] = q
+		}
+	}
+	// Whose handle is claimed has to take its own, and then nobody else can have that.
+	claimed := func(h tc.Handle) bool { return t.claimed(link, desired, h) }
+	for more := true; more; {
+		back := map[tc.Handle]bool{}
+		for slot, q := range leaves {
+			if claimed(q.Handle) {
+				delete(leaves, slot)
+				back[own[slot]] = true
+			}
+		}
+		more = len(back) > 0
+		claimed = func(h tc.Handle) bool { return back[h] }
+	}
+	return leaves
 }
 
 // claimed reports a handle that desired has where it must stay: a client chose it, or

@@ -26,7 +26,8 @@ type appliedLink struct {
 	Index   int       `json:"index"`   // of the link that it was applied to
 	Root    tc.Handle `json:"root"`    // handle of the root that we put there; "none"
 	Ingress bool      `json:"ingress"` // the clsact or ingress qdisc is ours
-	Clean   bool      `json:"clean"`   // nothing on it had failed
+	Clean   bool      `json:"clean"`   // it is known what had failed on it
+	Failed  string    `json:"failed"`  // that: keys with a blank between
 }
 
 // decodeApplied reads a cursor; nothing and an unknown form are the zero value, which

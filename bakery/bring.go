@@ -6,19 +6,21 @@ import (
 	"fmt"
 
 	"lqosd/bakery/tc"
+	"lqosd/eventlog"
 )
 
 // bring does what is missing on a link, but for what failed a moment ago. It is true when
 // the link has to be read again.
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
 	a := attempt{r: r, l: l, tree: tree, differs: map[key]bool{}, failed: map[key]bool{}}
-	target := a.target(w)
+	a.target = a.aim(w)
+	target := a.target
 	var plan []tc.Op
 	if len(tc.Diff(w.has, target)) > 0 {
 		plan = tc.Plan(w.has, target)
 	}
 	a.confirm(plan)
-	ops := a.ready(plan, target)
+	ops := a.ready(plan)
 	r.problems.keepOnly(l.name, a.differs)
 	if len(ops) > 0 {
 		if l.own(w.wanted); l.ours != r.applied.Links[l.name] {
@@ -45,12 +47,13 @@ type attempt struct {
 
 	differs map[key]bool // objects that differ from the target
 	failed  map[key]bool // those of them that still do
+	target  *tc.State    // what the link is to have
 	refused int
 }
 
-// target is what the link is to have: what is wanted or, if drift is only reported, what
+// aim is what the link is to have: what is wanted or, if drift is only reported, what
 // it has with what newer records change.
-func (a *attempt) target(w work) *tc.State {
+func (a *attempt) aim(w work) *tc.State {
 	if a.r.o.Drift == DriftRepair || a.l.expected == nil {
 		return w.wanted
 	}
@@ -98,7 +101,7 @@ func (a *attempt) confirm(plan []tc.Op) {
 }
 
 // ready leaves out what failed a moment ago, and what sits in it.
-func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
+func (a *attempt) ready(plan []tc.Op) []tc.Op {
 	now := a.r.o.Now()
 	ops := plan[:0:0]
 	for _, op := range plan {
@@ -107,7 +110,7 @@ func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
 			a.failed[k] = true
 			continue
 		}
-		if in, failed := a.inFailed(target, opObject(op)); failed && op.Verb != tc.Delete {
+		if in, failed := a.inFailed(opObject(op)); failed && op.Verb != tc.Delete {
 			a.failed[k] = true
 			a.problem(op, fmt.Errorf("%w: %s couldn't be made", tc.ErrNotTried, in))
 			a.r.problems.waitFor(k, keyOf(a.l.name, in))
@@ -119,8 +122,11 @@ func (a *attempt) ready(plan []tc.Op, target *tc.State) []tc.Op {
 }
 
 // inFailed reports an object in one that couldn't be made, and which that is.
-func (a *attempt) inFailed(target *tc.State, o tc.Object) (in tc.Object, failed bool) {
-	in, ok := target.Container(a.l.name, o)
+func (a *attempt) inFailed(o tc.Object) (in tc.Object, failed bool) {
+	if a.target == nil {
+		return in, false
+	}
+	in, ok := a.target.Container(a.l.name, o)
 	return in, ok && a.failed[keyOf(a.l.name, in)]
 }
 
@@ -150,17 +156,37 @@ func (a *attempt) take(op tc.Op, res tc.Result) {
 // problem notes what the kernel refuses. What fails for the first time is logged.
 func (a *attempt) problem(op tc.Op, err error) {
 	object := opObject(op)
-	if op.Verb == tc.Delete { // who asked for it knows only that it isn't wanted
-		object = tc.Object{}
+	p := Problem{Link: a.l.name, Object: object.String(), Op: op.Line(), Error: err.Error(), at: opKey(a.l.name, op)}
+	if p.Seq, p.Name = a.tree.asked(a.l.name, object); op.Verb == tc.Delete {
+		p.Seq = a.removedBy(object)
 	}
-	p := Problem{Link: a.l.name, Object: opObject(op).String(), Op: op.Line(), Error: err.Error(), at: opKey(a.l.name, op)}
-	if object != (tc.Object{}) {
-		p.Seq, p.Name = a.tree.asked(a.l.name, object)
-	}
-	if _, again := a.r.problems[p.at]; !again && a.refused <= maxListed && !errors.Is(err, tc.ErrNotTried) {
+	_, p.follows = a.inFailed(object)
+	p.follows = p.follows || errors.Is(err, tc.ErrNotTried)
+	if _, again := a.r.problems[p.at]; !again && a.refused <= maxListed && !p.follows {
 		a.r.o.Logger.Warn("the kernel refused", "link", p.Link, "op", p.Op, "why", p.Error, "record", p.Seq, "name", p.Name)
 	}
 	a.r.problems.add(a.r.o.Now(), p)
+}
+
+// removedBy is the record that an object went with: the newest when its removal is first
+// tried. What no record has put there no record removes.
+func (a *attempt) removedBy(object tc.Object) eventlog.Seq {
+	if p, again := a.r.problems[keyOf(a.l.name, object)]; again {
+		return p.Seq
+	}
+	if a.l.expected == nil || !contains(a.l.expected, a.l.name, object) {
+		return 0
+	}
+	return a.tree.Seq
+}
+
+func contains(s *tc.State, link string, o tc.Object) (ok bool) {
+	if o.Class != nil {
+		_, ok = s.Class(link, o.Class.ID)
+		return ok
+	}
+	_, ok = s.Qdisc(link, o.Qdisc.Parent)
+	return ok
 }
 
 // settle notes what the link is expected to have from now on.
@@ -181,7 +207,7 @@ func (a *attempt) settle(w work, target *tc.State) {
 		l.expected = expected
 	}
 	l.own(w.wanted)
-	l.ours.Clean = len(a.failed) == 0
+	l.ours.Failed, l.ours.Clean = encodeKeys(a.failed)
 }
 
 // holdsFilters reports a qdisc at which filters can hang, and with which they go.

@@ -18,7 +18,8 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = tree.adoptHandles(l.name, wanted, w.has)
 	if l.restored {
-		l.expected = r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
+		base := r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
+		l.expected = restore(base, w.has, decodeKeys(l.name, l.ours.Failed))
 	}
 	if l.reread {
 		l.read, l.wrote = l.wrote, nil

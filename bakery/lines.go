@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"lqosd/bakery/tc"
 )
@@ -24,7 +26,7 @@ func (r *reconciler) runLines(ctx context.Context, tree *Tree) {
 		if r.ran[digest] || r.problems.waits(k, r.o.Now()) || l != nil && !l.there {
 			continue
 		}
-		err := r.k.Execute(ctx, line.Text)
+		err := r.execute(ctx, line.Text)
 		if ctx.Err() != nil {
 			return
 		}
@@ -47,6 +49,19 @@ func (r *reconciler) runLines(ctx context.Context, tree *Tree) {
 			delete(r.problems, k)
 		}
 	}
+}
+
+// lineTimeout ends a tc(8) that doesn't end by itself.
+const lineTimeout = 10 * time.Second
+
+// execute runs a line. Logs may hold some that wouldn't be accepted today.
+func (r *reconciler) execute(ctx context.Context, text string) error {
+	if !isOpaque(text) {
+		return errors.New("it changes nothing that belongs to a tree, and isn't run")
+	}
+	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
+	defer cancel()
+	return r.k.Execute(ctx, text)
 }
 
 const linePrefix = "line "

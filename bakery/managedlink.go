@@ -65,7 +65,8 @@ func (l *managedLink) own(wanted *tc.State) {
 	}
 	_, ingress := wanted.Qdisc(l.name, tc.Ingress)
 	_, left := l.seen.State.Qdisc(l.name, tc.Ingress)
-	l.ours = appliedLink{Index: l.seen.Index, Root: root.Handle, Ingress: ingress || left && l.ours.Ingress, Clean: l.ours.Clean}
+	l.ours = appliedLink{Index: l.seen.Index, Root: root.Handle, Ingress: ingress || left && l.ours.Ingress,
+		Clean: l.ours.Clean, Failed: l.ours.Failed}
 }
 
 // forget makes the link one that nothing was applied to.

@@ -2,7 +2,9 @@ package bakery
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 
 	"lqosd/bakery/tc"
 )
@@ -37,7 +39,7 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 		}
 		return
 	}
-	seen, err := r.k.Observe(ctx, names)
+	seen, names, err := r.read(ctx, names)
 	if ctx.Err() != nil {
 		return
 	}
@@ -46,15 +48,37 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 	r.reads++
 	if err != nil {
 		r.problems.add(r.lastRead, Problem{Object: "links", Error: err.Error(), at: readKey})
-		r.o.Logger.Warn("reading the links", "err", err)
-		return
+		if r.problems[readKey].Tried == 1 {
+			r.o.Logger.Warn("reading the links", "err", err)
+		}
+	} else {
+		delete(r.problems, readKey)
 	}
-	delete(r.problems, readKey)
 	for _, name := range names {
 		o, there := seen[name]
 		r.sawLink(r.links[name], o, there)
 		r.dropIdle(tree, name)
 	}
+}
+
+// read observes links, and where that fails one by one: of one that others are changing all
+// the time the rest needn't suffer. It gives the names of those that were read.
+func (r *reconciler) read(ctx context.Context, names []string) (seen map[string]tc.Observed, of []string, err error) {
+	if seen, err = r.k.Observe(ctx, names); err == nil {
+		return seen, names, nil
+	}
+	if len(names) == 1 {
+		return nil, nil, err
+	}
+	seen, err = map[string]tc.Observed{}, nil
+	for _, name := range names {
+		one, errOne := r.k.Observe(ctx, []string{name})
+		if err = errors.Join(err, errOne); errOne == nil {
+			maps.Copy(seen, one)
+			of = append(of, name)
+		}
+	}
+	return seen, of, err
 }
 
 // concerned are the links that tree asks for something on; before anything was applied

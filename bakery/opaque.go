@@ -49,12 +49,25 @@ var foreignKinds = []string{"atm", "blackhole", "cake_mq", "cbq", "cbs", "choke"
 	"fq_pie", "gred", "hfsc", "hhf", "mqprio", "multiq", "noqueue", "pfifo_fast", "pfifo_head_drop", "pie", "plug", "prio", "qfq",
 	"red", "sfb", "skbprio", "taprio", "teql0"}
 
+// foreignObjects are the objects of tc(8) that we don't model; its other words (monitor,
+// exec) change nothing that belongs to a tree.
+var foreignObjects = []string{"filter", "chain", "actions"}
+
+// changesObject reports a line that changes one of foreignObjects.
+func changesObject(words []string) bool {
+	verbs := []string{"add", "change", "replace", "delete"}
+	begins := func(word string, list []string) bool {
+		return slices.ContainsFunc(list, func(w string) bool { return strings.HasPrefix(w, word) })
+	}
+	return len(words) > 1 && begins(words[0], foreignObjects) && begins(words[1], verbs)
+}
+
 // isOpaque tells a line that tc(8) may understand though we don't from one that
 // nobody does.
 func isOpaque(text string) bool {
 	words := strings.Fields(text)
 	if !strings.HasPrefix("qdisc", words[0]) && !strings.HasPrefix("class", words[0]) {
-		return true // filter, chain, action
+		return changesObject(words)
 	}
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(foreignKinds, w) })
 }

@@ -19,13 +19,15 @@ type Problem struct {
 	Tried  int          `json:"tried"` // how often
 	Next   time.Time    `json:"next"`  // when it is tried again
 
-	at key
+	at      key
+	follows bool // it is refused because what it sits in is
 }
 
 // The pauses between tries of what failed grow from the first to the second.
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 30 * time.Second
+	lastReread = 500 * time.Millisecond // of links that can't be read
 )
 
 // problems holds what failed, by object.
@@ -37,7 +39,11 @@ func (p problems) add(now time.Time, one Problem) {
 	if old, again := p[one.at]; again {
 		one.Since, one.Tried = old.Since, old.Tried+1
 	}
-	one.Next = now.Add(min(firstRetry<<min(one.Tried-1, 20), lastRetry))
+	longest := lastRetry
+	if one.at == readKey {
+		longest = lastReread
+	}
+	one.Next = now.Add(min(firstRetry<<min(one.Tried-1, 20), longest))
 	p[one.at] = one
 }
 
@@ -72,8 +78,9 @@ func (p problems) keepOnly(link string, differs map[key]bool) {
 	}
 }
 
+// compareProblems puts causes before what follows from them.
 func compareProblems(a, b Problem) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at), cmp.Compare(a.Op, b.Op))
+	return cmp.Or(compareBool(a.follows, b.follows), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at), cmp.Compare(a.Op, b.Op))
 }
 
 // next is the earliest time at which something is tried again; zero if there is none.
@@ -97,4 +104,14 @@ func (p problems) forgetLink(link string) {
 			delete(p, k)
 		}
 	}
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -89,11 +90,31 @@ func (r *reconciler) run(ctx context.Context) {
 	watching.Go(func() { r.watch(ctx) })
 	r.publish(PhaseStarting)
 	for ctx.Err() == nil {
-		if r.step(ctx) {
+		if r.careful(ctx) {
 			continue
 		}
 		r.rest(ctx)
 	}
+}
+
+// careful is step; a mistake in it must not take the bus down, nor be made at every start.
+// It is shown as a problem, and everything is read again after a while.
+func (r *reconciler) careful(ctx context.Context) (again bool) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		r.o.Logger.Error("the applier panicked", "panic", p, "stack", string(debug.Stack()))
+		now := r.o.Now()
+		for name, l := range r.links {
+			r.links[name] = &managedLink{name: name, ours: l.ours}
+		}
+		r.problems = problems{readKey: {Object: "applier", Error: fmt.Sprintf("it panicked: %v", p), Since: now, Tried: 1,
+			Next: now.Add(lastRetry), at: readKey}}
+		r.publish(PhaseDiffers)
+	}()
+	return r.step(ctx)
 }
 
 // rest waits until there may be something to do. While others are changing things it
