@@ -27,26 +27,36 @@ func inLab(t *testing.T, body func(lab)) {
 	inLabWith(t, defaultLimits, body)
 }
 
+// inVMLab is inLab on a kernel that has every kind.
+func inVMLab(t *testing.T, body func(lab)) {
+	t.Helper()
+	testenv.InVM(t, func(t *testing.T) { inLabHere(t, defaultLimits, body) })
+}
+
 func inLabWith(t *testing.T, l limits, body func(lab)) {
 	t.Helper()
-	testenv.InNetns(t, func(t *testing.T) {
-		testenv.Need(t, testenv.TC)
-		ignore := goleak.IgnoreCurrent()
-		testenv.NoLeakedFDs(t)
-		t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
-		run(t, "", "ip", "link", "add", "v0", "numtxqueues", "4", "numrxqueues", "4", "type", "veth", "peer", "name", "v1")
-		run(t, "", "ip", "link", "set", "v0", "up")
-		k, err := open(l)
-		if err != nil {
-			t.Fatal(err)
+	testenv.InNetns(t, func(t *testing.T) { inLabHere(t, l, body) })
+}
+
+// inLabHere makes the lab in the namespace or machine that t runs in.
+func inLabHere(t *testing.T, l limits, body func(lab)) {
+	t.Helper()
+	testenv.Need(t, testenv.TC)
+	ignore := goleak.IgnoreCurrent()
+	testenv.NoLeakedFDs(t)
+	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
+	run(t, "", "ip", "link", "add", "v0", "numtxqueues", "4", "numrxqueues", "4", "type", "veth", "peer", "name", "v1")
+	run(t, "", "ip", "link", "set", "v0", "up")
+	k, err := open(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
 		}
-		t.Cleanup(func() {
-			if err := k.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		body(lab{t, k})
 	})
+	body(lab{t, k})
 }
 
 // run runs a program and returns what it prints.

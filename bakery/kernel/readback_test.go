@@ -98,16 +98,30 @@ func kindTree(kinds []string) []string {
 
 // TestReadBackKinds does the same with every kind that this kernel has.
 func TestReadBackKinds(t *testing.T) {
-	inLab(t, func(l lab) {
-		lines := l.kinds()
-		// A netem that duplicates can't be beside others of its kind.
-		alone := slices.IndexFunc(lines, duplicates)
-		if alone >= 0 {
-			l.readBack(kindTree(lines[alone : alone+1]))
-			lines = slices.Delete(lines, alone, alone+1)
+	inLab(t, func(l lab) { l.readBackKinds() })
+}
+
+// TestReadBackEveryKind does it where there are all: cake, fq_codel and the others are read
+// back from a kernel that has them, and changed there.
+func TestReadBackEveryKind(t *testing.T) {
+	inVMLab(t, func(l lab) {
+		if got := l.kinds(); len(got) != len(kindLines) {
+			t.Errorf("this kernel has %d of %d lines: %q", len(got), len(kindLines), got)
 		}
-		l.readBack(kindTree(lines))
+		l.readBackKinds()
+		l.readBackChanges()
 	})
+}
+
+func (l lab) readBackKinds() {
+	l.Helper()
+	lines := l.kinds()
+	// A netem that duplicates can't be beside others of its kind.
+	if alone := slices.IndexFunc(lines, duplicates); alone >= 0 {
+		l.readBack(kindTree(lines[alone : alone+1]))
+		lines = slices.Delete(lines, alone, alone+1)
+	}
+	l.readBack(kindTree(lines))
 }
 
 func duplicates(line string) bool { return strings.Contains(line, "duplicate") }
@@ -139,31 +153,35 @@ func (l lab) kinds() []string {
 // but one, by the plan from one state to the other: the kernel takes each op, and has then
 // what was wanted.
 func TestReadBackChanges(t *testing.T) {
-	inLab(t, func(l lab) {
-		lines := slices.DeleteFunc(l.kinds(), duplicates)
-		h := l.hostOf(l.observe())
-		from := wanted(t, h, kindTree(lines)...)
-		l.apply(tc.Script(from)...)
-		for round := range 3 {
-			lines = rotate(lines)
-			to := wanted(t, h, kindTree(lines)...)
-			plan := tc.Plan(from, to)
-			changes := 0
-			for i, r := range l.kernel.Apply(t.Context(), plan) {
-				if r.Err != nil {
-					t.Errorf("round %d: %v", round, r.Err)
-				}
-				if plan[i].Verb == tc.Change {
-					changes++
-				}
+	inLab(t, func(l lab) { l.readBackChanges() })
+}
+
+func (l lab) readBackChanges() {
+	l.Helper()
+	l.reset("v0")
+	lines := slices.DeleteFunc(l.kinds(), duplicates)
+	h := l.hostOf(l.observe())
+	from := wanted(l, h, kindTree(lines)...)
+	l.apply(tc.Script(from)...)
+	for round := range 3 {
+		lines = rotate(lines)
+		to := wanted(l, h, kindTree(lines)...)
+		plan := tc.Plan(from, to)
+		changes := 0
+		for i, r := range l.kernel.Apply(l.Context(), plan) {
+			if r.Err != nil {
+				l.Errorf("round %d: %v", round, r.Err)
 			}
-			if d := differences(to, l.observe().State); d != "" {
-				t.Errorf("round %d:\n%s", round, d)
+			if plan[i].Verb == tc.Change {
+				changes++
 			}
-			t.Logf("round %d: %d ops, %d of them changes", round, len(plan), changes)
-			from = to
 		}
-	})
+		if d := differences(to, l.observe().State); d != "" {
+			l.Errorf("round %d:\n%s", round, d)
+		}
+		l.Logf("round %d: %d ops, %d of them changes", round, len(plan), changes)
+		from = to
+	}
 }
 
 // rotate moves every line to the place of the one before of the same kind.
