@@ -103,6 +103,7 @@ func (a *attempt) confirm(plan []tc.Op) {
 // ready leaves out what failed a moment ago, and what sits in it.
 func (a *attempt) ready(plan []tc.Op) []tc.Op {
 	now := a.r.o.Now()
+	a.dropOutdated(plan)
 	ops := plan[:0:0]
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
@@ -119,6 +120,23 @@ func (a *attempt) ready(plan []tc.Op) []tc.Op {
 		ops = append(ops, op)
 	}
 	return ops
+}
+
+// dropOutdated forgets the problems of objects of which another op is needed now: newer
+// records ask for something else.
+func (a *attempt) dropOutdated(plan []tc.Op) {
+	same := map[key]bool{}
+	for _, op := range plan {
+		k := opKey(a.l.name, op)
+		if p, failed := a.r.problems[k]; failed && p.Op == op.Line() {
+			same[k] = true
+		}
+	}
+	for _, op := range plan {
+		if k := opKey(a.l.name, op); !same[k] {
+			delete(a.r.problems, k)
+		}
+	}
 }
 
 // inFailed reports an object in one that couldn't be made, and which that is.
@@ -160,6 +178,9 @@ func (a *attempt) problem(op tc.Op, err error) {
 	if p.Seq, p.Name = a.tree.asked(a.l.name, object); op.Verb == tc.Delete {
 		p.Seq = a.removedBy(object)
 	}
+	if op.Verb == tc.Delete && op.Class != nil && errors.Is(err, tc.ErrBusy) {
+		p.Error += fmt.Sprintf(" (a filter may point to it: tc filter show dev %s parent %x:)", a.l.name, op.Class.ID.Major())
+	}
 	_, p.follows = a.inFailed(object)
 	p.follows = p.follows || errors.Is(err, tc.ErrNotTried)
 	if _, again := a.r.problems[p.at]; !again && a.refused <= maxListed && !p.follows {
@@ -194,7 +215,9 @@ func (a *attempt) settle(w work, target *tc.State) {
 	l := a.l
 	if a.r.o.Drift == DriftRepair || l.expected == nil {
 		now := a.r.o.Now()
-		a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] })
+		if n := a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] }); n > 0 {
+			a.r.o.Logger.Info("drift repaired", "link", l.name, "entries", n)
+		}
 		l.expected = l.scope(l.seen.State, target).Clone()
 	} else {
 		was := a.tree.adoptHandles(l.name, l.expected, w.has)

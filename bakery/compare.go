@@ -16,7 +16,7 @@ type work struct {
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	wanted := r.canonical(l, tree)
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
-	w.wanted = tree.adoptHandles(l.name, wanted, w.has)
+	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.restored {
 		base := r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
 		l.expected = restore(base, w.has, decodeKeys(l.name, l.ours.Failed))

@@ -112,15 +112,17 @@ func (b *driftBook) see(link string, now time.Time, seen []Drift, still func(key
 	return fresh
 }
 
-// end closes the open entries of a link that match.
-func (b *driftBook) end(link string, now time.Time, fate Fate, match func(key) bool) {
+// end closes the open entries of a link that match, and counts them.
+func (b *driftBook) end(link string, now time.Time, fate Fate, match func(key) bool) (n int) {
 	for k, d := range b.open {
 		if k.link == link && match(k) {
 			delete(b.open, k)
 			d.Fate, d.Ended = fate, &now
 			b.keep(d)
+			n++
 		}
 	}
+	return n
 }
 
 // note takes up something that is over already.

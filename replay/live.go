@@ -16,7 +16,7 @@ type Live struct {
 
 // CompareKernel tells what has to happen to a kernel so that it has what the Tree after
 // record at asks for. Leaf handles that no client chose aren't compared, nor what the
-// kernel has on other links, and a clsact or ingress qdisc, or the root of a link on which
+// kernel has on other links and on queues that the Tree leaves alone, and a clsact or ingress qdisc, or the root of a link on which
 // the Tree has nothing, isn't ours.
 func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 	r := DiffReport{From: "kernel", To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
@@ -36,7 +36,8 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 			r.add(Difference{Object: "link", Link: link, ID: link, To: "link " + link})
 			o.State = &tc.State{}
 		}
-		for _, c := range tc.Diff(bakery.Scope(link, o.State, wanted), wanted) {
+		has := bakery.Scope(link, o.State, wanted)
+		for _, c := range tc.Diff(has, bakery.KeepQueues(link, wanted, has)) {
 			if d := newDifference(c, name); !onlyLeafHandle(c, t.State()) {
 				r.add(d)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -14,15 +15,21 @@ import (
 	"lqosd/internal/lqosconf"
 )
 
-// checkApply refuses apply mode where it can't work, in doctor's words.
-func checkApply(s settings, h host.Host) error {
+// checkApply refuses apply mode where it can't work, in doctor's words, and logs what it
+// waits for.
+func checkApply(s settings, h host.Host, log *slog.Logger) error {
 	var lacks []string
+	refused := false
 	for _, f := range examineKernel(s, h) {
-		if f.Verdict == missing && !f.waits {
+		if f.Verdict == missing {
 			lacks = append(lacks, fmt.Sprintf("%s: %s (%s)", f.Check, f.Text, f.Advice))
+			refused = refused || !f.waits
 		}
 	}
-	if len(lacks) == 0 {
+	if !refused {
+		for _, lack := range lacks {
+			log.Warn("waiting for what isn't there", "what", lack)
+		}
 		return nil
 	}
 	return errors.New("apply mode can't work on this host: " + strings.Join(lacks, "; "))
@@ -33,7 +40,7 @@ func (d *daemon) openKernel() error {
 	if d.settings.Bakery.Mode != lqosconf.ModeApply {
 		return nil
 	}
-	if err := checkApply(d.settings, d.host); err != nil {
+	if err := checkApply(d.settings, d.host, d.log); err != nil {
 		return err
 	}
 	k, err := kernel.Open()

@@ -15,8 +15,12 @@ const serveLong = `Runs the daemon in the foreground until SIGINT or SIGTERM.
 Without --config it reads /etc/lqos.conf; where that doesn't exist either, it starts on
 built-in defaults, in file mode, with everything under ./lqosd-state.
 
-In file mode every command is appended durably to the event log, folded, and written as tc
-lines to the tc file before it is acknowledged; no kernel is touched.`
+Every command is appended durably to the event log before it is acknowledged. In apply mode the
+kernel is then brought to what the log asks for, over netlink: it is read, and the difference is
+written; what somebody else changes is reported, and undone unless bakery.drift is "report". That
+needs CAP_NET_ADMIN; where it can't work, serve says what is missing and touches nothing (lqosd
+doctor tells more). In file mode the tc lines go to the tc file, and no kernel is touched. When
+the daemon ends the kernel keeps what it has.`
 
 func serveCommand() *cobra.Command {
 	var f serveFlags

@@ -43,8 +43,10 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	override(&s.Bakery.Mode, f.mode)
 	override(&s.Bakery.StateDirectory, f.stateDir)
 	override(&s.Bakery.Socket, f.socket)
-	s.tcPath = filepath.Join(s.LqosDirectory, "tc-rust.txt")
-	override(&s.tcPath, f.tcFile)
+	if s.Bakery.Mode == lqosconf.ModeFile {
+		s.tcPath = filepath.Join(s.LqosDirectory, "tc-rust.txt")
+		override(&s.tcPath, f.tcFile)
+	}
 	if s.Bakery.Mode != lqosconf.ModeFile && s.Bakery.Mode != lqosconf.ModeApply {
 		return settings{}, cli.Usagef("--mode %q: must be apply or file", s.Bakery.Mode)
 	}

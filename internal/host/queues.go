@@ -48,8 +48,8 @@ func (h Host) LinkQueues(name string) (rx, tx int, err error) {
 // Queues is the number of queues per direction, at least 1, and the reason for it in words.
 //
 // It is override_available_queues, or else the smallest of the rx and tx queues of both links and the CPUs. On a stick,
-// where both directions share the link's queues, it is half of that, rounded down (ADR 0004). Where there is no override
-// and a link or the number of CPUs can't be read it is [DefaultQueues].
+// where both directions share the link's queues, it is half of that, rounded down (ADR 0004). A link that isn't there isn't
+// counted. Where there is no override and no link, or the number of CPUs can't be read, it is [DefaultQueues].
 func (h Host) Queues(r QueueRule) (n int, reason string) {
 	stick := r.ToInternet == r.ToNetwork
 	if r.Override != nil {
@@ -77,13 +77,21 @@ func (h Host) countQueues(r QueueRule, stick bool) (n int, reason string, err er
 	if stick {
 		links = links[:1]
 	}
+	there := 0
 	for _, link := range links {
-		rx, tx, err := h.LinkQueues(link)
-		if err != nil {
-			return 0, "", err
+		rx, tx, missing := h.LinkQueues(link)
+		if missing != nil {
+			if err == nil {
+				err = missing
+			}
+			continue
 		}
+		there++
 		n = min(n, rx, tx)
 		reason += fmt.Sprintf(", %s with %d rx and %d tx queues", link, rx, tx)
+	}
+	if there == 0 {
+		return 0, "", err
 	}
 	return n, reason, nil
 }

@@ -59,7 +59,7 @@ func TestQueues(t *testing.T) {
 			"half of the smallest of 9 CPUs, a with 7 rx and 8 tx queues"},
 		{"stick with one queue", 9, map[string][2]int{"a": {1, 1}}, QueueRule{nil, "a", "a"}, 1, ""},
 		{"no links", 2, none, QueueRule{nil, "a", "b"}, 16, "the default, because: counting the queues of link a: open sys/class/net/a/queues: file does not exist"},
-		{"one link", 2, map[string][2]int{"a": {8, 8}}, QueueRule{nil, "a", "b"}, 16, "the default, because: counting the queues of link b: open sys/class/net/b/queues: file does not exist"},
+		{"one link", 2, map[string][2]int{"a": {8, 8}}, QueueRule{nil, "a", "b"}, 2, "the smallest of 2 CPUs, a with 8 rx and 8 tx queues"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n, reason := links(tc.cpus, tc.links).Queues(tc.rule)
