@@ -7,8 +7,12 @@
 // but its two arguments, and so gives the same Tree on every machine, at any time.
 //
 //	bus ──Submission──▶ folder ──▶ eventlog (durable) ──▶ acker ──Outcome──▶ bus
-//	                      │                                 │
-//	                    Tree (tentative)                  Sink (tc-rust.txt)
+//	                      │                                 │ │
+//	                    Tree (tentative)  Sink (tc-rust.txt)◀┘ └─wakes─▶ reconciler ◀──▶ Kernel
+//
+// In apply mode the reconciler brings a [Kernel] to what the newest durable Tree asks for:
+// it reads the links, tells what drifted from what has to be done, writes the difference,
+// and reads again ([KernelStatus], [Handle.WaitApplied]).
 //
 // Guarantees:
 //
@@ -19,10 +23,11 @@
 //   - One goroutine owns the Tree. Readers get a clone that shares what hasn't
 //     changed since ([Handle.Tree]); they never lock and never see a command
 //     that isn't durable.
+//   - The Kernel is given what is durable, and only what differs from what was read.
 //   - Handles that no client chose are assigned by Fold, deterministically, and stay
 //     the same over refreshes ([Tree] remembers them).
 //
-// The package knows neither sockets, files, clocks nor kernels: the callers inject
-// what it needs ([Options]). Package replay folds the same records offline; the
+// The package knows neither sockets, files nor clocks, and of a kernel only the
+// interface: the callers inject what it needs ([Options]). Package replay folds the same records offline; the
 // commands lqosd and bakery-replay wire it all together.
 package bakery
