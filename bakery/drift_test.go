@@ -165,3 +165,25 @@ func TestDriftNobodyTold(t *testing.T) {
 		r.inSync()
 	})
 }
+
+// TestRootAndLinkReported: a root that somebody replaced stays replaced if drift is only reported; a link that comes back
+// is a new one, on which nothing has drifted, and is built.
+func TestRootAndLinkReported(t *testing.T) {
+	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.must(smallNetwork()...)
+		r.applied()
+		r.k.Reset()
+		r.meddle("qdisc replace dev eth1 root handle 9: pfifo")
+		r.quiet(time.Second)
+		r.drifted("open: replaced qdisc 9: at root on eth1: kind mq → pfifo, handle 7fff: → 9:, with 14 more in it")
+		r.wrote()
+		r.k.RemoveLink("eth1")
+		r.quiet(time.Second)
+		r.k.AddLink(kerneltest.Link{Name: "eth1"})
+		s := r.quiet(time.Second)
+		r.inSync()
+		if s.DriftOpen != 0 || s.Phase != bakery.PhaseInSync {
+			t.Errorf("status: %+v", s)
+		}
+	}, reporting)
+}
