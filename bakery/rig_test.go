@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +13,48 @@ import (
 	"go.uber.org/goleak"
 
 	"lqosd/bakery"
+	"lqosd/eventlog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if err := unpackOnce(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// unpackOnce reads a compressed record. The event log has one decompressor, made when it is
+// first needed: made in a bubble of testing/synctest, no other bubble could use it.
+func unpackOnce() error {
+	dir, err := os.MkdirTemp("", "bakery")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	log, err := openLog(dir)
+	if err != nil {
+		return err
+	}
+	p, err := log.Enqueue(eventlog.Tx{Records: [][]byte{make([]byte, 1<<16)}})
+	if err != nil {
+		return err
+	}
+	if _, err := p.Wait(); err != nil {
+		return err
+	}
+	if err := log.Close(); err != nil {
+		return err
+	}
+	if log, err = openLog(dir); err != nil {
+		return err
+	}
+	for _, err := range log.Records(1) {
+		if err != nil {
+			return err
+		}
+	}
+	return log.Close()
+}
 
 // sink records lines; with err set it refuses them.
 type sink struct {
