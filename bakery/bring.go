@@ -19,6 +19,9 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	if len(tc.Diff(w.has, target)) > 0 {
 		plan = tc.Plan(w.has, target)
 	}
+	if l.asked != tree.Seq {
+		l.asked, l.read, l.repaired = tree.Seq, nil, map[key]repeat{} // records make things necessary again
+	}
 	a.confirm(plan)
 	ops := a.ready(plan)
 	r.problems.keepOnly(l.name, a.differs)
@@ -93,7 +96,7 @@ func (a *attempt) confirm(plan []tc.Op) {
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
 		a.differs[k] = true
-		if a.l.stuck(op) && !a.r.problems.waits(k, a.r.o.Now()) {
+		if !a.r.problems.waits(k, a.r.o.Now()) && a.l.stuck(op) {
 			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undoes it, or the kernel means something else"))
 		}
 	}

@@ -2,6 +2,7 @@ package bakery
 
 import (
 	"lqosd/bakery/tc"
+	"lqosd/eventlog"
 )
 
 // managedLink is what the reconciler knows of a link.
@@ -20,8 +21,10 @@ type managedLink struct {
 	// wrote are the ops since the last reading that a reading has to confirm, and read
 	// those that the last one was to confirm.
 	wrote, read map[key]tc.Op
-	// repaired counts the times in a row that an object got the same op.
+	// repaired counts the times in a row that an object got the same op, with no record
+	// newer than asked that may have been the cause.
 	repaired map[key]repeat
+	asked    eventlog.Seq
 }
 
 // scope is what of the link's State counts.
@@ -87,8 +90,8 @@ func (l *managedLink) done(op tc.Op) {
 		l.fresh = false
 	}
 	l.count(op)
-	if op.Verb != tc.Change {
-		l.confirmLater(opKey(l.name, op), op)
+	if k := opKey(l.name, op); op.Verb != tc.Change || l.repaired[k].times >= tooOften {
+		l.confirmLater(k, op)
 		return
 	}
 	if op.Qdisc == nil {
@@ -123,14 +126,17 @@ func (l *managedLink) count(op tc.Op) {
 	l.repaired[k] = r
 }
 
-// stuck reports an op that was done, and that is needed again all the same.
+// stuck reports an op that was done, and that is needed again all the same. It does so once
+// for each time that the op was done: after a pause it is to be done again.
 func (l *managedLink) stuck(op tc.Op) bool {
-	k := opKey(l.name, op)
-	if did, ok := l.read[k]; ok && did.Line() == op.Line() {
-		return true
+	k, line := opKey(l.name, op), op.Line()
+	did, unconfirmed := l.read[k]
+	often := l.repaired[k]
+	if (!unconfirmed || did.Line() != line) && (often.times < tooOften || often.line != line) {
+		return false
 	}
-	r, ok := l.repaired[k]
-	return ok && r.times >= tooOften && r.line == op.Line()
+	l.repaired[k] = repeat{line: line, times: tooOften - 1}
+	return true
 }
 
 func (l *managedLink) confirmLater(k key, op tc.Op) {
