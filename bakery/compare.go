@@ -78,7 +78,7 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	}
 	kept := list[:0]
 	for _, d := range list {
-		k := keyOf(l.name, objectOf(d))
+		k := keyOf(l.name, d.Object())
 		_, written := l.read[k]
 		_, failed := r.problems[k]
 		if !explained[k] && !written && !failed {
@@ -94,7 +94,7 @@ func explains(l *managedLink, w work) map[key]bool {
 	explained := map[key]bool{}
 	for _, d := range tc.Diff(l.expected, w.wanted) {
 		if !onlyHandle(d, w.wanted) {
-			explained[keyOf(l.name, objectOf(d))] = true
+			explained[keyOf(l.name, d.Object())] = true
 		}
 	}
 	if len(explained) == 0 {
@@ -119,7 +119,7 @@ func onlyHandle(d tc.Difference, wanted *tc.State) bool {
 }
 
 func (r *reconciler) describe(l *managedLink, tree *Tree, o tc.Outer) Drift {
-	object := objectOf(o.Difference)
+	object := o.Difference.Object()
 	_, name := tree.asked(l.name, object)
 	d := Drift{Seen: r.lastRead, Link: l.name, Change: o.Kind.String(), Object: object.String(), Name: name,
 		Text: o.String(), Inside: o.Inside, Fate: FateOpen, Fields: []DriftField{}, at: keyOf(l.name, object)}

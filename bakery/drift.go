@@ -81,14 +81,6 @@ func keyOf(link string, o tc.Object) key {
 // object reports a key of a qdisc or class.
 func (k key) object() bool { return k.text == "" }
 
-// objectOf is the object that a difference is about.
-func objectOf(d tc.Difference) tc.Object {
-	if d.Kind == tc.Removed {
-		return d.From
-	}
-	return d.To
-}
-
 // see takes up what differs on a link at a moment, and gives what is new of it. What was
 // open and isn't among it has gone, unless still says that it is there.
 func (b *driftBook) see(link string, now time.Time, seen []Drift, still func(key) bool) (fresh []Drift) {

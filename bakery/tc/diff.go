@@ -40,11 +40,7 @@ type FieldChange struct{ Name, From, To string }
 // String is the change on one line: "changed class 1:5 on eth0: rate 1mbit →
 // 2mbit".
 func (d Difference) String() string {
-	what := d.To
-	if d.Kind == Removed {
-		what = d.From
-	}
-	s := fmt.Sprintf("%v %v on %s", d.Kind, what, d.Link)
+	s := fmt.Sprintf("%v %v on %s", d.Kind, d.Object(), d.Link)
 	for i, f := range d.Fields {
 		sep := ", "
 		if i == 0 {

@@ -16,7 +16,7 @@ func Outermost(list []Difference, from, to *State) []Outer {
 		o := &Outer{Difference: d}
 		outer = append(outer, o)
 		if d.Kind != Changed {
-			whole[spotOf(d.Link, d.object())] = o
+			whole[spotOf(d.Link, d.Object())] = o
 		}
 	}
 	var kept []Outer
@@ -34,8 +34,8 @@ func Outermost(list []Difference, from, to *State) []Outer {
 	return kept
 }
 
-// object is the object that a difference is about.
-func (d Difference) object() Object {
+// Object is what the difference is about: of what was removed, what was there.
+func (d Difference) Object() Object {
 	if d.Kind == Removed {
 		return d.From
 	}
@@ -62,7 +62,7 @@ func (o *Outer) above(whole map[spot]*Outer, from, to *State) (top *Outer) {
 	if o.Kind == Removed {
 		l = from.link(o.Link)
 	}
-	for at, ok := l.container(o.object()); ok; at, ok = l.container(at) {
+	for at, ok := l.container(o.Object()); ok; at, ok = l.container(at) {
 		if d := whole[spotOf(o.Link, at)]; d != nil {
 			top = d
 		}

@@ -21,7 +21,7 @@ var queries map[string]query
 func init() {
 	queries = map[string]query{
 		"Ping":                  ack,
-		"ClearHotCache":         ack, // file mode has no cache
+		"ClearHotCache":         ack, // without a dataplane there is no cache
 		"ListIpFlow":            listMappings,
 		"GetBakeryStats":        bakeryStats,
 		"BakeryReportPreflight": reportPreflight,
