@@ -1,0 +1,142 @@
+/*
+ * Ethernet, up to two VLAN tags, PPPoE sessions, IPv4 and IPv6: as far as the addresses.
+ * A fragment has them, too. What is behind the IP header doesn't matter.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <bpf/bpf_endian.h>
+
+#include "maps.h"
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+#define ETHERTYPE_VLAN 0x8100  /* 802.1Q */
+#define ETHERTYPE_QINQ 0x88a8  /* 802.1ad */
+#define ETHERTYPE_PPPOE 0x8864 /* session stage, RFC 2516 */
+#define PPP_IPV4 0x0021
+#define PPP_IPV6 0x0057
+#define TAGS 2
+#define VLAN_ID 0x0fff
+
+struct ethernet {
+	__u8 to[6], from[6];
+	__be16 type;
+};
+
+struct tag {
+	__be16 control; /* priority, DEI, VLAN id */
+	__be16 type;
+};
+
+struct pppoe {
+	__u8 version_type, code;
+	__be16 session, length;
+	__be16 protocol; /* of PPP */
+};
+
+struct ipv4 {
+	__u8 version_length; /* length in words of 4 bytes */
+	__u8 rest[11];
+	__u32 from, to;
+};
+
+struct ipv6 {
+	__u8 version_class;
+	__u8 rest[7];
+	__u32 from[4], to[4];
+};
+
+enum kind { KIND_IPV4, KIND_IPV6, KIND_OTHER, KIND_SHORT };
+
+struct packet {
+	void *ip;   /* the IP header, whole, if kind says IP */
+	__u16 vlan; /* id of the outermost tag that is in the data; 0 without one, and for a priority tag */
+	enum kind kind;
+};
+
+static __always_inline int is_tag(__u16 type)
+{
+	return type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ;
+}
+
+static __always_inline enum kind kind_of_ip(void *ip, void *end, __u16 type)
+{
+	struct ipv4 *v4 = ip;
+	struct ipv6 *v6 = ip;
+
+	switch (type) {
+	case ETHERTYPE_IPV4:
+		if ((void *)(v4 + 1) > end || v4->version_length >> 4 != 4 || (v4->version_length & 0xf) < 5)
+			return KIND_SHORT;
+		return KIND_IPV4;
+	case ETHERTYPE_IPV6:
+		if ((void *)(v6 + 1) > end || v6->version_class >> 4 != 6)
+			return KIND_SHORT;
+		return KIND_IPV6;
+	}
+	return KIND_OTHER;
+}
+
+static __always_inline struct packet parse(void *data, void *end)
+{
+	struct packet p = {.kind = KIND_SHORT};
+	struct ethernet *eth = data;
+	void *next = eth + 1;
+	__u16 type;
+
+	if (next > end)
+		return p;
+	type = bpf_ntohs(eth->type);
+
+#pragma unroll
+	for (int i = 0; i < TAGS; i++) {
+		struct tag *tag = next;
+
+		if (!is_tag(type))
+			break;
+		next = tag + 1;
+		if (next > end)
+			return p;
+		if (i == 0)
+			p.vlan = bpf_ntohs(tag->control) & VLAN_ID;
+		type = bpf_ntohs(tag->type);
+	}
+	if (type == ETHERTYPE_PPPOE) {
+		struct pppoe *ppp = next;
+
+		next = ppp + 1;
+		if (next > end)
+			return p;
+		if (ppp->version_type != 0x11 || ppp->code != 0)
+			type = 0;
+		else if (ppp->protocol == bpf_htons(PPP_IPV4))
+			type = ETHERTYPE_IPV4;
+		else if (ppp->protocol == bpf_htons(PPP_IPV6))
+			type = ETHERTYPE_IPV6;
+		else
+			type = 0;
+	}
+	p.ip = next;
+	p.kind = kind_of_ip(next, end, type);
+	return p;
+}
+
+/* subscriber fills in the address of the subscriber, as the key of prefixes that finds the longest. */
+static __always_inline void subscriber(struct prefix *key, const struct packet *p, int direction)
+{
+	key->length = 32 + 128;
+	key->direction = direction;
+	if (p->kind == KIND_IPV4) {
+		struct ipv4 *v4 = p->ip;
+
+		key->address[0] = 0;
+		key->address[1] = 0;
+		key->address[2] = bpf_htonl(0xffff);
+		key->address[3] = direction == DOWN ? v4->to : v4->from;
+	} else {
+		struct ipv6 *v6 = p->ip;
+
+		__builtin_memcpy(key->address, direction == DOWN ? v6->to : v6->from, sizeof(key->address));
+	}
+}
