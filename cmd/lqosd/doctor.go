@@ -118,12 +118,13 @@ func examineHost(h host.Host) finding {
 
 // examineKernel finds what apply mode needs.
 func examineKernel(s settings, h host.Host) []finding {
-	all := examineCapabilities(h)
+	all := examineCapabilities(s, h)
+	all = append(all, examineForwarding(s)...)
 	all = append(all, examineLinks(s, h)...)
 	return append(all, examineQdiscs(s, h)...)
 }
 
-func examineCapabilities(h host.Host) []finding {
+func examineCapabilities(s settings, h host.Host) []finding {
 	caps, err := h.Capabilities()
 	if err != nil {
 		return []finding{{Check: "capabilities", Verdict: note, Text: err.Error()}}
@@ -134,11 +135,25 @@ func examineCapabilities(h host.Host) []finding {
 			Advice: "run as root, or give the unit AmbientCapabilities=CAP_NET_ADMIN"}
 	}
 	bpf := finding{Check: "CAP_BPF", Verdict: good, Text: "there"}
-	if !caps.BPF {
-		bpf = finding{Check: bpf.Check, Verdict: note, Text: "not there; without it no XDP program can be loaded",
-			Advice: "run as root, or give the unit AmbientCapabilities=CAP_BPF"}
+	switch {
+	case caps.BPF:
+	case s.Bakery.Dataplane == lqosconf.DataplaneOff:
+		bpf = finding{Check: bpf.Check, Verdict: note, Text: "not there; bakery.dataplane is off"}
+	default:
+		bpf = finding{Check: bpf.Check, Verdict: missing, Text: "not there; apply mode needs it to load the programs that steer packets to classes",
+			Advice: `run as root, or give the unit AmbientCapabilities=CAP_BPF CAP_PERFMON; or set bakery.dataplane = "off" where something else steers`}
 	}
 	return []finding{admin, bpf}
+}
+
+// examineForwarding tells that nothing but a Linux bridge, or routes, forwards packets.
+func examineForwarding(s settings) []finding {
+	if s.Bridge == nil || !s.Bridge.UseXDPBridge {
+		return nil
+	}
+	return []finding{{Check: "bridge.use_xdp_bridge", Verdict: note,
+		Text:   "is true, and lqosd doesn't forward packets itself: the kernel has to",
+		Advice: fmt.Sprintf("ip link add br0 type bridge; ip link set %s master br0; ip link set %s master br0", s.Bridge.ToInternet, s.Bridge.ToNetwork)}}
 }
 
 func examineLinks(s settings, h host.Host) []finding {

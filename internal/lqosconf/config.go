@@ -68,6 +68,8 @@ type Bakery struct {
 	RetainGenerations int    `toml:"retain_generations"` // 0: any number
 	RetainDays        int    `toml:"retain_days"`        // 0: for ever
 	Drift             string `toml:"drift"`
+	Dataplane         string `toml:"dataplane"`
+	BPFFS             string `toml:"bpf_fs"` // "": where the kernel's usual one is
 }
 
 // The values of Bakery.Mode.
@@ -80,6 +82,14 @@ const (
 const (
 	DriftRepair = "repair"
 	DriftReport = "report"
+)
+
+// The values of Bakery.Dataplane: how packets get to the classes of their addresses in apply mode.
+const (
+	DataplaneAuto    = "auto"    // XDP in the driver, and in the generic hook where the driver has none
+	DataplaneNative  = "native"  // XDP in the driver alone
+	DataplaneGeneric = "generic" // XDP in the generic hook
+	DataplaneOff     = "off"     // something else does it
 )
 
 // Warning is one line about something that is odd and harmless. It starts with the name of the file.

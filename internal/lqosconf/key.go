@@ -77,6 +77,8 @@ var keys = []key{
 	natural("bakery.retain_generations", "", "any number", func(c *Config) *int { return &c.Bakery.RetainGenerations }),
 	natural("bakery.retain_days", "days", "for ever", func(c *Config) *int { return &c.Bakery.RetainDays }),
 	choice("bakery.drift", func(c *Config) *string { return &c.Bakery.Drift }, DriftRepair, DriftReport),
+	choice("bakery.dataplane", func(c *Config) *string { return &c.Bakery.Dataplane }, DataplaneAuto, DataplaneNative, DataplaneGeneric, DataplaneOff),
+	text("bakery.bpf_fs", aPath+`; "" for the usual one`, isPathOrNone, func(c *Config) *string { return &c.Bakery.BPFFS }),
 }
 
 // optional is a Config with the values that keys have when they are not in the file.
@@ -85,7 +87,7 @@ func optional() Config {
 		Queues: Queues{LazyQueues: LazyNo, LazyExpireSeconds: 600},
 		Bakery: Bakery{
 			Mode: ModeApply, StateDirectory: "/var/lib/lqosd", Socket: "/run/lqos/bus", SocketGroup: "lqos",
-			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair,
+			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair, Dataplane: DataplaneAuto,
 		},
 	}
 }
@@ -193,6 +195,7 @@ func isLink(s string) bool {
 }
 
 func isPath(s string) bool       { return s != "" && isPrintable(s) }
+func isPathOrNone(s string) bool { return s == "" || isPath(s) }
 func isSocket(s string) bool     { return isPath(s) && len(s) <= maxSocketPath }
 func isWords(s string) bool      { return strings.TrimSpace(s) != "" && isPrintable(s) }
 func isNameOrNone(s string) bool { return s == "" || isName(s) }
