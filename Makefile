@@ -19,11 +19,14 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
 # Packages with tests that run in a virtual machine.
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
-# What tests need: program:package, by Debian's names.
-NEEDS := gcc:gcc ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod
-LIBC  := /usr/include/stdlib.h
+# What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
+NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod
+MUST  := gcc
+# What is made of xdp/bpf, and what it takes.
+GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
+CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
+.PHONY: help build demo generate generated test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,8 +38,21 @@ bin/%: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./cmd/$*
 
 demo: build ## play a real client's network (as root to a real kernel), kill the daemon, meddle, and show what comes of it
-	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2" LIBC=
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2" MUST=
 	$(GO) run ./internal/demo
+
+generate: ## compile xdp/bpf with clang into the committed files; installs clang as root on Debian
+	@$(MAKE) --no-print-directory needs NEEDS="$(CLANG)" MUST="clang llvm-strip"
+	$(GO) generate ./xdp
+
+generated: ## generate, and fail if that changes a file; the files are those of Debian 12's clang 14
+	@before=$$(cat $(GENERATED) | sha256sum); \
+	$(MAKE) --no-print-directory generate || exit 1; \
+	[ "$$before" = "$$(cat $(GENERATED) | sha256sum)" ] || { \
+		echo "$(GENERATED): not what $$(clang --version | head -n 1) makes of xdp/bpf." >&2; \
+		echo "With Debian 12's clang 14.0.6: commit what make generate made. Another clang makes other code." >&2; \
+		exit 1; \
+	}
 
 test: needs ## run all tests with the race detector; installs what they need as root on Debian
 	$(GO) test -race -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
@@ -76,15 +92,19 @@ install: build ## install the binaries below DESTDIR and PREFIX=/usr/local
 clean: ## remove what was built
 	rm -rf bin
 
-# The race detector needs a C compiler; other missing programs make tests skip, and say so.
+# Missing programs make tests skip, and say so; without those of MUST it fails here.
 needs:
-	@missing=; \
-	for need in $(NEEDS); do PATH=$$PATH:/usr/sbin:/sbin command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; done; \
-	[ -z "$(LIBC)" ] || [ -f "$(LIBC)" ] || missing="$$missing libc6-dev"; \
+	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \
+	for need in $(NEEDS); do \
+		case $$need in \
+		/*) [ -e "$${need%%:*}" ] ;; \
+		*) command -v "$${need%%:*}" >/dev/null ;; \
+		esac || missing="$$missing $${need#*:}"; \
+	done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	else \
-		echo "the tests need these Debian packages:$$missing" >&2; \
-		command -v gcc >/dev/null || exit 1; \
+		echo "these Debian packages are missing:$$missing" >&2; \
+		for must in $(MUST); do command -v "$$must" >/dev/null || exit 1; done; \
 	fi

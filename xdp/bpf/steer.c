@@ -177,7 +177,7 @@ static __always_inline int carried_steer(struct __sk_buff *skb, int *direction, 
 
 	if ((void *)(c + 1) > (void *)(long)skb->data || c->magic != MAGIC)
 		return 0;
-	if (*direction >= 0 && c->direction != *direction)
+	if (*direction >= 0 && c->direction != (__u32)*direction)
 		return 0;
 	*direction = c->direction & 1;
 	*steer = c->steer;
