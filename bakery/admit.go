@@ -70,7 +70,7 @@ func (f *folder) admitExecute(e ExecuteTCCommands, seq eventlog.Seq) (Command, [
 }
 
 // resolve writes what the configuration and the tree decide into the command, and
-// refuses links that aren't managed.
+// refuses links that aren't managed, and mappings that can't be meant.
 func (f *folder) resolve(c Command) (Command, error) {
 	switch c := c.(type) {
 	case ClearPriorSettings:
@@ -87,6 +87,8 @@ func (f *folder) resolve(c Command) (Command, error) {
 		return c, f.allowed(c.Link)
 	case AddCircuitQdisc:
 		return c, f.allowed(c.Link)
+	case MapIPToFlow:
+		return c, f.tree.checkClaim(c, f.setup.Roles())
 	}
 	return c, nil
 }

@@ -48,6 +48,8 @@ type Options struct {
 	Sink Sink
 	// Kernel is brought to what the records ask for; nil in file mode.
 	Kernel Kernel
+	// Dataplane gets the address mappings whose classes the Kernel has; nil: nothing steers.
+	Dataplane Dataplane
 	// Drift says what becomes of differences that no record explains.
 	Drift DriftPolicy
 	// A reset over a live tree is applied when no command came for Settle, and at the

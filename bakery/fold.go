@@ -35,11 +35,12 @@ func (t *Tree) fold(r Record) error {
 	case ExecuteTCCommands:
 		return t.foldExecute(c, r.Seq)
 	case MapIPToFlow:
-		return t.foldMapping(c)
+		return t.foldMapping(c, r.Seq)
 	case DelIPFlow:
-		return t.foldUnmapping(c)
+		return t.foldUnmapping(c, r.Seq)
 	case ClearIPFlow:
 		t.mappings.Clear()
+		t.mapped = r.Seq
 		return nil
 	}
 	return fmt.Errorf("no fold for %T", r.Command)

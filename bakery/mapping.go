@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lqosd/bakery/tc"
+	"lqosd/eventlog"
 )
 
 // Mapping steers a prefix to a class.
@@ -16,16 +17,24 @@ type Mapping struct {
 	CPU       uint32       `json:"cpu"`
 	CircuitID uint64       `json:"circuit_id"` // 0: none
 	DeviceID  uint64       `json:"device_id"`  // 0: none
+	// Circuit tells whose the prefix is, and is the key of its counters: CircuitID, or else
+	// the hash of the circuit or site that had the class when the mapping was made, or else
+	// the handle.
+	Circuit uint64 `json:"circuit"`
 }
 
 func mappingLess(a, b Mapping) bool {
 	if a.Upload != b.Upload {
 		return b.Upload
 	}
+	return comparePrefixes(a, b) < 0
+}
+
+func comparePrefixes(a, b Mapping) int {
 	if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
-		return c < 0
+		return c
 	}
-	return a.Prefix.Bits() < b.Prefix.Bits()
+	return a.Prefix.Bits() - b.Prefix.Bits()
 }
 
 // parsePrefix reads an address or a prefix: host bits are dropped, an
@@ -49,14 +58,25 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-func (t *Tree) foldMapping(c MapIPToFlow) error {
-	p, err := parsePrefix(c.Address)
+func (t *Tree) foldMapping(c MapIPToFlow, seq eventlog.Seq) error {
+	m, err := t.mapping(c)
 	if err != nil {
 		return err
 	}
+	t.mappings.Set(m)
+	t.mapped = seq
+	return nil
+}
+
+// mapping is what the command makes of t now.
+func (t *Tree) mapping(c MapIPToFlow) (Mapping, error) {
+	p, err := parsePrefix(c.Address)
+	if err != nil {
+		return Mapping{}, err
+	}
 	h := tc.Handle(c.Handle)
 	if h.Major() == 0 || h.Minor() == 0 || h == tc.Root {
-		return fmt.Errorf("tc_handle %s: not a class", h)
+		return Mapping{}, fmt.Errorf("tc_handle %s: not a class", h)
 	}
 	m := Mapping{Prefix: p, Upload: c.Upload, Handle: h, CPU: c.CPU}
 	if c.CircuitID != nil {
@@ -65,15 +85,36 @@ func (t *Tree) foldMapping(c MapIPToFlow) error {
 	if c.DeviceID != nil {
 		m.DeviceID = *c.DeviceID
 	}
-	t.mappings.Set(m)
-	return nil
+	m.Circuit = t.circuitOf(m)
+	return m, nil
 }
 
-func (t *Tree) foldUnmapping(c DelIPFlow) error {
+// circuitOf tells whose the prefix of a mapping is. The class is looked up on the link of
+// its direction where that is known, then on the others in order: a handle that both have
+// belongs to the same circuit.
+func (t *Tree) circuitOf(m Mapping) uint64 {
+	if m.CircuitID != 0 {
+		return m.CircuitID
+	}
+	if t.Setup != nil {
+		if n, ok := t.Note(t.Setup.Roles().Link(m.Upload), m.Handle); ok && n.names() {
+			return uint64(n.Hash)
+		}
+	}
+	for _, link := range t.state.Links() {
+		if n, ok := t.Note(link, m.Handle); ok && n.names() {
+			return uint64(n.Hash)
+		}
+	}
+	return uint64(m.Handle)
+}
+
+func (t *Tree) foldUnmapping(c DelIPFlow, seq eventlog.Seq) error {
 	p, err := parsePrefix(c.Address)
 	if err != nil {
 		return err
 	}
 	t.mappings.Delete(Mapping{Prefix: p, Upload: c.Upload})
+	t.mapped = seq
 	return nil
 }

@@ -61,6 +61,9 @@ func (n Note) Name(id tc.Handle) string {
 	return ""
 }
 
+// names reports a Note that tells the client's name for a site or circuit.
+func (n Note) names() bool { return (n.Role == RoleSite || n.Role == RoleCircuit) && n.Hash != 0 }
+
 // Note is what is known about a class; false when the class isn't there.
 func (t *Tree) Note(link string, id tc.Handle) (Note, bool) {
 	if m := t.notes[link]; m != nil {

@@ -113,7 +113,7 @@ func TestMappingsDontDisturb(t *testing.T) {
 		r.must(bakery.ClearPriorSettings{})
 		for range 4 {
 			r.quiet(settle / 2)
-			r.must(bakery.MapIPToFlow{Address: "100.64.0.1", Handle: 0x10005})
+			r.must(bakery.DelIPFlow{Address: "100.64.0.1"})
 		}
 		r.inSync()
 	})

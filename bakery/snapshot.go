@@ -15,14 +15,20 @@ import (
 	"lqosd/eventlog"
 )
 
-// snapshotVersion is the first byte of a snapshot.
-const snapshotVersion = 1
+// snapshotVersion is the first byte of a snapshot. Version 1 didn't have the circuits of
+// mappings.
+const (
+	snapshotVersion      = 2
+	firstSnapshotVersion = 1
+)
 
 // AppendSnapshot appends the canonical encoding of t, as docs/format.md describes
 // it: equal Trees have equal bytes.
-func (t *Tree) AppendSnapshot(dst []byte) []byte {
+func (t *Tree) AppendSnapshot(dst []byte) []byte { return t.appendSnapshot(dst, snapshotVersion) }
+
+func (t *Tree) appendSnapshot(dst []byte, version byte) []byte {
 	e := encoder{dst}
-	e.byte(snapshotVersion)
+	e.byte(version)
 	e.uvarint(uint64(t.Seq))
 	e.uvarint(t.Generation)
 	e.flags(t.Setup != nil, false, false)
@@ -35,7 +41,7 @@ func (t *Tree) AppendSnapshot(dst []byte) []byte {
 	e.handles(t)
 	e.uvarint(uint64(t.mappings.Len()))
 	t.mappings.Scan(func(m Mapping) bool {
-		e.mappingEntry(m)
+		e.mappingEntry(m, version)
 		return true
 	})
 	opaque := t.Opaque()
@@ -57,11 +63,17 @@ func (t *Tree) Hash() string {
 }
 
 // DecodeSnapshot is the inverse of AppendSnapshot. A newer version is
-// eventlog.ErrNewerFormat, anything else that can't be read eventlog.ErrCorrupt.
+// eventlog.ErrNewerFormat, anything else that can't be read eventlog.ErrCorrupt. Of version
+// 1 the mappings get the circuits that have their classes in the snapshot.
 func DecodeSnapshot(b []byte) (*Tree, error) {
 	d := decoder{b: b}
-	if v := d.byte(); d.err == nil && v != snapshotVersion {
-		return nil, fmt.Errorf("decoding snapshot: version %d: %w", v, eventlog.ErrNewerFormat)
+	version := d.byte()
+	switch {
+	case d.err != nil:
+	case version > snapshotVersion:
+		return nil, fmt.Errorf("decoding snapshot: version %d: %w", version, eventlog.ErrNewerFormat)
+	case version < firstSnapshotVersion:
+		d.fail(fmt.Errorf("version %d", version))
 	}
 	t := NewTree()
 	t.Seq, t.Generation = eventlog.Seq(d.uvarint()), d.uvarint()
@@ -74,8 +86,13 @@ func DecodeSnapshot(b []byte) (*Tree, error) {
 	d.identities(t)
 	d.handles(t)
 	for range d.count() {
-		t.mappings.Set(d.mappingEntry())
+		m := d.mappingEntry(version)
+		if version == firstSnapshotVersion && d.err == nil {
+			m.Circuit, t.guessed = t.circuitOf(m), true
+		}
+		t.mappings.Set(m)
 	}
+	t.mapped = t.Seq
 	for range d.count() {
 		o := OpaqueLine{Seq: eventlog.Seq(d.uvarint()), Line: int(d.uint32()), Link: d.string(), Text: d.string()}
 		t.opaque.Set(o.Text, o)
@@ -216,7 +233,7 @@ func (d *decoder) handles(t *Tree) {
 	}
 }
 
-func (e *encoder) mappingEntry(m Mapping) {
+func (e *encoder) mappingEntry(m Mapping, version byte) {
 	e.flags(false, false, m.Upload)
 	addr := m.Prefix.Addr().AsSlice()
 	e.string(string(addr))
@@ -225,9 +242,12 @@ func (e *encoder) mappingEntry(m Mapping) {
 	e.uvarint(uint64(m.CPU))
 	e.uint64(m.CircuitID)
 	e.uint64(m.DeviceID)
+	if version > firstSnapshotVersion {
+		e.uint64(m.Circuit)
+	}
 }
 
-func (d *decoder) mappingEntry() Mapping {
+func (d *decoder) mappingEntry(version byte) Mapping {
 	m := Mapping{Upload: d.byte()&flagUpload != 0}
 	addr, ok := netip.AddrFromSlice(slices.Clone([]byte(d.string())))
 	bits := d.upTo(128)
@@ -238,5 +258,8 @@ func (d *decoder) mappingEntry() Mapping {
 	m.Prefix = netip.PrefixFrom(addr, int(bits))
 	m.Handle, m.CPU = tc.Handle(d.uint32()), d.uint32()
 	m.CircuitID, m.DeviceID = d.uint64(), d.uint64()
+	if version > firstSnapshotVersion {
+		m.Circuit = d.uint64()
+	}
 	return m
 }

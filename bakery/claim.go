@@ -1,0 +1,60 @@
+package bakery
+
+import (
+	"fmt"
+
+	"lqosd/bakery/tc"
+)
+
+// checkClaim refuses a mapping to a class that isn't there, and one that takes a prefix from
+// another circuit whose class is. It is no part of Fold: a class may go later.
+func (t *Tree) checkClaim(c MapIPToFlow, roles Roles) error {
+	m, err := t.mapping(c)
+	if err != nil {
+		return err
+	}
+	link := roles.Link(m.Upload)
+	if !t.hasClass(link, m.Handle) {
+		err := fmt.Errorf("tc_handle %s: there is no such class", m.Handle)
+		if link != "" {
+			err = fmt.Errorf("%w on %s", err, link)
+		}
+		if m.CircuitID != 0 {
+			err = fmt.Errorf("%w, for circuit %d", err, m.CircuitID)
+		}
+		return err
+	}
+	old, claimed := t.mappings.Get(m)
+	if !claimed || old.Circuit == m.Circuit || old.Handle == m.Handle || !t.hasClass(link, old.Handle) {
+		return nil
+	}
+	return fmt.Errorf("%s is mapped to %s%s already, and %s%s can't have it, too: DelIpFlow first, or ClearIpFlow",
+		m.Prefix, old.Handle, t.owner(old), m.Handle, t.owner(m))
+}
+
+// hasClass reports a class of a link; of any where the link isn't known.
+func (t *Tree) hasClass(link string, class tc.Handle) bool {
+	if link != "" {
+		_, ok := t.state.Class(link, class)
+		return ok
+	}
+	for _, link := range t.state.Links() {
+		if _, ok := t.state.Class(link, class); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// owner is whose a mapping is, as the end of a sentence; "" if nobody named it.
+func (t *Tree) owner(m Mapping) string {
+	if m.CircuitID != 0 {
+		return fmt.Sprintf(" of circuit %d", m.CircuitID)
+	}
+	for _, link := range t.state.Links() {
+		if n, ok := t.Note(link, m.Handle); ok && n.names() && uint64(n.Hash) == m.Circuit {
+			return " of " + n.Name(m.Handle)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package bakery
+
+import "lqosd/bakery/tc"
+
+// Steers is what the mappings ask of a dataplane, in the order of tc.CompareSteers. A
+// mapping of the download serves both directions, unless there is one of the upload for the
+// same prefix; on a stick, where each direction has classes of its own, only its own. What
+// the class doesn't exist for, on the link of the direction, is left out and only counted.
+func (t *Tree) Steers(roles Roles, exists func(link string, class tc.Handle) bool) (steers []tc.Steer, waiting int) {
+	steers = make([]tc.Steer, 0, 2*t.mappings.Len())
+	add := func(m Mapping, upload bool) {
+		if !exists(roles.Link(upload), m.Handle) {
+			waiting++
+			return
+		}
+		steers = append(steers, tc.Steer{Prefix: m.Prefix, Upload: upload, Class: m.Handle, CPU: m.CPU, Circuit: m.Circuit})
+	}
+	down, up := t.byDirection()
+	for _, m := range down {
+		add(m, false)
+	}
+	for _, m := range overlaid(down, up, roles) {
+		add(m, true)
+	}
+	return steers, waiting
+}
+
+// byDirection gives the mappings of the download and those of the upload.
+func (t *Tree) byDirection() (down, up []Mapping) {
+	all := make([]Mapping, 0, t.mappings.Len())
+	split := 0
+	t.mappings.Scan(func(m Mapping) bool {
+		if all = append(all, m); !m.Upload {
+			split = len(all)
+		}
+		return true
+	})
+	return all[:split], all[split:]
+}
+
+// overlaid is what counts for the upload, in order.
+func overlaid(down, up []Mapping, roles Roles) []Mapping {
+	if roles.Stick() {
+		return up
+	}
+	if len(up) == 0 {
+		return down
+	}
+	both := make([]Mapping, 0, len(down)+len(up))
+	for len(down) > 0 && len(up) > 0 {
+		switch c := comparePrefixes(down[0], up[0]); {
+		case c < 0:
+			both, down = append(both, down[0]), down[1:]
+		case c == 0:
+			down = down[1:]
+		default:
+			both, up = append(both, up[0]), up[1:]
+		}
+	}
+	return append(append(both, down...), up...)
+}
+
+// mappedTo reports whether a mapping counts for a prefix in a direction.
+func (t *Tree) mappedTo(s tc.Steer, roles Roles) bool {
+	if _, ok := t.mappings.Get(Mapping{Prefix: s.Prefix, Upload: s.Upload}); ok {
+		return true
+	}
+	if !s.Upload || roles.Stick() {
+		return false
+	}
+	_, ok := t.mappings.Get(Mapping{Prefix: s.Prefix})
+	return ok
+}
