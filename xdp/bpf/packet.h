@@ -1,6 +1,6 @@
 /*
  * Ethernet, up to two VLAN tags, PPPoE sessions, IPv4 and IPv6: as far as the addresses.
- * A fragment has them, too. What is behind the IP header doesn't matter.
+ * A fragment has them, too. What is behind them, options and extension headers, doesn't matter.
  */
 #pragma once
 
@@ -16,6 +16,7 @@
 #define ETHERTYPE_PPPOE 0x8864 /* session stage, RFC 2516 */
 #define PPP_IPV4 0x0021
 #define PPP_IPV6 0x0057
+#define PPPOE_SESSION 0x11 /* version 1, type 1 */
 #define TAGS 2
 #define VLAN_ID 0x0fff
 
@@ -50,14 +51,41 @@ struct ipv6 {
 enum kind { KIND_IPV4, KIND_IPV6, KIND_OTHER, KIND_SHORT };
 
 struct packet {
-	void *ip;   /* the IP header, whole, if kind says IP */
-	__u16 vlan; /* id of the outermost tag that is in the data; 0 without one, and for a priority tag */
+	void *ip; /* the IP header as far as the addresses, if kind says IP */
 	enum kind kind;
 };
+
+/* HEADERS is how far the addresses can be from the start. */
+#define HEADERS (sizeof(struct ethernet) + TAGS * sizeof(struct tag) + sizeof(struct pppoe) + sizeof(struct ipv6))
 
 static __always_inline int is_tag(__u16 type)
 {
 	return type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ;
+}
+
+/* outer_vlan is the id of the first tag that is in the data; 0 without one, and for a priority tag. */
+static __always_inline __u16 outer_vlan(void *data, void *end)
+{
+	struct ethernet *eth = data;
+	struct tag *tag = (void *)(eth + 1);
+
+	if ((void *)(tag + 1) > end || !is_tag(bpf_ntohs(eth->type)))
+		return 0;
+	return bpf_ntohs(tag->control) & VLAN_ID;
+}
+
+/* type_of_ppp is the Ethernet type that has what a session has; 0 for what is no IP. */
+static __always_inline __u16 type_of_ppp(const struct pppoe *ppp)
+{
+	if (ppp->version_type != PPPOE_SESSION || ppp->code != 0)
+		return 0;
+	switch (bpf_ntohs(ppp->protocol)) {
+	case PPP_IPV4:
+		return ETHERTYPE_IPV4;
+	case PPP_IPV6:
+		return ETHERTYPE_IPV6;
+	}
+	return 0;
 }
 
 static __always_inline enum kind kind_of_ip(void *ip, void *end, __u16 type)
@@ -98,8 +126,6 @@ static __always_inline struct packet parse(void *data, void *end)
 		next = tag + 1;
 		if (next > end)
 			return p;
-		if (i == 0)
-			p.vlan = bpf_ntohs(tag->control) & VLAN_ID;
 		type = bpf_ntohs(tag->type);
 	}
 	if (type == ETHERTYPE_PPPOE) {
@@ -108,14 +134,7 @@ static __always_inline struct packet parse(void *data, void *end)
 		next = ppp + 1;
 		if (next > end)
 			return p;
-		if (ppp->version_type != 0x11 || ppp->code != 0)
-			type = 0;
-		else if (ppp->protocol == bpf_htons(PPP_IPV4))
-			type = ETHERTYPE_IPV4;
-		else if (ppp->protocol == bpf_htons(PPP_IPV6))
-			type = ETHERTYPE_IPV6;
-		else
-			type = 0;
+		type = type_of_ppp(ppp);
 	}
 	p.ip = next;
 	p.kind = kind_of_ip(next, end, type);

@@ -17,6 +17,7 @@
 char _license[] SEC("license") = "Dual MIT/GPL";
 
 #define NEXT_PROGRAM -1 /* TC_ACT_UNSPEC, and TCX_NEXT */
+#define NEITHER -1      /* direction */
 
 /* What travels from ingress to egress in front of a packet: a multiple of 4 bytes, at most 32. */
 struct carried {
@@ -46,8 +47,11 @@ static __always_inline struct control *control(void)
 	return bpf_map_lookup_elem(&settings, &only);
 }
 
-/* find looks an address up: in the cache, then in the prefixes. */
-static __always_inline enum verdict find(struct prefix *key, __u64 epoch, struct steer *steer)
+/*
+ * find looks an address up: in the cache, then in the prefixes. epoch was read before: what is found
+ * here may be of a later one, never of an earlier.
+ */
+static __always_inline enum verdict find(const struct prefix *key, __u64 epoch, struct steer *steer)
 {
 	struct cached *c = bpf_map_lookup_elem(&cache, &key->direction);
 	struct cached fresh = {.epoch = epoch};
@@ -78,76 +82,99 @@ static __always_inline enum verdict steer_packet(const struct packet *p, int dir
 	return find(&key, epoch, steer);
 }
 
-static __always_inline int carry(struct xdp_md *ctx, int direction, const struct steer *steer)
+static __always_inline int is_steered(enum verdict v)
+{
+	return v == VERDICT_CACHED || v == VERDICT_FOUND || v == VERDICT_CARRIED;
+}
+
+/* vlan_direction is the direction of what a stick gets from a VLAN, and of what it doesn't send there. */
+static __always_inline int vlan_direction(const struct control *c, __u16 vlan)
+{
+	if (vlan && vlan == c->internet_vlan)
+		return DOWN;
+	if (vlan && vlan == c->network_vlan)
+		return UP;
+	return NEITHER;
+}
+
+/* carry puts what was found in front of the packet, if the card keeps room for it. */
+static __always_inline void carry(struct xdp_md *ctx, int direction, const struct steer *steer)
 {
 	struct carried *c;
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*c)))
-		return 0;
+		return;
 	c = (void *)(long)ctx->data_meta;
 	if ((void *)(c + 1) > (void *)(long)ctx->data)
-		return 0;
+		return;
 	c->magic = MAGIC;
 	c->direction = direction;
 	c->steer = *steer;
-	return 1;
 }
 
-static __always_inline int enter(struct xdp_md *ctx, int direction)
+/* hand_over gives the packet to the CPU of its class. It stays on this one if there is no such CPU. */
+static __always_inline int hand_over(__u32 cpu, const struct control *c)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u64 bytes = end - data;
-	struct packet p = parse(data, end);
-	struct control *c = control();
-	struct steer steer;
-	enum verdict v;
-	__u32 cpu;
+	__u32 cpus_there = c->cpus;
 
-	if (!c)
-		return XDP_PASS;
-	v = steer_packet(&p, direction, c->epoch, &steer);
-	count(INGRESS, direction, v, bytes);
-	if (v != VERDICT_CACHED && v != VERDICT_FOUND)
-		return XDP_PASS;
-	carry(ctx, direction, &steer);
-	cpu = steer.cpu;
-	if (cpu >= c->cpus && c->cpus)
-		cpu %= c->cpus;
+	if (cpus_there && cpu >= cpus_there)
+		cpu %= cpus_there;
 	if (cpu == bpf_get_smp_processor_id())
 		return XDP_PASS;
-	count(INGRESS, direction, VERDICT_REDIRECTED, bytes);
 	return bpf_redirect_map(&cpus, cpu, XDP_PASS);
+}
+
+static __always_inline int enter(struct xdp_md *ctx, const struct control *c, int direction)
+{
+	__u64 bytes = bpf_xdp_get_buff_len(ctx);
+	struct packet p = parse((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	struct steer steer;
+	enum verdict v = steer_packet(&p, direction, c->epoch, &steer);
+	int action;
+
+	count(INGRESS, direction, v, bytes);
+	if (!is_steered(v))
+		return XDP_PASS;
+	carry(ctx, direction, &steer);
+	action = hand_over(steer.cpu, c);
+	if (action == XDP_REDIRECT)
+		count(INGRESS, direction, VERDICT_REDIRECTED, bytes);
+	return action;
 }
 
 /* From the internet. */
 SEC("xdp.frags")
 int enter_internet(struct xdp_md *ctx)
 {
-	return enter(ctx, DOWN);
+	struct control *c = control();
+
+	return c ? enter(ctx, c, DOWN) : XDP_PASS;
 }
 
 /* From the subscribers. */
 SEC("xdp.frags")
 int enter_network(struct xdp_md *ctx)
 {
-	return enter(ctx, UP);
+	struct control *c = control();
+
+	return c ? enter(ctx, c, UP) : XDP_PASS;
 }
 
 /* One link for both: the VLAN tells. */
 SEC("xdp.frags")
 int enter_stick(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct packet p = parse(data, end);
 	struct control *c = control();
 
 	if (!c)
 		return XDP_PASS;
-	if (p.vlan && p.vlan == c->internet_vlan)
-		return enter(ctx, DOWN);
-	if (p.vlan && p.vlan == c->network_vlan)
-		return enter(ctx, UP);
-	count(INGRESS, DOWN, VERDICT_ASIDE, end - data);
+	switch (vlan_direction(c, outer_vlan((void *)(long)ctx->data, (void *)(long)ctx->data_end))) {
+	case DOWN:
+		return enter(ctx, c, DOWN);
+	case UP:
+		return enter(ctx, c, UP);
+	}
+	count(INGRESS, DOWN, VERDICT_ASIDE, bpf_xdp_get_buff_len(ctx));
 	return XDP_PASS;
 }
 
@@ -170,63 +197,50 @@ static __always_inline void add(__u64 circuit, int direction, __u64 packets, __u
 	f->seen = bpf_ktime_get_coarse_ns();
 }
 
-/* carried_steer takes what ingress found. direction is the one of the link, or -1 where any will do. */
-static __always_inline int carried_steer(struct __sk_buff *skb, int *direction, struct steer *steer)
+/*
+ * is_carried takes what ingress found, unless it is of the other direction: a packet from subscriber to
+ * subscriber came in as an upload and leaves as a download.
+ */
+static __always_inline int is_carried(const struct __sk_buff *skb, int direction, struct steer *steer)
 {
 	struct carried *c = (void *)(long)skb->data_meta;
 
-	if ((void *)(c + 1) > (void *)(long)skb->data || c->magic != MAGIC)
+	if ((void *)(c + 1) > (void *)(long)skb->data || c->magic != MAGIC || c->direction != (__u32)direction)
 		return 0;
-	if (*direction >= 0 && c->direction != (__u32)*direction)
-		return 0;
-	*direction = c->direction & 1;
 	*steer = c->steer;
 	return 1;
 }
 
-/* linear makes the headers be in the linear part of the packet. */
-static __always_inline void linear(struct __sk_buff *skb)
+/* pull makes the first bytes of the packet be in its linear part, or all of a shorter packet. */
+static __always_inline void pull(struct __sk_buff *skb, __u32 bytes)
 {
-	const __u32 headers = sizeof(struct ethernet) + TAGS * sizeof(struct tag) + sizeof(struct pppoe) + sizeof(struct ipv6);
-
-	if (skb->data_end - skb->data < headers && skb->data_end - skb->data < skb->len)
-		bpf_skb_pull_data(skb, skb->len < headers ? skb->len : headers);
+	if (bytes > skb->len)
+		bytes = skb->len;
+	if ((void *)(long)skb->data + bytes > (void *)(long)skb->data_end)
+		bpf_skb_pull_data(skb, bytes);
 }
 
-static __always_inline int vlan_direction(struct __sk_buff *skb, const struct packet *p, const struct control *c)
+/* look looks the address up. Headers that aren't in the linear part are rare, and costly to pull. */
+static __always_inline enum verdict look(struct __sk_buff *skb, const struct control *c, int direction, struct steer *steer)
 {
-	__u16 vlan = skb->vlan_present ? skb->vlan_tci & VLAN_ID : p->vlan;
+	struct packet p = parse((void *)(long)skb->data, (void *)(long)skb->data_end);
 
-	if (vlan && vlan == c->network_vlan)
-		return DOWN;
-	if (vlan && vlan == c->internet_vlan)
-		return UP;
-	return -1;
+	if (p.kind == KIND_SHORT) {
+		pull(skb, HEADERS);
+		p = parse((void *)(long)skb->data, (void *)(long)skb->data_end);
+	}
+	return steer_packet(&p, direction, c->epoch, steer);
 }
 
-static __always_inline int leave(struct __sk_buff *skb, int direction)
+static __always_inline int leave(struct __sk_buff *skb, const struct control *c, int direction)
 {
-	struct control *c = control();
 	enum verdict v = VERDICT_CARRIED;
 	struct steer steer;
 
-	if (!c)
-		return NEXT_PROGRAM;
-	if (!carried_steer(skb, &direction, &steer)) {
-		struct packet p;
-
-		linear(skb);
-		p = parse((void *)(long)skb->data, (void *)(long)skb->data_end);
-		if (direction < 0)
-			direction = vlan_direction(skb, &p, c);
-		if (direction < 0) {
-			count(EGRESS, DOWN, VERDICT_ASIDE, skb->wire_len);
-			return NEXT_PROGRAM;
-		}
-		v = steer_packet(&p, direction, c->epoch, &steer);
-	}
+	if (!is_carried(skb, direction, &steer))
+		v = look(skb, c, direction, &steer);
 	count(EGRESS, direction, v, skb->wire_len);
-	if (v != VERDICT_CACHED && v != VERDICT_FOUND && v != VERDICT_CARRIED)
+	if (!is_steered(v))
 		return NEXT_PROGRAM;
 	skb->priority = steer.class;
 	skb->queue_mapping = steer.class >> 16; /* counts from 1: skb_get_rx_queue in linux/skbuff.h */
@@ -238,18 +252,39 @@ static __always_inline int leave(struct __sk_buff *skb, int direction)
 SEC("tc")
 int leave_internet(struct __sk_buff *skb)
 {
-	return leave(skb, UP);
+	struct control *c = control();
+
+	return c ? leave(skb, c, UP) : NEXT_PROGRAM;
 }
 
 /* To the subscribers. */
 SEC("tc")
 int leave_network(struct __sk_buff *skb)
 {
-	return leave(skb, DOWN);
+	struct control *c = control();
+
+	return c ? leave(skb, c, DOWN) : NEXT_PROGRAM;
 }
 
+/* One link for both. The card may be the one to insert the outermost tag; then it isn't in the data. */
 SEC("tc")
 int leave_stick(struct __sk_buff *skb)
 {
-	return leave(skb, -1);
+	struct control *c = control();
+	__u16 vlan = skb->vlan_tci & VLAN_ID;
+
+	if (!c)
+		return NEXT_PROGRAM;
+	if (!skb->vlan_present) {
+		pull(skb, sizeof(struct ethernet) + sizeof(struct tag));
+		vlan = outer_vlan((void *)(long)skb->data, (void *)(long)skb->data_end);
+	}
+	switch (vlan_direction(c, vlan)) {
+	case DOWN:
+		return leave(skb, c, UP);
+	case UP:
+		return leave(skb, c, DOWN);
+	}
+	count(EGRESS, DOWN, VERDICT_ASIDE, skb->wire_len);
+	return NEXT_PROGRAM;
 }
