@@ -23,9 +23,11 @@ type acker struct {
 	in   <-chan *Ticket
 	torn chan<- struct{} // capacity 1, coalesces
 	sink Sink
-	h    *Handle
-	now  func() time.Time
-	log  *slog.Logger
+	// steers says that mappings are applied, too.
+	steers bool
+	h      *Handle
+	now    func() time.Time
+	log    *slog.Logger
 
 	broken  bool     // a commit failed and the folder hasn't recovered
 	unsure  []unsure // commits whose outcome isn't known
@@ -98,8 +100,13 @@ func (a *acker) resume(last eventlog.Seq) {
 // writeAll renders what became durable, up to record last. A repeated submission has
 // nothing to render: its lines were written the first time.
 func (a *acker) writeAll(last eventlog.Seq, list []accepted) {
-	if slices.ContainsFunc(list, func(c accepted) bool { return c.command != nil && c.command.Kind().shapes() }) {
+	shapes := func(c accepted) bool { return c.command != nil && c.command.Kind().shapes() }
+	maps := func(c accepted) bool { return c.command != nil && !c.command.Kind().shapes() }
+	if slices.ContainsFunc(list, shapes) {
 		a.h.asksNow(a.now())
+	}
+	if a.steers && slices.ContainsFunc(list, maps) {
+		a.h.mapsNow(a.now())
 	}
 	if a.sink == nil {
 		return

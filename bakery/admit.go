@@ -53,7 +53,7 @@ func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command
 	if err != nil {
 		return nil, Outcome{Err: err}
 	}
-	f.tree.Seq = r.Seq
+	f.tree.folded(r)
 	if m, ok := r.Command.(MqSetup); ok {
 		f.setup.DownLink, f.setup.UpLink = m.Down.Link, m.Up.Link
 	}

@@ -100,7 +100,8 @@ type Handle struct {
 	mu      sync.Mutex
 	health  Health
 	applied eventlog.Seq
-	asked   time.Time // when a command of the Tree's came last
+	asked   time.Time // when a command came last that changed qdiscs or classes
+	mapped  time.Time // when one came last that changed address mappings
 	log     Log       // for the cursor
 }
 
@@ -129,7 +130,7 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 	}
 	f.h.applied = f.tree.Seq // of what was there before, the Sink needs nothing
 	var rim sync.WaitGroup   // the goroutines after the folder
-	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, h: f.h, now: o.Now, log: o.Logger}
+	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, steers: o.Dataplane != nil, h: f.h, now: o.Now, log: o.Logger}
 	rim.Go(a.run)
 	if o.Kernel != nil {
 		r, err := f.reconciler()
@@ -199,7 +200,7 @@ func (h *Handle) setSink(seq eventlog.Seq, err error) {
 	}
 }
 
-// asksNow notes that a command of the Tree's became durable, and wakes the reconciler.
+// asksNow notes that a change of qdiscs or classes became durable, and wakes the reconciler.
 func (h *Handle) asksNow(now time.Time) {
 	h.mu.Lock()
 	h.asked = now
@@ -210,6 +211,24 @@ func (h *Handle) asksNow(now time.Time) {
 func (h *Handle) lastAsked() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.asked
+}
+
+// mapsNow notes that a change of address mappings became durable, and wakes the reconciler.
+func (h *Handle) mapsNow(now time.Time) {
+	h.mu.Lock()
+	h.mapped = now
+	h.mu.Unlock()
+	h.wakeApplier()
+}
+
+// lastCommand is when a command of any kind came last, but not before the start.
+func (h *Handle) lastCommand() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mapped.After(h.asked) {
+		return h.mapped
+	}
 	return h.asked
 }
 
@@ -267,19 +286,26 @@ var errTornRead = errors.New("a commit failed while reading")
 // Tree gives the Tree as of everything submitted before, all of it durable. It is
 // the caller's own.
 func (h *Handle) Tree(ctx context.Context) (*Tree, error) {
+	t, _, err := h.treeAndRoles(ctx)
+	return t, err
+}
+
+// treeAndRoles is Tree, and which link has which role according to the configuration of the
+// moment.
+func (h *Handle) treeAndRoles(ctx context.Context) (*Tree, Roles, error) {
 	for {
 		t := newTicket(Submission{})
 		t.read = &Tree{}
 		if err := h.send(ctx, t); err != nil {
-			return nil, err
+			return nil, Roles{}, err
 		}
 		select {
 		case <-t.ready:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, Roles{}, ctx.Err()
 		}
 		if !errors.Is(t.err, errTornRead) {
-			return t.read, t.err
+			return t.read, t.roles, t.err
 		}
 	}
 }

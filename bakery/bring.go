@@ -19,8 +19,8 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	if len(tc.Diff(w.has, target)) > 0 {
 		plan = tc.Plan(w.has, target)
 	}
-	if l.asked != tree.Seq {
-		l.asked, l.read, l.repaired = tree.Seq, nil, map[key]repeat{} // records make things necessary again
+	if l.asked != tree.shaped {
+		l.asked, l.read, l.repaired = tree.shaped, nil, map[key]repeat{} // records make things necessary again
 	}
 	a.confirm(plan)
 	ops := a.ready(plan)
@@ -29,6 +29,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		if l.own(w.wanted); l.ours != r.applied.Links[l.name] {
 			r.noteOwned() // before there is anything to own
 		}
+		r.retreat(ctx, l, tree, ops)
 		results := r.k.Apply(ctx, ops)
 		for i, res := range results {
 			a.take(ops[i], res)
@@ -39,6 +40,9 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		r.o.Logger.Debug("applied", "link", l.name, "ops", len(ops), "refused", a.refused, "seq", tree.Seq)
 	}
 	a.settle(w, target)
+	if l.ordered = 0; len(plan) == 0 && len(a.differs) == 0 && l.fresh {
+		l.ordered = tree.shaped
+	}
 	return !l.fresh
 }
 
@@ -156,6 +160,9 @@ func (a *attempt) take(op tc.Op, res tc.Result) {
 	if res.Err == nil {
 		a.r.writes++
 		a.l.done(op)
+		if op.Verb != tc.Change {
+			a.r.steering.classesChanged()
+		}
 		if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
 			a.r.forgetLines(a.tree, a.l.name)
 		}
@@ -164,7 +171,7 @@ func (a *attempt) take(op tc.Op, res tc.Result) {
 		}
 		return
 	}
-	a.l.fresh = false
+	a.l.fresh, a.l.unsure = false, true
 	a.r.refused++
 	a.refused++
 	k := opKey(a.l.name, op)
@@ -201,7 +208,7 @@ func (a *attempt) removedBy(object tc.Object) eventlog.Seq {
 	if a.l.expected == nil || !contains(a.l.expected, a.l.name, object) {
 		return 0
 	}
-	return a.tree.Seq
+	return a.tree.shaped
 }
 
 func contains(s *tc.State, link string, o tc.Object) (ok bool) {

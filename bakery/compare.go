@@ -53,15 +53,18 @@ func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool)
 		}
 		seen = append(seen, d)
 	}
-	const most = 20 // lines of the log at once
 	still := func(k key) bool { _, failed := r.problems[k]; return failed }
-	fresh := r.drift.see(l.name, r.lastRead, seen, still)
+	r.logDrift(r.drift.see(l.name, r.lastRead, seen, still))
+}
+
+func (r *reconciler) logDrift(fresh []Drift) {
+	const most = 20 // lines at once
 	for i, d := range fresh {
 		if i == most {
-			r.o.Logger.Warn("drift", "link", l.name, "more", len(fresh)-most)
+			r.o.Logger.Warn("drift", "link", d.Link, "more", len(fresh)-most)
 			break
 		}
-		r.o.Logger.Warn("drift", "link", l.name, "what", d.Text, "name", d.Name)
+		r.o.Logger.Warn("drift", "link", d.Link, "what", d.Text, "name", d.Name)
 	}
 }
 

@@ -18,13 +18,13 @@ const (
 	DriftReport
 )
 
-// Drift is a difference between what the applied records made of a link and what its
-// kernel has. Who made it can't be known.
+// Drift is a difference between what the applied records made of a link or of the dataplane
+// and what it has. Who made it can't be known.
 type Drift struct {
 	Seen   time.Time    `json:"seen"`
 	Link   string       `json:"link"`
 	Change string       `json:"change"`         // added, removed, changed, moved, replaced; gone and back of a link
-	Object string       `json:"object"`         // "class 1:5", "qdisc 8001: at 1:5", "link eth0"
+	Object string       `json:"object"`         // "class 1:5", "qdisc 8001: at 1:5", "link eth0", "mapping"
 	Name   string       `json:"name,omitempty"` // of the site or circuit
 	Text   string       `json:"text"`           // all of it in a sentence
 	Inside int          `json:"inside"`         // further differences of what sits in the object
@@ -133,7 +133,7 @@ func (b *driftBook) keep(d Drift) {
 // list is what is open, at most maxDrift, and the past, oldest first.
 func (b *driftBook) list() []Drift {
 	byTime := func(a, b Drift) int {
-		return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at))
+		return cmp.Or(a.Seen.Compare(b.Seen), cmp.Compare(a.Link, b.Link), cmp.Compare(a.at.at, b.at.at), cmp.Compare(a.at.text, b.at.text))
 	}
 	open := slices.SortedFunc(maps.Values(b.open), byTime)
 	all := append(open[:min(len(open), maxDrift)], b.past...)

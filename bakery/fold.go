@@ -14,8 +14,18 @@ func Fold(t *Tree, r Record) error {
 	if err := t.fold(r); err != nil {
 		return fmt.Errorf("folding record %d, %s: %w", r.Seq, r.Command.Kind(), err)
 	}
-	t.Seq = r.Seq
+	t.folded(r)
 	return nil
+}
+
+// folded notes that r is part of t.
+func (t *Tree) folded(r Record) {
+	t.Seq = r.Seq
+	if r.Command.Kind().shapes() {
+		t.shaped = r.Seq
+	} else {
+		t.mapped = r.Seq
+	}
 }
 
 func (t *Tree) fold(r Record) error {
@@ -35,12 +45,11 @@ func (t *Tree) fold(r Record) error {
 	case ExecuteTCCommands:
 		return t.foldExecute(c, r.Seq)
 	case MapIPToFlow:
-		return t.foldMapping(c, r.Seq)
+		return t.foldMapping(c)
 	case DelIPFlow:
-		return t.foldUnmapping(c, r.Seq)
+		return t.foldUnmapping(c)
 	case ClearIPFlow:
 		t.mappings.Clear()
-		t.mapped = r.Seq
 		return nil
 	}
 	return fmt.Errorf("no fold for %T", r.Command)

@@ -87,7 +87,7 @@ func (f *folder) take(ctx context.Context, t *Ticket) {
 		return
 	}
 	if t.read != nil {
-		t.read = f.tree.Clone()
+		t.read, t.roles = f.tree.Clone(), f.setup.Roles()
 		f.out <- t
 		return
 	}

@@ -16,7 +16,7 @@ type Phase string
 // The phases.
 const (
 	PhaseStarting Phase = "starting" // the kernel wasn't read yet
-	PhaseSettling Phase = "settling" // a reset over a live tree: waiting for the commands to end
+	PhaseSettling Phase = "settling" // a reset over a live tree, or removed mappings: waiting for the commands to end
 	PhaseApplying Phase = "applying"
 	PhaseInSync   Phase = "in sync" // the kernel has what the records ask for
 	PhaseDiffers  Phase = "differs" // something failed, or drifted and is only reported
@@ -31,8 +31,10 @@ type KernelStatus struct {
 	Reads   uint64         `json:"reads"`   // times that the links were read
 	Refused uint64         `json:"refused"` // ops that the kernel didn't do
 	Read    time.Time      `json:"last_read"`
-	Settles *time.Time     `json:"settles"` // the latest moment at which a reset is applied; nil: none waits
+	Settles *time.Time     `json:"settles"` // when a reset, or the removal of mappings, is applied if nothing more comes; nil: none waits
 	Warned  []KernelNotice `json:"warnings"`
+
+	Steering *SteeringStatus `json:"steering"` // nil: there is no dataplane
 
 	Problems      []Problem `json:"problems"` // at most maxListed
 	ProblemsTotal int       `json:"problems_total"`
@@ -50,6 +52,21 @@ type KernelLink struct {
 	Index   int    `json:"index"`
 	Qdiscs  int    `json:"qdiscs"`  // those that the kernel has
 	Classes int    `json:"classes"` // of the htb kind
+}
+
+// SteeringStatus is the dataplane in a KernelStatus.
+type SteeringStatus struct {
+	Entries int    `json:"entries"` // those that it has, as far as it is known
+	Waiting int    `json:"waiting"` // mapped, but the class isn't there
+	Writes  uint64 `json:"writes"`  // entries that were set or dropped, since the start
+	Reads   uint64 `json:"reads"`   // times that all of it was read
+}
+
+func (s *steering) status() *SteeringStatus {
+	if s == nil {
+		return nil
+	}
+	return &SteeringStatus{Entries: len(s.has), Waiting: s.waiting, Writes: s.writes, Reads: s.reads}
 }
 
 // KernelNotice is what a kernel said about an op that it did.
@@ -127,7 +144,7 @@ func (s *KernelStatus) waitsFor() string {
 	case s == nil:
 		return "the kernel wasn't read yet"
 	case s.Phase == PhaseSettling:
-		return "a reset waits for the commands to end"
+		return "a reset, or the removal of mappings, waits for the commands to end"
 	case len(s.Problems) > 0:
 		return s.Problems[0].Error
 	}

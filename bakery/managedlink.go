@@ -9,6 +9,8 @@ import (
 type managedLink struct {
 	name     string
 	there    bool
+	looked   bool        // it was read, if it was there
+	unsure   bool        // an op failed since, and may have been done all the same
 	fresh    bool        // seen is what the link has, as far as anybody told us
 	reread   bool        // it was read since it was last compared
 	restored bool        // expected is what the cursor stands for
@@ -25,6 +27,14 @@ type managedLink struct {
 	// newer than asked that may have been the cause.
 	repaired map[key]repeat
 	asked    eventlog.Seq
+	// ordered is the shape of the Tree with which nothing was left to do; 0 if there was
+	// something, or the link was touched since.
+	ordered eventlog.Seq
+}
+
+// inOrder reports a link that was in order, and that nothing has happened to since.
+func (l *managedLink) inOrder(tree *Tree) bool {
+	return l.ordered != 0 && l.ordered == tree.shaped && !l.reread
 }
 
 // scope is what of the link's State counts.
@@ -74,7 +84,7 @@ func (l *managedLink) own(wanted *tc.State) {
 
 // forget makes the link one that nothing was applied to.
 func (l *managedLink) forget() {
-	l.expected, l.ours, l.wrote, l.read, l.repaired = nil, appliedLink{}, nil, nil, nil
+	l.expected, l.ours, l.wrote, l.read, l.repaired, l.ordered = nil, appliedLink{}, nil, nil, nil, 0
 }
 
 // idle reports a link on which nothing of ours is.
@@ -87,7 +97,7 @@ func (l *managedLink) idle() bool {
 // it was asked for.
 func (l *managedLink) done(op tc.Op) {
 	if err := l.seen.State.Apply(op); err != nil {
-		l.fresh = false
+		l.fresh, l.unsure = false, true
 	}
 	l.count(op)
 	if k := opKey(l.name, op); op.Verb != tc.Change || l.repaired[k].times >= tooOften {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"lqosd/bakery/tc"
-	"lqosd/eventlog"
 )
 
 // Mapping steers a prefix to a class.
@@ -58,13 +57,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-func (t *Tree) foldMapping(c MapIPToFlow, seq eventlog.Seq) error {
+func (t *Tree) foldMapping(c MapIPToFlow) error {
 	m, err := t.mapping(c)
 	if err != nil {
 		return err
 	}
 	t.mappings.Set(m)
-	t.mapped = seq
 	return nil
 }
 
@@ -109,12 +107,11 @@ func (t *Tree) circuitOf(m Mapping) uint64 {
 	return uint64(m.Handle)
 }
 
-func (t *Tree) foldUnmapping(c DelIPFlow, seq eventlog.Seq) error {
+func (t *Tree) foldUnmapping(c DelIPFlow) error {
 	p, err := parsePrefix(c.Address)
 	if err != nil {
 		return err
 	}
 	t.mappings.Delete(Mapping{Prefix: p, Upload: c.Upload})
-	t.mapped = seq
 	return nil
 }

@@ -101,10 +101,15 @@ func (r *reconciler) dropIdle(tree *Tree, name string) {
 	}
 	delete(r.links, name)
 	delete(r.problems, linkKey(name))
+	r.steering.classesChanged()
 }
 
 // sawLink takes up what was read of a link.
 func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
+	if !l.looked || l.unsure || l.there != there || there && !sameClasses(l.name, l.seen.State, o.State) {
+		r.steering.classesChanged()
+	}
+	l.looked, l.unsure = true, false
 	switch before := l.seen.Index; {
 	case !there:
 		r.problems.forgetLink(l.name)

@@ -43,6 +43,8 @@ type reconciler struct {
 	wake chan struct{} // capacity 1, coalesces: there may be something to do
 
 	links    map[string]*managedLink
+	roles    Roles     // of the newest Tree
+	steering *steering // nil: there is no dataplane
 	problems problems
 	drift    driftBook
 	warned   []KernelNotice
@@ -68,7 +70,8 @@ type reconciler struct {
 
 func newReconciler(o Options, h *Handle, a applied, base *Tree) *reconciler {
 	r := &reconciler{o: o, k: o.Kernel, h: h, host: o.Kernel.Host(), wake: h.applyWake, links: map[string]*managedLink{},
-		problems: problems{}, ran: map[string]bool{}, applied: a, generation: a.Generation, stale: map[string]bool{}, lastRead: o.Now()}
+		steering: newSteering(o.Dataplane), problems: problems{}, ran: map[string]bool{}, applied: a, generation: a.Generation,
+		stale: map[string]bool{}, lastRead: o.Now()}
 	if id := r.k.Identity(); a.Identity != id {
 		r.applied, r.generation = applied{Identity: id}, 0 // nothing of it is left
 		return r
@@ -110,6 +113,7 @@ func (r *reconciler) careful(ctx context.Context) (again bool) {
 		for name, l := range r.links {
 			r.links[name] = &managedLink{name: name, ours: l.ours}
 		}
+		r.steering.doubt()
 		r.problems = problems{readKey: {Object: "applier", Error: fmt.Sprintf("it panicked: %v", p), Since: now, Tried: 1,
 			Next: now.Add(lastRetry), at: readKey}}
 		r.publish(PhaseDiffers)
@@ -144,11 +148,11 @@ func (r *reconciler) rest(ctx context.Context) {
 // nextTime is when to look without being woken.
 func (r *reconciler) nextTime() time.Time {
 	next := r.compareTime()
-	tries := r.problems.next()
+	tries, steers := r.problems.next(), r.steering.nextTime()
 	if !r.settleAt.IsZero() || !r.retryTree.IsZero() { // nothing is tried before
-		tries = time.Time{}
+		tries, steers = time.Time{}, time.Time{}
 	}
-	for _, t := range []time.Time{tries, r.settleAt, r.retryTree} {
+	for _, t := range []time.Time{tries, steers, r.settleAt, r.retryTree} {
 		if !t.IsZero() && t.Before(next) {
 			next = t
 		}
@@ -244,7 +248,7 @@ func (r *reconciler) takeStale() {
 // what was written has to be read.
 func (r *reconciler) step(ctx context.Context) (again bool) {
 	r.retryTree = time.Time{}
-	tree, err := r.h.Tree(ctx)
+	tree, roles, err := r.h.treeAndRoles(ctx)
 	if err != nil {
 		r.retryTree = r.o.Now().Add(treeRetry)
 		if !errors.Is(err, ErrLogUnavailable) && !errors.Is(err, ErrStopped) && ctx.Err() == nil {
@@ -252,6 +256,7 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 		}
 		return false
 	}
+	r.roles = roles
 	r.observe(ctx, tree)
 	if !r.settled(tree) {
 		for _, l := range r.known() {
@@ -263,13 +268,18 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 		return false
 	}
 	r.generation = tree.Generation
+	r.lookAtSteers(ctx, tree)
 	for _, l := range r.known() {
+		if l.inOrder(tree) {
+			continue
+		}
 		w := r.compare(l, tree, true)
 		again = r.bring(ctx, l, tree, w) || again
 		if ctx.Err() != nil {
 			return false
 		}
 	}
+	r.steer(ctx, tree)
 	if again {
 		r.publish(PhaseApplying)
 		return true
@@ -279,7 +289,11 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 		return false
 	}
 	r.runLines(ctx, tree)
-	if ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case r.steering.settling():
+		r.publish(PhaseSettling)
+	default:
 		r.finish(tree)
 	}
 	return false
@@ -358,10 +372,15 @@ func (r *reconciler) publish(phase Phase) {
 	}
 	s.all = r.problems.listed()
 	s.Problems, s.ProblemsTotal = s.all[:min(len(s.all), maxListed)], len(s.all)
-	if !r.settleAt.IsZero() {
+	switch {
+	case !r.settleAt.IsZero():
 		at := r.settleAt
 		s.Settles = &at
+	case r.steering.settling():
+		at := r.steering.dropAt
+		s.Settles = &at
 	}
+	s.Steering = r.steering.status()
 	for _, name := range slices.Sorted(maps.Keys(r.links)) {
 		l := r.links[name]
 		k := KernelLink{Name: name, There: l.there, Index: l.seen.Index}

@@ -92,7 +92,7 @@ func DecodeSnapshot(b []byte) (*Tree, error) {
 		}
 		t.mappings.Set(m)
 	}
-	t.mapped = t.Seq
+	t.mapped, t.shaped = t.Seq, t.Seq
 	for range d.count() {
 		o := OpaqueLine{Seq: eventlog.Seq(d.uvarint()), Line: int(d.uint32()), Link: d.string(), Text: d.string()}
 		t.opaque.Set(o.Text, o)

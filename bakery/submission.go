@@ -49,6 +49,7 @@ type Ticket struct {
 	pending  *eventlog.Pending // nil: nothing was appended
 	accepted []accepted        // what was appended, in log order
 	read     *Tree             // a reader's clone
+	roles    Roles             // of the links, for a reader
 	err      error             // a reader's failure
 
 	recovered *eventlog.Seq // not a submission: the log was opened again, this is its last Seq

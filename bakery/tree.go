@@ -32,9 +32,9 @@ type Tree struct {
 	// the like. It serves the status of the kernel alone, and isn't part of snapshots.
 	placed map[string]*btree.Map[tc.Handle, eventlog.Seq]
 
-	// mapped is the record that last changed mappings, or a newer one. It isn't part of
-	// snapshots either.
-	mapped eventlog.Seq
+	// mapped is the record that last changed mappings, shaped the one that last changed
+	// anything else, or newer ones. They aren't part of snapshots either.
+	mapped, shaped eventlog.Seq
 	// guessed says that the Circuits of the mappings were made from a snapshot that
 	// doesn't have them, by the names of today.
 	guessed bool

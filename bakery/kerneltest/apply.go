@@ -44,6 +44,9 @@ func (f *Fake) applyOne(op tc.Op, unmade map[place]bool) tc.Result {
 	}
 	r := f.faulty(op)
 	f.record.add(op, r)
+	for _, d := range f.planes {
+		d.guard.did(d, op)
+	}
 	if r.Err != nil {
 		r.Err = fmt.Errorf("%s: %w", op.Line(), r.Err)
 	}

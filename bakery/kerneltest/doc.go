@@ -14,6 +14,9 @@
 // FailWhen, LoseAcks, FailObserve, FailWatch, Mute and Overrun; Before and Block stop the
 // time between two ops; Writes and Counts tell what the reconciler did.
 //
+// [Dataplane] is what steers packets to its classes: it looks at every moment whether an
+// entry points to a class that isn't there.
+//
 // # What it doesn't have
 //
 // The kinds that a kernel can be without are all there, unless Lack takes them away. No

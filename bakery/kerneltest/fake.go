@@ -22,6 +22,7 @@ type Fake struct {
 	record    record
 	watchers  map[*watcher]struct{}
 	muted     bool
+	planes    []*Dataplane
 }
 
 // New is a Fake with these links, and nothing on them.
@@ -87,6 +88,9 @@ func (f *Fake) Observe(ctx context.Context, links []string) (map[string]tc.Obser
 				LinkInfo: tc.LinkInfo{MTU: w.MTU, TxQueueLen: w.TxQueueLen},
 			}
 		}
+	}
+	for _, d := range f.planes {
+		d.guard.observed(d, observed, links)
 	}
 	return observed, nil
 }
