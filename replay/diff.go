@@ -160,7 +160,11 @@ func (r *DiffReport) mappings(from, to *bakery.Tree) {
 		}
 		d := Difference{Object: "mapping", ID: k.prefix, To: mappingText(m)}
 		if there {
-			d.From, d.Fields = mappingText(old), mappingFields(old, m)
+			d.From = mappingText(old)
+			d.addField("tc_handle", old.Handle, m.Handle)
+			d.addField("cpu", old.CPU, m.CPU)
+			d.addField("circuit_id", old.CircuitID, m.CircuitID)
+			d.addField("device_id", old.DeviceID, m.DeviceID)
 		}
 		r.add(d)
 	}
@@ -173,20 +177,6 @@ func (r *DiffReport) mappings(from, to *bakery.Tree) {
 
 func mappingText(m bakery.Mapping) string {
 	return fmt.Sprintf("%s → %s cpu %d%s", m.Prefix, m.Handle, m.CPU, direction(m.Upload))
-}
-
-func mappingFields(a, b bakery.Mapping) []FieldChange {
-	var f []FieldChange
-	add := func(name string, from, to any) {
-		if from != to {
-			f = append(f, FieldChange{name, fmt.Sprint(from), fmt.Sprint(to)})
-		}
-	}
-	add("tc_handle", a.Handle, b.Handle)
-	add("cpu", a.CPU, b.CPU)
-	add("circuit_id", a.CircuitID, b.CircuitID)
-	add("device_id", a.DeviceID, b.DeviceID)
-	return f
 }
 
 func (r *DiffReport) opaque(from, to []string) {

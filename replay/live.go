@@ -12,6 +12,9 @@ import (
 type Live struct {
 	Host  tc.Host
 	Links map[string]tc.Observed // a link that isn't there is missing
+	// Dataplane is what steers packets to the classes; nil where there is none, and then
+	// mappings aren't compared.
+	Dataplane *LiveSteers
 }
 
 // CompareKernel tells what has to happen to a kernel so that it has what the Tree after
@@ -42,6 +45,9 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 				r.add(d)
 			}
 		}
+	}
+	if live.Dataplane != nil {
+		r.steers(t, live)
 	}
 	return r
 }

@@ -1,0 +1,83 @@
+package replay
+
+import (
+	"fmt"
+	"slices"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+)
+
+// LiveSteers is what the maps of a dataplane have.
+type LiveSteers struct {
+	Roles  bakery.Roles
+	Steers []tc.Steer // in any order
+}
+
+// steers adds what differs between the maps and the mappings of the Tree whose classes the
+// kernel has: the others wait for theirs, and that is a difference of the class.
+func (r *DiffReport) steers(t *bakery.Tree, live Live) {
+	wanted, _ := t.Steers(live.Dataplane.Roles, func(link string, class tc.Handle) bool {
+		o, there := live.Links[link]
+		if !there {
+			return false
+		}
+		_, there = o.State.Class(link, class)
+		return there
+	})
+	has := slices.SortedFunc(slices.Values(live.Dataplane.Steers), tc.CompareSteers)
+	for len(has) > 0 || len(wanted) > 0 {
+		switch c := compareFirst(has, wanted); {
+		case c < 0:
+			r.addSteer(live.Dataplane.Roles, &has[0], nil)
+			has = has[1:]
+		case c > 0:
+			r.addSteer(live.Dataplane.Roles, nil, &wanted[0])
+			wanted = wanted[1:]
+		default:
+			if has[0] != wanted[0] {
+				r.addSteer(live.Dataplane.Roles, &has[0], &wanted[0])
+			}
+			has, wanted = has[1:], wanted[1:]
+		}
+	}
+}
+
+// compareFirst compares the first of each; what ended comes last.
+func compareFirst(a, b []tc.Steer) int {
+	switch {
+	case len(a) == 0:
+		return 1
+	case len(b) == 0:
+		return -1
+	}
+	return tc.CompareSteers(a[0], b[0])
+}
+
+// addSteer adds an entry that differs; nil where a side hasn't got it.
+func (r *DiffReport) addSteer(roles bakery.Roles, from, to *tc.Steer) {
+	shown := to
+	if to == nil {
+		shown = from
+	}
+	d := Difference{Object: "mapping", Link: roles.Link(shown.Upload), ID: shown.Prefix.String()}
+	if from != nil {
+		d.From = from.String()
+	}
+	if to != nil {
+		d.To = to.String()
+	}
+	if from != nil && to != nil {
+		d.addField("tc_handle", from.Class, to.Class)
+		d.addField("cpu", from.CPU, to.CPU)
+		d.addField("circuit", from.Circuit, to.Circuit)
+	}
+	r.add(d)
+}
+
+// addField adds a field if it differs.
+func (d *Difference) addField(name string, from, to any) {
+	if from != to {
+		d.Fields = append(d.Fields, FieldChange{name, fmt.Sprint(from), fmt.Sprint(to)})
+	}
+}
