@@ -1,0 +1,263 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// attached is a link of the layout with what we have there.
+type attached struct {
+	place
+	index   int // 0 while the link isn't there
+	ingress slot
+	egress  slot
+	queues  Queues
+}
+
+// slot is a hook with what is tried there.
+type slot struct {
+	Hook
+	again time.Time // it is not tried before
+}
+
+// The kinds of hooks.
+const (
+	kindXDP    = "xdp"
+	kindTCX    = "tcx"
+	kindClsact = "clsact"
+)
+
+// filterName is that of our filters.
+const filterName = "lqosd"
+
+// retryPause is how long a refusal to attach stands.
+const retryPause = 5 * time.Second
+
+// keep makes what is attached what the layout wants. It may be called again and again: it
+// looks at what is there, and writes only what differs. Its error is one of a step.
+func (p *Plane) keep() error {
+	wanted := map[string]*attached{}
+	devices := map[string]device{}
+	pins := []string{}
+	for _, at := range p.layout.places() {
+		a := p.attached[at.link]
+		if a == nil || a.role != at.role {
+			a = &attached{place: at}
+		}
+		d, err := lookUp(at.link)
+		if err != nil && !errors.Is(err, errNoLink) {
+			p.options.Logger.Warn("a link can't be looked at", "link", at.link, "error", err)
+		}
+		if d.index != a.index {
+			a = &attached{place: at, index: d.index}
+			p.options.Logger.Info("link", "link", at.link, "role", at.role, "index", d.index)
+		}
+		wanted[at.link], devices[at.link] = a, d
+		pins = append(pins, pinName(kindXDP, d.index), pinName(kindTCX, d.index))
+	}
+	p.attached = wanted
+	p.releaseOthers(pins)
+	for _, at := range p.layout.places() {
+		a := wanted[at.link]
+		if a.index == 0 {
+			a.ingress.Why, a.egress.Why = errNoLink.Error(), errNoLink.Error()
+			continue
+		}
+		if err := p.keepXDP(a, devices[at.link]); err != nil {
+			return err
+		}
+		if err := p.keepEgress(a); err != nil {
+			return err
+		}
+		if a.queues == (Queues{}) {
+			p.chooseQueues(a)
+		}
+	}
+	return nil
+}
+
+// pinName is that of the pin of a bpf_link.
+func pinName(kind string, index int) string { return kind + "-" + strconv.Itoa(index) }
+
+// releaseOthers detaches and unpins bpf_links that aren't wanted, of links that went or that
+// the layout had before.
+func (p *Plane) releaseOthers(wanted []string) {
+	entries, err := os.ReadDir(p.directory.in(linksFolder))
+	if err != nil {
+		p.options.Logger.Error("pins can't be listed", "error", err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(wanted, e.Name()) {
+			p.release(e.Name())
+		}
+	}
+	for name := range p.links { // whose pin somebody removed
+		if !slices.Contains(wanted, name) {
+			p.release(name)
+		}
+	}
+}
+
+// release detaches and unpins one.
+func (p *Plane) release(name string) {
+	l, err := p.openLink(name)
+	if err == nil && l != nil {
+		err = errors.Join(ignoring(l.Detach(), unix.ENOLINK, unix.ENODEV, link.ErrNotSupported), l.Close())
+	}
+	delete(p.links, name)
+	err = errors.Join(err, ignoring(os.Remove(p.directory.in(linksFolder, name)), os.ErrNotExist))
+	if err != nil {
+		p.options.Logger.Error("a program can't be detached", "pin", name, "error", err)
+	}
+}
+
+// ignoring is err, or nil for one of some.
+func ignoring(err error, some ...error) error {
+	if slices.ContainsFunc(some, func(s error) bool { return errors.Is(err, s) }) {
+		return nil
+	}
+	return err
+}
+
+// openLink is the pinned bpf_link with a name, nil if there is none.
+func (p *Plane) openLink(name string) (link.Link, error) {
+	if l := p.links[name]; l != nil {
+		return l, nil
+	}
+	l, err := link.LoadPinnedLink(p.directory.in(linksFolder, name), nil)
+	if err != nil {
+		return nil, ignoring(err, os.ErrNotExist)
+	}
+	p.links[name] = l
+	return l, nil
+}
+
+// indexOf is the index of the link that a bpf_link is on, 0 if it is on none any more.
+func indexOf(i *link.Info) int {
+	if x := i.XDP(); x != nil {
+		return int(x.Ifindex)
+	}
+	if t := i.TCX(); t != nil {
+		return int(t.Ifindex)
+	}
+	return 0
+}
+
+// adopt takes the pinned bpf_link with a name over: it is on its link, and has this program,
+// or gets it. It says whether there is such a one.
+func (p *Plane) adopt(name string, index int, program *ebpf.Program) (there bool, err error) {
+	id, err := idOf(program)
+	if err != nil {
+		return false, err
+	}
+	l, err := p.openLink(name)
+	if err != nil || l == nil {
+		return false, err
+	}
+	info, err := l.Info()
+	switch {
+	case err != nil:
+		return false, err
+	case indexOf(info) != index:
+		p.options.Logger.Warn("somebody detached a program; it is attached again", "pin", name, "program", info.Program)
+		p.release(name)
+		return false, nil
+	case info.Program == id:
+		return true, nil
+	}
+	if err := l.Update(program); err != nil {
+		p.options.Logger.Warn("a program can't be replaced; it is detached, and attached anew", "pin", name, "error", err)
+		p.release(name)
+		return false, nil
+	}
+	p.options.Logger.Info("program replaced", "pin", name, "was", info.Program, "is", id)
+	return true, p.seams.step(name + " updated")
+}
+
+func idOf(program *ebpf.Program) (ebpf.ProgramID, error) {
+	info, err := program.Info()
+	if err != nil {
+		return 0, fmt.Errorf("asking for a program: %w", err)
+	}
+	id, _ := info.ID()
+	return id, nil
+}
+
+// pin pins a new bpf_link.
+func (p *Plane) pin(name string, l link.Link) error {
+	p.links[name] = l
+	if err := p.seams.step(name + " attached"); err != nil {
+		return err
+	}
+	path := p.directory.in(linksFolder, name)
+	err := l.Pin(path)
+	if errors.Is(err, os.ErrExist) { // what adopt didn't take
+		err = errors.Join(os.Remove(path), l.Pin(path))
+	}
+	if err != nil {
+		p.options.Logger.Error("a program is attached, but not pinned: it goes when this process does", "pin", name, "error", err)
+	}
+	return p.seams.step(name + " pinned")
+}
+
+// took notes that a hook has its program.
+func (p *Plane) took(name string, h *slot, now Hook) {
+	if h.Kind == "" {
+		p.options.Logger.Info("program attached", "link", name, "hook", now.Kind, "mode", now.Mode, "program", now.Program)
+		if now.Since.IsZero() {
+			now.Since = time.Now()
+		}
+	} else if now.Since.IsZero() {
+		now.Since = h.Since
+	}
+	h.Hook = now
+}
+
+// refused notes that a hook has no program, and says it once.
+func (p *Plane) refused(a *attached, h *slot, why string) {
+	if h.Why != why || h.Kind != "" {
+		p.options.Logger.Error("a program can't be attached", "link", a.link, "reason", why)
+	}
+	*h = slot{Hook: Hook{Why: why}, again: time.Now().Add(retryPause)}
+}
+
+// since is when a pin was made.
+func (p *Plane) since(name string) time.Time {
+	st, err := os.Lstat(p.directory.in(linksFolder, name))
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
+
+// removeFilters removes our filters from links that the layout doesn't have, where there is no
+// TCX, whose pins would tell.
+func (p *Plane) removeFilters() {
+	if !p.noTCX || p.options.Filters == nil {
+		return
+	}
+	links, err := net.Interfaces()
+	if err != nil {
+		p.options.Logger.Error("links can't be listed", "error", err)
+	}
+	for _, l := range links {
+		if p.attached[l.Name] != nil {
+			continue
+		}
+		if _, there, err := p.options.Filters.Egress(l.Name, filterName); err != nil || !there {
+			continue // it went, or isn't ours
+		}
+		if err := p.options.Filters.DetachEgress(l.Name, filterName); err != nil {
+			p.options.Logger.Error("a filter can't be removed", "link", l.Name, "error", err)
+		}
+	}
+}

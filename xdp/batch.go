@@ -1,0 +1,98 @@
+package xdp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// batchSize is how many entries go in one system call. It is also more than a bucket of a
+// hash map has: one that doesn't fit would end a look-up (__htab_map_lookup_and_delete_batch
+// in kernel/bpf/hashtab.c).
+const batchSize = 4096
+
+// readAll calls take with all entries of a map. Keys that are added or removed meanwhile may
+// be missing or come twice. What take gets is overwritten afterwards.
+func readAll[K, V any](ctx context.Context, m *ebpf.Map, take func([]K, []V)) error {
+	keys, values := make([]K, batchSize), make([]V, batchSize)
+	var at ebpf.MapBatchCursor
+	for first := true; ; first = false {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := m.BatchLookup(&at, keys, values, nil)
+		if first && errors.Is(err, ebpf.ErrNotSupported) {
+			return readEach(m, take)
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+		take(keys[:n], values[:n])
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// readEach is readAll, one by one.
+func readEach[K, V any](m *ebpf.Map, take func([]K, []V)) error {
+	var key K
+	var value V
+	entries := m.Iterate()
+	for entries.Next(&key, &value) {
+		take([]K{key}, []V{value})
+	}
+	return entries.Err()
+}
+
+// writeAll adds or changes entries; n is how many it did.
+func writeAll[K, V any](ctx context.Context, m *ebpf.Map, keys []K, values []V) (n int, err error) {
+	for n < len(keys) && err == nil {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		end := min(n+batchSize, len(keys))
+		var did int
+		did, err = m.BatchUpdate(keys[n:end], values[n:end], nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			for did, err = 0, nil; did < end-n && err == nil; did++ {
+				err = m.Put(&keys[n+did], &values[n+did])
+			}
+			if err != nil {
+				did--
+			}
+		}
+		n += did
+	}
+	if err != nil {
+		err = fmt.Errorf("after %d of %d entries: %w", n, len(keys), err)
+	}
+	return n, err
+}
+
+// deleteAll removes entries, but for those that aren't there; n is how many it did.
+func deleteAll[K any](ctx context.Context, m *ebpf.Map, keys []K) (n int, err error) {
+	for at := 0; at < len(keys); {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		end := min(at+batchSize, len(keys))
+		did, err := m.BatchDelete(keys[at:end], nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			did, err = 0, m.Delete(&keys[at])
+			if err == nil {
+				did = 1
+			}
+		}
+		n, at = n+did, at+did
+		switch {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			at++ // this one
+		case err != nil:
+			return n, fmt.Errorf("after %d of %d entries: %w", n, len(keys), err)
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,166 @@
+package xdp
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// usualBPFFS is where systemd and everybody else mounts a bpffs.
+const usualBPFFS = "/sys/fs/bpf"
+
+// bpffs is a mounted BPF file system. What is pinned there stays attached as long as it is
+// mounted somewhere.
+type bpffs struct {
+	path  string   // leads there from any thread
+	shown string   // for people
+	fd    *os.File // of path, if it leads through a descriptor
+	// brief says why the pins may not outlive this process, or its mount namespace; "" if
+	// they do.
+	brief string
+}
+
+func (b *bpffs) Close() error {
+	if b.fd == nil {
+		return nil
+	}
+	return b.fd.Close()
+}
+
+// errNoBPFFS is what a search that may not mount gives.
+var errNoBPFFS = errors.New("no bpffs is mounted")
+
+// search looks for a bpffs.
+type search struct {
+	explicit string // the one to take; "" leaves it to find
+	mount    bool   // may mount one
+}
+
+// find finds a bpffs that outlives this process. The usual one is not always that: `ip netns
+// exec` gives a process a mount namespace with a fresh /sys, and what is mounted there
+// goes with the process. Process 1 keeps what it has mounted.
+func (s search) find() (*bpffs, error) {
+	if s.explicit != "" {
+		return s.at(s.explicit)
+	}
+	if here, err := (search{}).at(usualBPFFS); err == nil && here.brief == "" {
+		return here, nil
+	}
+	there, denied := s.ofFirstProcess()
+	if denied == nil || errors.Is(denied, errNoBPFFS) {
+		return there, denied
+	}
+	here, err := s.at(usualBPFFS)
+	if err == nil && here.brief != "" {
+		here.brief += "; that of process 1 is out of reach: " + denied.Error()
+	}
+	return here, err
+}
+
+// at takes the bpffs at a path of this mount namespace.
+func (s search) at(path string) (*bpffs, error) {
+	if err := s.ensure(path); err != nil {
+		return nil, err
+	}
+	b := &bpffs{path: path, shown: path}
+	lasts, err := ofFirst(path)
+	switch {
+	case err != nil:
+		b.brief = "what process 1 has mounted can't be read: " + err.Error()
+	case !lasts:
+		b.brief = "the bpffs at " + path + " is not mounted where process 1 sees it and goes with its mount namespace"
+	}
+	return b, nil
+}
+
+// ensure makes sure that a bpffs is at a path.
+func (s search) ensure(path string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return fmt.Errorf("looking for a bpffs at %s: %w", path, err)
+	}
+	if uint32(fs.Type) == unix.BPF_FS_MAGIC {
+		return nil
+	}
+	if !s.mount {
+		return fmt.Errorf("%s: %w", path, errNoBPFFS)
+	}
+	if err := unix.Mount("bpf", path, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mounting a bpffs on %s: %w", path, err)
+	}
+	return nil
+}
+
+// ofFirstProcess takes the usual bpffs in the mount namespace of process 1, by a descriptor.
+func (s search) ofFirstProcess() (*bpffs, error) {
+	type answer struct {
+		fd  int
+		err error
+	}
+	answers := make(chan answer, 1) // the only one
+	go func() {
+		runtime.LockOSThread() // for good: the thread, which isn't like the others now, ends with the goroutine
+		fd, err := s.enterFirst()
+		answers <- answer{fd, err}
+	}()
+	a := <-answers
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &bpffs{
+		path:  "/proc/self/fd/" + strconv.Itoa(a.fd),
+		shown: usualBPFFS + " of process 1",
+		fd:    os.NewFile(uintptr(a.fd), usualBPFFS),
+	}, nil
+}
+
+// enterFirst moves this thread to the mount namespace of process 1 and opens the bpffs there.
+func (s search) enterFirst() (int, error) {
+	ns, err := unix.Open("/proc/1/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("opening the mount namespace of process 1: %w", err)
+	}
+	defer func() { _ = unix.Close(ns) }()
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // a thread that shares its root can't move
+		return -1, fmt.Errorf("leaving the other threads: %w", err)
+	}
+	if err := unix.Setns(ns, unix.CLONE_NEWNS); err != nil {
+		return -1, fmt.Errorf("entering the mount namespace of process 1: %w", err)
+	}
+	if err := s.ensure(usualBPFFS); err != nil {
+		return -1, err
+	}
+	fd, err := unix.Open(usualBPFFS, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("opening the bpffs of process 1: %w", err)
+	}
+	return fd, nil
+}
+
+// ofFirst reports whether process 1 has the file system at path mounted, too: whether one of
+// the lines of its mountinfo (proc_pid_mountinfo(5)) has its device.
+func ofFirst(path string) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return false, err
+	}
+	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+	f, err := os.Open("/proc/1/mountinfo")
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) > 2 && fields[2] == device {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}

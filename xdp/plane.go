@@ -1,0 +1,188 @@
+package xdp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Options say how to open a Plane.
+type Options struct {
+	Layout  Layout
+	BPFFS   string       // where a bpffs is, or a folder to mount one on; "" finds one that lasts
+	Mode    Mode         // of XDP
+	Filters Filters      // for kernels without TCX; nil there means no egress
+	Logger  *slog.Logger // nil is silent
+}
+
+// Filters attaches programs to egress where the kernel has no TCX (before 6.6): with a clsact
+// qdisc and a cls_bpf filter with direct action. Package kernel does it.
+type Filters interface {
+	// AttachEgress puts the program, a descriptor, in our filter on a link, at once where there is
+	// one already, and makes clsact if it is missing.
+	AttachEgress(link string, program int, name string) error
+	// DetachEgress removes our filter, and clsact if nothing else is in it. Nothing there is no error.
+	DetachEgress(link, name string) error
+	// Egress is the id of the program in our filter on a link, if it is there.
+	Egress(link, name string) (program uint32, there bool, err error)
+}
+
+// Plane steers the packets of this network namespace. Its methods may be called from any
+// goroutine.
+type Plane struct {
+	options   Options
+	directory *directory
+	objects   objects
+	cpus      CPUStatus
+	seams     seams
+	wrote     atomic.Uint64 // entries of maps
+
+	steering sync.Mutex // for the content of prefixes and settings
+
+	attaching sync.Mutex // for what follows
+	layout    Layout
+	links     map[string]link.Link // that are pinned, by the names of their pins
+	attached  map[string]*attached // by link
+	noTCX     bool
+	absent    map[uint64]time.Time // circuits that no steer has, since when
+}
+
+// seams are what tests change.
+type seams struct {
+	spec    func() (*ebpf.CollectionSpec, error)
+	version int
+	noTCX   bool
+	step    func(string) error // is told what Open has just done; an error stops it there, as a crash would
+}
+
+func defaultSeams() seams {
+	return seams{spec: loadBpf, version: layoutVersion, step: func(string) error { return nil }}
+}
+
+// Open takes over what is pinned, or makes it, and attaches the programs to the links of the
+// layout that are there. Where the kernel refuses to attach it is no error: Status says it and Run tries again.
+// Open stops at no moment what is attached; whatever moment it is killed at, the next one
+// completes it.
+func Open(ctx context.Context, o Options) (*Plane, error) { return open(ctx, o, defaultSeams()) }
+
+func open(ctx context.Context, o Options, s seams) (*Plane, error) {
+	if err := o.Layout.check(); err != nil {
+		return nil, fmt.Errorf("opening the dataplane: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	p := &Plane{
+		options: o, seams: s, layout: o.Layout, noTCX: s.noTCX,
+		links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
+	}
+	if err := p.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the dataplane: %w", err), p.Close())
+	}
+	return p, nil
+}
+
+func (p *Plane) open(ctx context.Context) error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return permission(err)
+	}
+	spec, err := p.seams.spec()
+	if err != nil {
+		return err
+	}
+	b, err := newBlueprint(spec, p.seams.version)
+	if err != nil {
+		return err
+	}
+	if p.directory, err = openDirectory(search{explicit: p.options.BPFFS, mount: true}); err != nil {
+		return err
+	}
+	if p.directory.fs.brief != "" {
+		p.options.Logger.Warn("programs may not outlive this process", "reason", p.directory.fs.brief)
+	}
+	p.directory.removeDead(p.options.Logger)
+	if p.objects.maps, err = p.directory.openMaps(b, p.seams.step); err != nil {
+		return permission(err)
+	}
+	if err := p.seams.step("maps"); err != nil {
+		return err
+	}
+	if p.objects.programs, err = p.directory.openPrograms(b, p.objects.maps, p.seams.step); err != nil {
+		return err
+	}
+	if err := p.seams.step("programs"); err != nil {
+		return err
+	}
+	if err := p.settle(ctx, p.layout); err != nil {
+		return err
+	}
+	if err := p.directory.removeOthers(b); err != nil {
+		return err
+	}
+	return p.seams.step("others removed")
+}
+
+// settle tells the programs of a layout, and attaches them.
+func (p *Plane) settle(ctx context.Context, l Layout) error {
+	if err := p.configure(l); err != nil {
+		return err
+	}
+	if err := p.seams.step("settings"); err != nil {
+		return err
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if err := writeNote(p.directory.in(layoutNote), string(text)); err != nil {
+		return err
+	}
+	if err := p.seams.step("layout"); err != nil {
+		return err
+	}
+	p.attaching.Lock()
+	defer p.attaching.Unlock()
+	p.layout = l
+	if err := p.keep(); err != nil {
+		return err
+	}
+	p.removeFilters()
+	return p.seams.step("attached")
+}
+
+// SetLayout moves the programs to other links or VLANs.
+func (p *Plane) SetLayout(ctx context.Context, l Layout) error {
+	if err := l.check(); err != nil {
+		return fmt.Errorf("changing the layout: %w", err)
+	}
+	p.steering.Lock()
+	defer p.steering.Unlock()
+	if err := p.settle(ctx, l); err != nil {
+		return fmt.Errorf("changing the layout: %w", err)
+	}
+	return nil
+}
+
+// Close closes descriptors. All stays pinned and attached.
+func (p *Plane) Close() error {
+	p.attaching.Lock()
+	defer p.attaching.Unlock()
+	errs := []error{p.objects.Close()}
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	if p.directory != nil {
+		errs = append(errs, p.directory.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,112 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+)
+
+// queueLength is how many packets wait for a CPU that the packets of others are handed to.
+// 2048 packets are 2.5 ms of 10 Gbit/s at 1500 bytes: longer than the pause until the CPU's thread is
+// scheduled, shorter than what a subscriber would feel. The kernel takes up to 16384
+// (kernel/bpf/cpumap.c).
+const queueLength = 2048
+
+// adjust changes what the programs are told, if that is different from what they are told now.
+func (p *Plane) adjust(change func(*bpfControl)) error {
+	settings := p.objects.maps[bpfMapSettings]
+	var was bpfControl
+	if err := settings.Lookup(uint32(0), &was); err != nil {
+		return fmt.Errorf("reading the settings: %w", err)
+	}
+	now := was
+	change(&now)
+	if now == was {
+		return nil
+	}
+	if err := settings.Put(uint32(0), &now); err != nil {
+		return fmt.Errorf("writing the settings: %w", err)
+	}
+	p.wrote.Add(1)
+	return nil
+}
+
+// forget makes the programs' cache of addresses forget all.
+func (p *Plane) forget() error {
+	return p.adjust(func(c *bpfControl) { c.Epoch++ })
+}
+
+// configure writes settings and CPUs for a layout.
+func (p *Plane) configure(l Layout) error {
+	cpus, err := onlineCPUs()
+	if err != nil {
+		return err
+	}
+	p.cpus = CPUStatus{Online: len(cpus), Redirect: true}
+	if err := p.writeCPUs(cpus); err != nil {
+		p.cpus.Redirect, p.cpus.Why = false, err.Error()
+		p.options.Logger.Warn("packets stay on the CPU that they come in by", "reason", err)
+	}
+	return p.adjust(func(c *bpfControl) {
+		c.Cpus = uint32(len(cpus))
+		c.InternetVlan, c.NetworkVlan = 0, 0
+		if l.Stick() {
+			c.InternetVlan, c.NetworkVlan = l.InternetVLAN, l.NetworkVLAN
+		}
+	})
+}
+
+// writeCPUs makes the kernel start a thread for every CPU that has none.
+func (p *Plane) writeCPUs(cpus []uint32) error {
+	m := p.objects.maps[bpfMapCpus]
+	if m.Type() != ebpf.CPUMap {
+		return errors.New("the kernel has no cpumap")
+	}
+	for _, cpu := range cpus {
+		var length uint32
+		if err := m.Lookup(cpu, &length); err == nil && length == queueLength {
+			continue
+		}
+		if err := m.Put(cpu, uint32(queueLength)); err != nil {
+			return fmt.Errorf("adding CPU %d to the cpumap: %w", cpu, err)
+		}
+		p.wrote.Add(1)
+	}
+	return nil
+}
+
+// onlineCPUs are the numbers of the CPUs that run.
+func onlineCPUs() ([]uint32, error) {
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if errors.Is(err, os.ErrNotExist) { // a kernel without SMP
+		return []uint32{0}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseCPUs(strings.TrimSpace(string(text)))
+}
+
+// parseCPUs reads a list as 0-2,5 (Documentation/admin-guide/cputopology.rst of the kernel).
+func parseCPUs(list string) ([]uint32, error) {
+	var cpus []uint32
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.ParseUint(from, 10, 16)
+		last, err2 := strconv.ParseUint(to, 10, 16)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, fmt.Errorf("list of CPUs %q: %w", list, err)
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			cpus = append(cpus, uint32(cpu))
+		}
+	}
+	return cpus, nil
+}

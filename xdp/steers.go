@@ -1,0 +1,132 @@
+package xdp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"lqosd/bakery/tc"
+)
+
+// Steers reads the steers that the programs go by, in any order.
+func (p *Plane) Steers(ctx context.Context) ([]tc.Steer, error) {
+	p.steering.Lock() // a torn read is one that somebody writes beside
+	defer p.steering.Unlock()
+	return readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+}
+
+func readSteers(ctx context.Context, prefixes *ebpf.Map) ([]tc.Steer, error) {
+	var steers []tc.Steer
+	var bad error
+	err := readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
+		for i := range keys {
+			s, err := steerOf(keys[i], values[i])
+			if err != nil {
+				bad = err
+			}
+			steers = append(steers, s)
+		}
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return nil, fmt.Errorf("reading steers: %w", err)
+	}
+	return steers, nil
+}
+
+// Steer adds or changes what is in set, then removes what is in drop, then makes the programs
+// forget what they remembered of both. What both are empty for writes nothing. After an error
+// some of it may have been done.
+func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
+	if len(set) == 0 && len(drop) == 0 {
+		return nil
+	}
+	keys, values, gone := make([]bpfPrefix, len(set)), make([]bpfSteer, len(set)), make([]bpfPrefix, len(drop))
+	for i, s := range set {
+		if !s.Prefix.IsValid() || s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() {
+			return fmt.Errorf("steer %s: no prefix, or one with host bits, or IPv4 as IPv6", s)
+		}
+		keys[i], values[i] = keyOf(s), bpfSteer{Circuit: s.Circuit, Class: uint32(s.Class), Cpu: s.CPU}
+	}
+	for i, s := range drop {
+		gone[i] = keyOf(s)
+	}
+	p.steering.Lock()
+	defer p.steering.Unlock()
+	return p.writeSteers(ctx, keys, values, gone)
+}
+
+// writeSteers is the writing part of Steer. The programs read the epoch before they look an address up: what they
+// remember under the new one, they looked up after the last write.
+func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfSteer, gone []bpfPrefix) error {
+	prefixes := p.objects.maps[bpfMapPrefixes]
+	n, err := writeAll(ctx, prefixes, keys, values)
+	p.wrote.Add(uint64(n))
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("there is room for %d: %w", prefixes.MaxEntries(), err)
+	}
+	if err == nil {
+		n, err = deleteAll(ctx, prefixes, gone)
+		p.wrote.Add(uint64(n))
+	}
+	if err = errors.Join(err, p.forget()); err != nil {
+		return fmt.Errorf("steering: %w", err)
+	}
+	return nil
+}
+
+// Forget makes the programs look every address up again.
+func (p *Plane) Forget() error {
+	p.steering.Lock()
+	defer p.steering.Unlock()
+	return p.forget()
+}
+
+// What a key of prefixes has before the bits of the address, and before those of an IPv4 one.
+const (
+	directionBits = 32
+	mappedBits    = 96
+)
+
+// Directions as the programs have them: DOWN and UP of maps.h.
+const (
+	down = 0
+	up   = 1
+)
+
+func keyOf(s tc.Steer) bpfPrefix {
+	k := bpfPrefix{Length: directionBits + uint32(s.Prefix.Bits()), Direction: down}
+	if s.Upload {
+		k.Direction = up
+	}
+	address := s.Prefix.Addr()
+	if address.Is4() {
+		k.Length += mappedBits
+	}
+	bytes := address.As16() // IPv4 as ::ffff:a.b.c.d
+	for i := range k.Address {
+		k.Address[i] = binary.NativeEndian.Uint32(bytes[4*i:])
+	}
+	return k
+}
+
+func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, error) {
+	var bytes [16]byte
+	for i, word := range k.Address {
+		binary.NativeEndian.PutUint32(bytes[4*i:], word)
+	}
+	address := netip.AddrFrom16(bytes)
+	bits := int(k.Length) - directionBits
+	if address.Is4In6() && bits >= mappedBits {
+		address, bits = address.Unmap(), bits-mappedBits
+	}
+	prefix := netip.PrefixFrom(address, bits)
+	if !prefix.IsValid() || k.Direction > up {
+		return tc.Steer{}, fmt.Errorf("a key that isn't ours: %+v", k)
+	}
+	return tc.Steer{Prefix: prefix, Upload: k.Direction == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}, nil
+}
