@@ -14,20 +14,22 @@ type Capability string
 
 // The capabilities that tests of this repository know.
 const (
-	Root  Capability = "root"  // the process is root
-	Netns Capability = "netns" // may create network namespaces and veth links in them; ip(8) is there
-	TC    Capability = "tc"    // tc(8) is there
-	BPF   Capability = "bpf"   // may load BPF programs
-	VM    Capability = "vm"    // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
+	Root   Capability = "root"   // the process is root
+	Netns  Capability = "netns"  // may create network namespaces and veth links in them; ip(8) is there
+	TC     Capability = "tc"     // tc(8) is there
+	BPF    Capability = "bpf"    // may load BPF programs
+	Iperf3 Capability = "iperf3" // iperf3(1) and ethtool(8) are there
+	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 )
 
 // probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
 var probes = map[Capability]func() error{
-	Root:  probeRoot,
-	Netns: sync.OnceValue(probeNetns),
-	TC:    sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
-	BPF:   sync.OnceValue(probeBPF),
-	VM:    sync.OnceValue(probeVM),
+	Root:   probeRoot,
+	Netns:  sync.OnceValue(probeNetns),
+	TC:     sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
+	BPF:    sync.OnceValue(probeBPF),
+	Iperf3: sync.OnceValue(probeIperf3),
+	VM:     sync.OnceValue(probeVM),
 }
 
 // Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.

@@ -19,6 +19,13 @@ func probeProgram(name, pkg string) error {
 	return nil
 }
 
+func probeIperf3() error {
+	if err := probeProgram("iperf3", "iperf3"); err != nil {
+		return err
+	}
+	return probeProgram("ethtool", "ethtool")
+}
+
 func probeRoot() error {
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Errorf("the effective user id is %d", uid)
