@@ -20,7 +20,7 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 # Packages with tests that run in a virtual machine.
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
-NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod
+NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool
 MUST  := gcc
 # What is made of xdp/bpf, and what it takes.
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
