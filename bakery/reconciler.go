@@ -293,6 +293,8 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 	case ctx.Err() != nil:
 	case r.steering.settling():
 		r.publish(PhaseSettling)
+	case r.problems[dataplaneKey].Tried == 1:
+		r.publish(PhaseDiffers) // it isn't known yet what records removed
 	default:
 		r.finish(tree)
 	}
