@@ -62,14 +62,23 @@ func observe(name string, called asm.Instructions) asm.Instructions {
 		asm.StoreMem(asm.R6, word(observedQueue), asm.R1, asm.Word),
 		asm.Return(),
 	}
-	for i, ins := range called { // without BTF, which the caller hasn't
-		bare := ins.WithMetadata(asm.Metadata{}).WithReference(ins.Reference())
-		if i == 0 || ins.Symbol() != "" {
-			bare = bare.WithSymbol(ins.Symbol())
+	return append(insns, withoutBTF(called)...)
+}
+
+// withoutBTF is a program that one without BTF can call.
+func withoutBTF(insns asm.Instructions) asm.Instructions {
+	var bare asm.Instructions
+	for _, ins := range insns {
+		b := ins.WithMetadata(asm.Metadata{})
+		if ref := ins.Reference(); ref != "" {
+			b = b.WithReference(ref)
 		}
-		insns = append(insns, bare)
+		if symbol := ins.Symbol(); symbol != "" {
+			b = b.WithSymbol(symbol)
+		}
+		bare = append(bare, b)
 	}
-	return insns
+	return bare
 }
 
 // seen is the program at egress as an observed one.

@@ -26,6 +26,7 @@ const (
 	tcUnspec    = ^uint32(0)
 
 	carriedMagic = 0x6c716f53
+	carriedBytes = 24
 )
 
 var verdictNames = [...]string{"cached", "found", "unknown", "other", "short", "aside", "carried", "redirected"}
@@ -39,25 +40,30 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	testenv.Need(t, testenv.Root, testenv.BPF)
 	spec, err := loadBpf()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRigOf(t, spec)
+	spec.Maps[bpfMapCircuits].MaxEntries = 1 << 10 // it is read as a whole, again and again
+	var seen observed
+	addObserved(spec)
+	r := newRigWith(t, spec, &seen)
+	r.observed = seen
+	t.Cleanup(func() { r.must(seen.Close()) })
+	return r
 }
 
-func newRigOf(t testing.TB, spec *ebpf.CollectionSpec) *rig {
+// newRigWith also fills in the struct that more points to, with programs that were added to the spec.
+func newRigWith(t testing.TB, spec *ebpf.CollectionSpec, more any) *rig {
 	t.Helper()
+	testenv.Need(t, testenv.Root, testenv.BPF)
 	r := &rig{t: t}
 	spec.Maps[bpfMapCpus].MaxEntries = uint32(ebpf.MustPossibleCPU())
-	spec.Maps[bpfMapCircuits].MaxEntries = 1 << 10 // it is read as a whole, again and again
-	addObserved(spec)
-	r.must(spec.LoadAndAssign(&struct {
-		*bpfObjects
-		*observed
-	}{&r.bpfObjects, &r.observed}, nil))
-	t.Cleanup(func() { r.must(errors.Join(r.Close(), r.observed.Close())) })
+	loaded, err := ebpf.NewCollection(spec)
+	r.must(err)
+	defer loaded.Close()
+	r.must(errors.Join(loaded.Assign(&r.bpfObjects), loaded.Assign(more)))
+	t.Cleanup(func() { r.must(r.Close()) })
 	r.control(bpfControl{Epoch: 1})
 	return r
 }
@@ -251,15 +257,21 @@ func (h hook) pass() uint32 {
 	return tcUnspec
 }
 
+// reporter is what testing.T and rapid.T have in common.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
 // wantLeftAlone checks that nothing happened to a packet, but that it was counted.
-func (h hook) wantLeftAlone(t testing.TB, o outcome, frame []byte, verdict string) {
+func (h hook) wantLeftAlone(t reporter, o outcome, frame []byte, verdict string) {
 	t.Helper()
 	want := outcome{action: h.pass(), frame: frame, counted: h.counted(verdict, o.wire)}
 	wantOutcome(t, o, want)
 }
 
 // wantSteered checks that a packet was steered, and went on otherwise unchanged.
-func (h hook) wantSteered(t testing.TB, o outcome, frame []byte, verdict string, s bpfSteer) {
+func (h hook) wantSteered(t reporter, o outcome, frame []byte, verdict string, s bpfSteer) {
 	t.Helper()
 	want := outcome{action: h.pass(), frame: frame, counted: h.counted(verdict, o.wire)}
 	if h.at == ingress {
@@ -271,7 +283,7 @@ func (h hook) wantSteered(t testing.TB, o outcome, frame []byte, verdict string,
 	wantOutcome(t, o, want)
 }
 
-func wantOutcome(t testing.TB, got, want outcome) {
+func wantOutcome(t reporter, got, want outcome) {
 	t.Helper()
 	g, w := got.String(), want.String()
 	if g != w {

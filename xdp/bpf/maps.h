@@ -23,7 +23,8 @@ struct steer {
 
 /*
  * Key of prefixes. length counts the bits of direction, too: 32 + those of the address. IPv4 is
- * ::ffff:a.b.c.d, so /24 there is 32 + 96 + 24. The address is in network order.
+ * ::ffff:a.b.c.d, so /24 there is 32 + 96 + 24; an IPv6 prefix as short as ::/0 has it in it. The
+ * address is in network order.
  */
 struct prefix {
 	__u32 length;
