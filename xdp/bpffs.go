@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,11 +106,10 @@ func (s search) ofFirstProcess() (*bpffs, error) {
 		err error
 	}
 	answers := make(chan answer, 1) // the only one
-	go func() {
-		runtime.LockOSThread() // for good: the thread, which isn't like the others now, ends with the goroutine
+	go onThread(func() {
 		fd, err := s.enterFirst()
 		answers <- answer{fd, err}
-	}()
+	})
 	a := <-answers
 	if a.err != nil {
 		return nil, a.err
@@ -120,9 +121,30 @@ func (s search) ofFirstProcess() (*bpffs, error) {
 	}, nil
 }
 
+// onThread runs f on a thread that ends afterwards, so that f may make it unlike the others. The first thread
+// doesn't end, and /proc shows the process by it: f runs on any other.
+func onThread(f func()) {
+	runtime.LockOSThread() // for good
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onThread(f)
+	}()
+	<-done
+	runtime.UnlockOSThread()
+}
+
 // enterFirst moves this thread to the mount namespace of process 1 and opens the bpffs there.
 func (s search) enterFirst() (int, error) {
-	ns, err := unix.Open("/proc/1/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	first, err := firstProcess()
+	if err != nil {
+		return -1, err
+	}
+	ns, err := unix.Open(filepath.Join(first, "ns/mnt"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("opening the mount namespace of process 1: %w", err)
 	}
@@ -151,7 +173,11 @@ func ofFirst(path string) (bool, error) {
 		return false, err
 	}
 	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
-	f, err := os.Open("/proc/1/mountinfo")
+	first, err := firstProcess()
+	if err != nil {
+		return false, err
+	}
+	f, err := os.Open(filepath.Join(first, "mountinfo"))
 	if err != nil {
 		return false, err
 	}
@@ -163,4 +189,28 @@ func ofFirst(path string) (bool, error) {
 		}
 	}
 	return false, lines.Err()
+}
+
+// firstProcess is the folder in /proc of process 1 or, where that is out of reach (a sandbox may give it rights that nobody else
+// has), of the process with the lowest number that isn't: the oldest, kthreadd on a host, whose mount namespace is
+// that of process 1.
+func firstProcess() (string, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return "", fmt.Errorf("looking for process 1: %w", err)
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		dir := filepath.Join("/proc", strconv.Itoa(pid))
+		if _, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("the mount namespace of no process can be read")
 }

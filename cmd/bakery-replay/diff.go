@@ -1,8 +1,9 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -10,14 +11,17 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lqosd/bakery"
 	"lqosd/bakery/kernel"
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/xdp"
 )
 
 type diffFlags struct {
 	from, to, at, link, format, out string
+	bpfFS                           string
 	against                         []string
 	live                            bool
 }
@@ -26,7 +30,8 @@ const diffLong = `Compares two moments of a log, or a moment with tc lines or tc
 have to happen to turn the first into the second. Exit code 0: same, 1: different, 2: trouble.
 
 With --against the file is the first side, with --live the kernel that bakery-replay runs on,
-in its network namespace: what is printed is what would have to happen there. Leaf handles,
+in its network namespace, with the address maps of lqosd's dataplane, if there are any: what is
+printed is what would have to happen there. Leaf handles,
 which tc assigns by itself, are then not compared, and both sides are compared in the form that
 the kernel reports.`
 
@@ -58,6 +63,7 @@ func diffCommand() *cobra.Command {
 	fs.StringVar(&f.at, "at", "", "with --against and --live: the log's moment, `SEQ|TIME` (default the end)")
 	fs.StringVar(&f.link, "link", "", "only this link, `IF`; also the one of a file of tc -j class show, which doesn't name it")
 	fs.BoolVar(&f.live, "live", false, "compare with the running kernel")
+	fs.StringVar(&f.bpfFS, "bpf-fs", "", "with --live: bakery.bpf_fs of the daemon, if it isn't the usual `DIR`")
 	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(replay.DiffFormats, ", "))
 	fs.StringVarP(&f.out, "output", "o", "", "write to `FILE`")
 	return cmd
@@ -83,7 +89,7 @@ func (f diffFlags) check(cmd *cobra.Command) error {
 }
 
 func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
-	r, err := compare(cmd.Context(), s, f)
+	r, err := compare(cmd, s, f)
 	if err != nil {
 		return err
 	}
@@ -97,14 +103,14 @@ func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
 	return err
 }
 
-func compare(ctx context.Context, s *replay.Source, f diffFlags) (replay.DiffReport, error) {
+func compare(cmd *cobra.Command, s *replay.Source, f diffFlags) (replay.DiffReport, error) {
 	if len(f.against) > 0 || f.live {
 		at, err := moment(s, f.at)
 		switch {
 		case err != nil:
 			return replay.DiffReport{}, err
 		case f.live:
-			return compareLive(ctx, s, at)
+			return compareLive(cmd, s, at, f.bpfFS)
 		}
 		return s.CompareFiles(at, f.link, f.against)
 	}
@@ -120,7 +126,7 @@ func compare(ctx context.Context, s *replay.Source, f diffFlags) (replay.DiffRep
 }
 
 // compareLive reads the links of the tree from the kernel of this network namespace.
-func compareLive(ctx context.Context, s *replay.Source, at eventlog.Seq) (replay.DiffReport, error) {
+func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, bpfFS string) (replay.DiffReport, error) {
 	t, err := s.Tree(at)
 	if err != nil {
 		return replay.DiffReport{}, err
@@ -130,11 +136,31 @@ func compareLive(ctx context.Context, s *replay.Source, at eventlog.Seq) (replay
 		return replay.DiffReport{}, err
 	}
 	defer func() { _ = k.Close() }()
-	links, err := k.Observe(ctx, t.Links())
+	links, err := k.Observe(cmd.Context(), t.Links())
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
-	return replay.CompareKernel(at, t, replay.Live{Host: k.Host(), Links: links}), nil
+	steers, err := lookAtDataplane(cmd, t, bpfFS)
+	if err != nil {
+		return replay.DiffReport{}, err
+	}
+	return replay.CompareKernel(at, t, replay.Live{Host: k.Host(), Links: links, Dataplane: steers}), nil
+}
+
+// lookAtDataplane reads the maps that lqosd has pinned for this network namespace; nil, with a line on stderr if the
+// tree has mappings, where there are none.
+func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string) (*replay.LiveSteers, error) {
+	v, err := xdp.Look(cmd.Context(), xdp.Options{BPFFS: bpfFS})
+	switch {
+	case err == nil:
+		return &replay.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}, nil
+	case t.MappingCount() == 0:
+		return nil, nil
+	case errors.Is(err, xdp.ErrNotThere), errors.Is(err, fs.ErrPermission):
+		cmd.PrintErrf("%d address mappings aren't compared: %v\n", t.MappingCount(), err)
+		return nil, nil
+	}
+	return nil, err
 }
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).

@@ -59,6 +59,9 @@ func (d *daemon) applyOptions(o bakery.Options) bakery.Options {
 	}
 	b := d.settings.Bakery
 	o.Kernel = d.kernel
+	if d.plane != nil {
+		o.Dataplane = d.plane
+	}
 	o.Settle, o.SettleMax = time.Duration(b.SettleMS)*time.Millisecond, time.Duration(b.SettleMaxMS)*time.Millisecond
 	if b.Drift == lqosconf.DriftReport {
 		o.Drift = bakery.DriftReport

@@ -17,6 +17,7 @@ import (
 	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/internal/host"
+	"lqosd/xdp"
 )
 
 // daemon is what the requests of all connections are answered from.
@@ -29,6 +30,9 @@ type daemon struct {
 	server   *bus.Server
 	tc       *tcFile        // nil in apply mode
 	kernel   *kernel.Kernel // nil in file mode
+	plane    *xdp.Plane     // nil: there is none, and noPlane says why
+	noPlane  string
+	layout   xdp.Layout // of plane; the folder's, once the bakery runs
 
 	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
 	bakeryErr  error
@@ -44,8 +48,8 @@ type queueCount struct {
 	Reason string `json:"reason"`
 }
 
-// serve runs the daemon until ctx ends: checks, then the bakery, then the bus. There is
-// no dataplane between the first two.
+// serve runs the daemon until ctx ends: checks, then the dataplane, then the bakery, then
+// the bus.
 func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	s, err := loadSettings(f, log)
 	if err != nil {
@@ -57,10 +61,12 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 		return err
 	}
 	defer d.closeOutput()
+	d.openDataplane(ctx)
 
 	// The bakery outlives the bus: what was submitted is answered first.
 	bakeryCtx, stopBakery := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBakery()
+	planeEnded := d.runDataplane(bakeryCtx)
 	if err := d.startBakery(bakeryCtx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -72,6 +78,7 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if d.bakery != nil {
 		<-d.bakery.Done()
 	}
+	<-planeEnded
 	log.Info("stopped")
 	return err
 }
@@ -121,6 +128,9 @@ func (d *daemon) closeOutput() {
 	}
 	if d.kernel != nil {
 		_ = d.kernel.Close()
+	}
+	if d.plane != nil {
+		_ = d.plane.Close()
 	}
 }
 
@@ -204,6 +214,7 @@ func (d *daemon) readSetup() (bakery.Setup, error) {
 	if err != nil {
 		return bakery.Setup{}, err
 	}
+	d.moveDataplane(c)
 	s, why := setup(c, d.host)
 	d.queueCount.Store(&queueCount{s.Queues, why})
 	return s, nil

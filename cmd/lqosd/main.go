@@ -4,6 +4,8 @@
 //	lqosd status   what the running daemon holds
 //	lqosd wait     until a record is durable, or applied
 //	lqosd send     requests from a file to the daemon
+//	lqosd traffic  what each circuit sent and got
+//	lqosd detach   remove the dataplane
 //	lqosd doctor   what this host has and lacks
 //
 // This package holds flags, signals and wiring: what a request means is in package
@@ -23,6 +25,6 @@ func main() { cli.Main(rootCommand()) }
 
 func rootCommand() *cobra.Command {
 	root := cli.Root("lqosd", "An event-sourced traffic shaper daemon", version)
-	root.AddCommand(serveCommand(), statusCommand(), waitCommand(), sendCommand(), doctorCommand())
+	root.AddCommand(serveCommand(), statusCommand(), waitCommand(), sendCommand(), trafficCommand(), doctorCommand(), detachCommand())
 	return root
 }

@@ -21,11 +21,12 @@ var queries map[string]query
 func init() {
 	queries = map[string]query{
 		"Ping":                  ack,
-		"ClearHotCache":         ack, // without a dataplane there is no cache
+		"ClearHotCache":         clearHotCache,
 		"ListIpFlow":            listMappings,
 		"GetBakeryStats":        bakeryStats,
 		"BakeryReportPreflight": reportPreflight,
 		"LqosdStatus":           status,
+		"LqosdTraffic":          circuitsTraffic,
 		"LqosdWait":             waitFor,
 		"LqosdRecord":           record,
 		"LqosdCopy":             openCopy,

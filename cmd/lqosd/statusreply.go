@@ -21,7 +21,6 @@ type statusReply struct {
 	Socket     string      `json:"socket"`
 	TCFile     string      `json:"tc_file"` // "" in apply mode
 	Queues     *queueCount `json:"queues"`
-	Dataplane  string      `json:"dataplane"`
 	Bakery     string      `json:"bakery"`    // "running", or why it isn't
 	LogError   string      `json:"log_error"` // "" when the log takes commands
 	SinkError  string      `json:"sink_error"`
@@ -30,6 +29,7 @@ type statusReply struct {
 	LastSeq    uint64      `json:"last_seq"`         // newest durable record
 	AppliedSeq uint64      `json:"applied_seq"`      // newest record that the kernel or the tc file has
 
+	Dataplane dataplaneStatus `json:"dataplane"`
 	Kernel    *kernelStatus   `json:"kernel"` // null in file mode
 	Tree      *treeStatus     `json:"tree"`
 	Log       *eventlog.Stats `json:"log"`
@@ -65,10 +65,9 @@ func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	d := c.d
 	s := statusReply{Version: version, PID: os.Getpid(), Started: d.started.UTC(), Mode: d.settings.Bakery.Mode,
 		Config: d.settings.configPath, StateDir: d.settings.Bakery.StateDirectory, Socket: d.settings.Bakery.Socket,
-		Queues: d.queueCount.Load(), Bus: d.server.Stats(),
-		Dataplane: "none"}
+		Queues: d.queueCount.Load(), Bus: d.server.Stats(), Dataplane: d.dataplaneStatus(ctx)}
 	if d.tc != nil {
-		s.TCFile, s.Dataplane = d.settings.tcPath, "none: file mode"
+		s.TCFile = d.settings.tcPath
 	}
 	d.mu.Lock()
 	s.Preflight = d.preflight

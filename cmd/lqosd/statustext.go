@@ -26,7 +26,7 @@ func (s statusReply) print(out io.Writer) error {
 	if q := s.Queues; q != nil {
 		row("queues", "%d per direction: %s", q.Queues, q.Reason)
 	}
-	row("dataplane", "%s", s.Dataplane)
+	s.Dataplane.rows(row)
 	row("bakery", "%s", s.Bakery)
 	for _, problem := range []string{s.LogError, s.SinkError} {
 		if problem != "" {
@@ -69,6 +69,9 @@ func (k *kernelStatus) rows(row func(name, format string, args ...any), now time
 		state = fmt.Sprintf("%s: a reset is applied when the commands have ended, in %v at the latest", state, k.Settles.Sub(now).Round(time.Millisecond))
 	}
 	row("kernel", "%s; %d writes, %d refused, drift: %s", state, k.Writes, k.Refused, k.Policy)
+	if t := k.Steering; t != nil {
+		row("mappings", "%d entries steer, %d wait for their class; %d written", t.Entries, t.Waiting, t.Writes)
+	}
 	for _, l := range k.Links {
 		if l.There {
 			row("link "+l.Name, "%d qdiscs, %d classes", l.Qdiscs, l.Classes)

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"lqosd/bakery/kernel"
+	"lqosd/bus"
+	"lqosd/internal/lqosconf"
+	"lqosd/xdp"
+)
+
+// dataplaneStatus is the dataplane in LqosdStatus.
+type dataplaneStatus struct {
+	State string `json:"state"` // "running", or why there is none
+	*xdp.Status
+}
+
+// openDataplane loads the programs and attaches them. A dataplane that can't be had doesn't stop the daemon: what
+// reached the links before is shaped by their default classes.
+func (d *daemon) openDataplane(ctx context.Context) {
+	switch {
+	case d.kernel == nil:
+		d.noPlane = "none: file mode"
+		return
+	case d.settings.Bakery.Dataplane == lqosconf.DataplaneOff:
+		d.noPlane = "off: bakery.dataplane"
+		return
+	}
+	if b := d.settings.Bridge; b != nil && b.UseXDPBridge {
+		d.log.Warn("bridge.use_xdp_bridge has no effect: lqosd doesn't forward, a Linux bridge or routes have to")
+	}
+	p, err := xdp.Open(ctx, planeOptions(d.settings, d.log))
+	if err != nil {
+		d.log.Error("there is no dataplane: packets take the default classes unless something else steers them", "err", err)
+		d.noPlane = "none: " + err.Error()
+		return
+	}
+	d.plane, d.layout = p, planeLayout(d.settings.Config)
+}
+
+func planeLayout(c lqosconf.Config) xdp.Layout {
+	l := xdp.Layout{}
+	l.Internet, l.Network = c.Links()
+	if s := c.SingleInterface; s != nil {
+		l.InternetVLAN, l.NetworkVLAN = uint16(s.InternetVLAN), uint16(s.NetworkVLAN)
+	}
+	return l
+}
+
+// runDataplane keeps the programs attached until ctx ends, and then lets go of them: they stay attached.
+func (d *daemon) runDataplane(ctx context.Context) (ended chan struct{}) {
+	ended = make(chan struct{})
+	if d.plane == nil {
+		close(ended)
+		return ended
+	}
+	go func() {
+		defer close(ended)
+		if err := d.plane.Run(ctx); err != nil {
+			d.log.Error("the dataplane isn't looked after any more", "err", err)
+		}
+	}()
+	return ended
+}
+
+// moveDataplane follows a configuration that names other links or VLANs.
+func (d *daemon) moveDataplane(c lqosconf.Config) {
+	l := planeLayout(c)
+	if d.plane == nil || d.layout == l {
+		return
+	}
+	if err := d.plane.SetLayout(context.Background(), l); err != nil {
+		d.log.Error("the dataplane stays on the links that it has", "err", err)
+		return
+	}
+	d.layout = l
+}
+
+func (d *daemon) dataplaneStatus(ctx context.Context) dataplaneStatus {
+	if d.plane == nil {
+		return dataplaneStatus{State: d.noPlane}
+	}
+	s, err := d.plane.Status(ctx)
+	if err != nil {
+		return dataplaneStatus{"running, but " + err.Error(), &s}
+	}
+	return dataplaneStatus{"running", &s}
+}
+
+// clearHotCache makes the cache of addresses forget.
+func clearHotCache(_ context.Context, c *conn, _ bus.Request) bus.Reply {
+	if c.right < mayCommand {
+		return bus.Failf("uid %d may only read", c.peer.UID)
+	}
+	if c.d.plane == nil {
+		return bus.Ack() // nor is there a cache
+	}
+	if err := c.d.plane.Forget(); err != nil {
+		return bus.Fail(err.Error())
+	}
+	return bus.Ack()
+}
+
+// circuitTraffic is what a circuit sent and got, in LqosdTraffic.
+type circuitTraffic struct {
+	Circuit uint64      `json:"circuit"` // circuit_id of its mappings, or else the circuit_hash of its class
+	Name    string      `json:"name"`    // of the class; "" where nobody gave one
+	Class   string      `json:"class"`   // that the download takes; "" if no address is mapped any more
+	Down    trafficFlow `json:"down"`
+	Up      trafficFlow `json:"up"`
+}
+
+// trafficFlow is one direction, as it was handed to the classes.
+type trafficFlow struct {
+	Packets uint64     `json:"packets"`
+	Bytes   uint64     `json:"bytes"` // on the wire, without preamble and FCS
+	Seen    *time.Time `json:"last_seen"`
+}
+
+// circuitsTraffic answers LqosdTraffic.
+func circuitsTraffic(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
+	if c.d.plane == nil {
+		return bus.Fail("there is no dataplane: " + c.d.noPlane)
+	}
+	t, err := c.tree(ctx)
+	if err != nil {
+		return bus.Fail(err.Error())
+	}
+	counted, err := c.d.plane.Traffic(ctx)
+	if err != nil {
+		return bus.Fail(err.Error())
+	}
+	classes := map[uint64]circuitTraffic{}
+	for m := range t.Mappings {
+		if _, known := classes[m.Circuit]; known && m.Upload {
+			continue
+		}
+		e := circuitTraffic{Circuit: m.Circuit, Class: m.Handle.String()}
+		for _, link := range t.Links() {
+			if n, ok := t.Note(link, m.Handle); ok && e.Name == "" {
+				e.Name = n.Name(m.Handle)
+			}
+		}
+		classes[m.Circuit] = e
+	}
+	list := make([]circuitTraffic, 0, len(counted))
+	for _, f := range counted {
+		e := classes[f.Circuit]
+		e.Circuit, e.Down, e.Up = f.Circuit, flowOf(f.Down), flowOf(f.Up)
+		list = append(list, e)
+	}
+	return bus.Reply{Name: "LqosdTraffic", Value: list}
+}
+
+func flowOf(f xdp.Flow) trafficFlow {
+	r := trafficFlow{Packets: f.Packets, Bytes: f.Bytes}
+	if !f.Seen.IsZero() {
+		r.Seen = &f.Seen
+	}
+	return r
+}
+
+// planeOptions are those of serve and detach.
+func planeOptions(s settings, log *slog.Logger) xdp.Options {
+	return xdp.Options{Layout: planeLayout(s.Config), BPFFS: s.Bakery.BPFFS, Mode: planeModes[s.Bakery.Dataplane], Filters: kernel.EgressFilters{}, Logger: log}
+}
+
+var planeModes = map[string]xdp.Mode{lqosconf.DataplaneNative: xdp.Native, lqosconf.DataplaneGeneric: xdp.Generic}

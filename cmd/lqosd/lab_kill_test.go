@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/google/go-cmp/cmp"
+
+	"lqosd/internal/lqosconf"
+	"lqosd/internal/testenv"
+)
+
+// TestLabKill kills the daemon while circuits are saturated, and starts another one.
+func TestLabKill(t *testing.T) {
+	inLab(t, func(s *shaper) {
+		start := func() *process {
+			return s.startServing(t, program(t, "lqosd"), "--mode", lqosconf.ModeApply)
+		}
+		d := start()
+		down, up := labCircuit{n: 1, ceil: 20}, labCircuit{n: 2, ceil: 20}
+		s.play(s.network(down, up))
+		toDown, fromUp := down.stream(), up.stream()
+		fromUp.Subscriber, fromUp.Upload, fromUp.UDP = testenv.Subscriber6(up.n), true, 1
+		toDown.Time, fromUp.Time = 6*time.Second, 6*time.Second
+
+		before, since := s.pinned(), s.tally()
+		if len(before) < 10 {
+			t.Errorf("only these objects are pinned: %v", before)
+		}
+		s.watch.count()
+		s.lab.MeasureWhile(t, func() {
+			<-time.After(1500 * time.Millisecond)
+			d.kill()
+			alone := s.tally()
+			<-time.After(1500 * time.Millisecond)
+			least := int64(20e6 / 8 * 1.5 / 2) // a busy machine halves it
+			if a, b := alone.circuit(down, false), alone.circuit(up, true); a < least || b < least {
+				t.Errorf("without a daemon the classes sent %d and %d bytes in 1.5 s, want %d at least", a, b, least)
+			}
+			d = start()
+			s.applied()
+			s.wrote("the restart", 0)
+			st := s.status()
+			if k := st.Kernel; st.Dataplane.Writes+k.Steering.Writes+k.Writes > 0 {
+				t.Errorf("the restart wrote %d entries of maps, %d mappings, %d qdiscs and classes", st.Dataplane.Writes, k.Steering.Writes, k.Writes)
+			}
+			if diff := cmp.Diff(before, s.pinned()); diff != "" {
+				t.Errorf("the restart changed the objects:\n%s", diff)
+			}
+		}, toDown, fromUp)
+		if n := since.defaults(); n > 100_000 {
+			t.Errorf("the default classes sent %d bytes of what belongs to circuits", n)
+		}
+		t.Logf("the same %d objects, and %d bytes in the default classes", len(before), since.defaults())
+		s.logDataplane()
+	})
+}
+
+// pinned are the programs, maps and links that the daemon pinned, with their ids.
+func (s *shaper) pinned() map[string]string {
+	s.t.Helper()
+	ids := map[string]string{}
+	err := filepath.WalkDir(s.conf.Bakery.BPFFS, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		id, err := pinnedID(path)
+		if err == nil {
+			ids[path] = id
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ids
+}
+
+// pinnedID says what is pinned at a path.
+func pinnedID(path string) (string, error) {
+	if m, err := ebpf.LoadPinnedMap(path, nil); err == nil {
+		defer func() { _ = m.Close() }()
+		info, err := m.Info()
+		if err != nil {
+			return "", err
+		}
+		id, _ := info.ID()
+		return fmt.Sprintf("map %d", id), nil
+	}
+	if p, err := ebpf.LoadPinnedProgram(path, nil); err == nil {
+		defer func() { _ = p.Close() }()
+		info, err := p.Info()
+		if err != nil {
+			return "", err
+		}
+		id, _ := info.ID()
+		return fmt.Sprintf("program %d", id), nil
+	}
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return "", fmt.Errorf("what is pinned at %s: %w", path, err)
+	}
+	defer func() { _ = l.Close() }()
+	info, err := l.Info()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("link %d of program %d", info.ID, info.Program), nil
+}
