@@ -19,12 +19,15 @@ char _license[] SEC("license") = "Dual MIT/GPL";
 #define NEXT_PROGRAM -1 /* TC_ACT_UNSPEC, and TCX_NEXT */
 #define NEITHER -1      /* direction */
 
-/* What travels from ingress to egress in front of a packet: a multiple of 4 bytes, at most 32. */
+/*
+ * What travels from ingress to egress in front of a packet: a multiple of 4 bytes, at most 32. A packet
+ * starts at an odd multiple of 2 (NET_IP_ALIGN), and so does this; some kernels' verifiers insist on it.
+ */
 struct carried {
 	__u32 magic; /* tells ours from what another program put there */
 	__u32 direction;
 	struct steer steer;
-};
+} __attribute__((packed, aligned(2)));
 
 #define MAGIC 0x6c716f53
 
@@ -128,7 +131,7 @@ static __always_inline int enter(struct xdp_md *ctx, const struct control *c, in
 {
 	__u64 bytes = bpf_xdp_get_buff_len(ctx);
 	struct packet p = parse((void *)(long)ctx->data, (void *)(long)ctx->data_end);
-	struct steer steer;
+	struct steer steer = {};
 	enum verdict v = steer_packet(&p, direction, c->epoch, &steer);
 	int action;
 
@@ -235,7 +238,7 @@ static __always_inline enum verdict look(struct __sk_buff *skb, const struct con
 static __always_inline int leave(struct __sk_buff *skb, const struct control *c, int direction)
 {
 	enum verdict v = VERDICT_CARRIED;
-	struct steer steer;
+	struct steer steer = {};
 
 	if (!is_carried(skb, direction, &steer))
 		v = look(skb, c, direction, &steer);
