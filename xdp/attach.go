@@ -21,6 +21,7 @@ type attached struct {
 	ingress slot
 	egress  slot
 	queues  Queues
+	spread  bool // queues is of this link
 }
 
 // slot is a hook with what is tried there.
@@ -45,29 +46,10 @@ const retryPause = 5 * time.Second
 // keep makes what is attached what the layout wants. It may be called again and again: it
 // looks at what is there, and writes only what differs. Its error is one of a step.
 func (p *Plane) keep() error {
-	wanted := map[string]*attached{}
-	devices := map[string]device{}
-	pins := []string{}
+	devices := p.findLinks()
+	p.releaseOthers()
 	for _, at := range p.layout.places() {
 		a := p.attached[at.link]
-		if a == nil || a.role != at.role {
-			a = &attached{place: at}
-		}
-		d, err := lookUp(at.link)
-		if err != nil && !errors.Is(err, errNoLink) {
-			p.options.Logger.Warn("a link can't be looked at", "link", at.link, "error", err)
-		}
-		if d.index != a.index {
-			a = &attached{place: at, index: d.index}
-			p.options.Logger.Info("link", "link", at.link, "role", at.role, "index", d.index)
-		}
-		wanted[at.link], devices[at.link] = a, d
-		pins = append(pins, pinName(kindXDP, d.index), pinName(kindTCX, d.index))
-	}
-	p.attached = wanted
-	p.releaseOthers(pins)
-	for _, at := range p.layout.places() {
-		a := wanted[at.link]
 		if a.index == 0 {
 			a.ingress.Why, a.egress.Why = errNoLink.Error(), errNoLink.Error()
 			continue
@@ -78,11 +60,50 @@ func (p *Plane) keep() error {
 		if err := p.keepEgress(a); err != nil {
 			return err
 		}
-		if a.queues == (Queues{}) {
+		if !a.spread {
 			p.chooseQueues(a)
 		}
 	}
 	return nil
+}
+
+// findLinks looks which links of the layout are there. What was known of one stands, unless
+// it has another index or role now.
+func (p *Plane) findLinks() map[string]device {
+	was := p.attached
+	p.attached = map[string]*attached{}
+	devices := map[string]device{}
+	changed := false
+	for _, at := range p.layout.places() {
+		d, err := lookUp(at.link)
+		if err != nil && !errors.Is(err, errNoLink) {
+			p.options.Logger.Warn("a link can't be looked at", "link", at.link, "error", err)
+		}
+		a := was[at.link]
+		if a == nil || a.role != at.role || a.index != d.index {
+			a = &attached{place: at, index: d.index}
+			changed = true
+			p.options.Logger.Info("link", "link", at.link, "role", at.role, "index", d.index)
+		}
+		p.attached[at.link], devices[at.link] = a, d
+	}
+	if changed {
+		if _, err := p.directory.restoreQueues(p.indexes()); err != nil {
+			p.options.Logger.Warn("tx queues of a link that isn't ours any more stay without XPS", "error", err)
+		}
+	}
+	return devices
+}
+
+// indexes are those of the links that are there.
+func (p *Plane) indexes() []int {
+	var list []int
+	for _, a := range p.attached {
+		if a.index > 0 {
+			list = append(list, a.index)
+		}
+	}
+	return list
 }
 
 // pinName is that of the pin of a bpf_link.
@@ -90,7 +111,11 @@ func pinName(kind string, index int) string { return kind + "-" + strconv.Itoa(i
 
 // releaseOthers detaches and unpins bpf_links that aren't wanted, of links that went or that
 // the layout had before.
-func (p *Plane) releaseOthers(wanted []string) {
+func (p *Plane) releaseOthers() {
+	var wanted []string
+	for _, index := range p.indexes() {
+		wanted = append(wanted, pinName(kindXDP, index), pinName(kindTCX, index))
+	}
 	entries, err := os.ReadDir(p.directory.in(linksFolder))
 	if err != nil {
 		p.options.Logger.Error("pins can't be listed", "error", err)
@@ -209,10 +234,10 @@ func (p *Plane) pin(name string, l link.Link) error {
 	return p.seams.step(name + " pinned")
 }
 
-// took notes that a hook has its program.
+// took notes that a hook has its program, now or from before.
 func (p *Plane) took(name string, h *slot, now Hook) {
 	if h.Kind == "" {
-		p.options.Logger.Info("program attached", "link", name, "hook", now.Kind, "mode", now.Mode, "program", now.Program)
+		p.options.Logger.Info("program in place", "link", name, "hook", now.Kind, "mode", now.Mode, "program", now.Program)
 		if now.Since.IsZero() {
 			now.Since = time.Now()
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -173,11 +172,7 @@ func ofFirst(path string) (bool, error) {
 		return false, err
 	}
 	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
-	first, err := firstProcess()
-	if err != nil {
-		return false, err
-	}
-	f, err := os.Open(filepath.Join(first, "mountinfo"))
+	f, err := os.Open("/proc/1/mountinfo") // which anybody may read
 	if err != nil {
 		return false, err
 	}
@@ -191,26 +186,21 @@ func ofFirst(path string) (bool, error) {
 	return false, lines.Err()
 }
 
-// firstProcess is the folder in /proc of process 1 or, where that is out of reach (a sandbox may give it rights that nobody else
-// has), of the process with the lowest number that isn't: the oldest, kthreadd on a host, whose mount namespace is
-// that of process 1.
+// firstProcess is the folder in /proc of process 1 or, where that is out of reach (a sandbox may give it rights that
+// nobody else has), of kthreadd, the process 2 of a host: its mount namespace is the one that the machine booted
+// with. No other process will do: it may have a mount namespace of its own, as we may.
 func firstProcess() (string, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return "", fmt.Errorf("looking for process 1: %w", err)
+	const first, second = "/proc/1", "/proc/2"
+	_, err := os.Readlink(first + "/ns/mnt")
+	if err == nil {
+		return first, nil
 	}
-	var pids []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
+	name, err2 := os.ReadFile(second + "/comm")
+	if err2 == nil && string(name) == "kthreadd\n" {
+		_, err2 = os.Readlink(second + "/ns/mnt")
+		if err2 == nil {
+			return second, nil
 		}
 	}
-	slices.Sort(pids)
-	for _, pid := range pids {
-		dir := filepath.Join("/proc", strconv.Itoa(pid))
-		if _, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err == nil {
-			return dir, nil
-		}
-	}
-	return "", errors.New("the mount namespace of no process can be read")
+	return "", err
 }

@@ -100,6 +100,10 @@ func (p *Plane) tookXDP(a *attached, program *ebpf.Program, name string) error {
 	if err != nil {
 		return nil // it has just gone: the next look will say
 	}
-	p.took(a.link, &a.ingress, Hook{Kind: kindXDP, Mode: d.mode(id), Program: uint32(id), Since: p.since(name), Fallback: a.ingress.Fallback})
+	now := Hook{Kind: kindXDP, Mode: d.mode(id), Program: uint32(id), Since: p.since(name), Fallback: a.ingress.Fallback}
+	if now.Mode == Generic && p.options.Mode == Auto && now.Fallback == "" {
+		now.Fallback = "an earlier process chose it, and its log says why"
+	}
+	p.took(a.link, &a.ingress, now)
 	return nil
 }

@@ -43,18 +43,18 @@ type Plane struct {
 	options   Options
 	directory *directory
 	objects   objects
-	cpus      CPUStatus
 	seams     seams
-	wrote     atomic.Uint64 // entries of maps
+	wrote     atomic.Uint64        // entries of maps
+	absent    map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
 
 	steering sync.Mutex // for the content of prefixes and settings
 
 	attaching sync.Mutex // for what follows
 	layout    Layout
+	cpus      CPUStatus
 	links     map[string]link.Link // that are pinned, by the names of their pins
 	attached  map[string]*attached // by link
 	noTCX     bool
-	absent    map[uint64]time.Time // circuits that no steer has, since when
 }
 
 // seams are what tests change.

@@ -1,195 +1,320 @@
 package xdp
 
 import (
-	"context"
-	"log/slog"
-	"net/netip"
+	"errors"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"lqosd/bakery/tc"
-	"lqosd/internal/testenv"
 )
-
-// lab is a network namespace with the links v0 and v1, of two queues, their peers p0 and p1, and
-// a bpffs of its own.
-type lab struct {
-	*testing.T
-	options Options
-	seams   seams
-}
-
-// twoLinks is the layout of a lab.
-var twoLinks = Layout{Internet: "v0", Network: "v1"}
-
-// inLab runs body in a lab. Descriptors and goroutines that body leaves fail t.
-func inLab(t *testing.T, body func(lab)) {
-	t.Helper()
-	testenv.InNetns(t, func(t *testing.T) {
-		testenv.Need(t, testenv.Root, testenv.BPF)
-		body(newLab(t))
-	})
-}
-
-// newLab makes the lab where t runs. The bpffs goes with the mount namespace of the test.
-func newLab(t *testing.T) lab {
-	t.Helper()
-	ignore := goleak.IgnoreCurrent()
-	testenv.NoLeakedFDs(t)
-	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
-	for _, l := range []string{"0", "1"} {
-		addLink(t, l)
-	}
-	bpf := t.TempDir()
-	t.Cleanup(func() { _ = unix.Unmount(bpf, unix.MNT_DETACH) }) // a bpffs that Open has mounted
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	return lab{T: t, options: Options{Layout: twoLinks, BPFFS: bpf, Logger: log}, seams: defaultSeams()}
-}
-
-// addLink makes v0 and p0, for "0".
-func addLink(t testing.TB, number string) {
-	t.Helper()
-	run(t, "ip", "link", "add", "v"+number, "numtxqueues", "2", "numrxqueues", "2", "type", "veth", "peer", "name", "p"+number)
-	run(t, "ip", "link", "set", "v"+number, "up")
-	run(t, "ip", "link", "set", "p"+number, "up")
-}
-
-// run runs a program and returns what it prints.
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// open opens a Plane.
-func (l lab) open() *Plane {
-	l.Helper()
-	p, err := open(l.Context(), l.options, l.seams)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return p
-}
-
-func (l lab) close(p *Plane) {
-	l.Helper()
-	if err := p.Close(); err != nil {
-		l.Fatal(err)
-	}
-}
-
-// state is what may not change without need: ids of maps, programs and bpf_links.
-func (l lab) state(p *Plane) map[string]uint32 {
-	l.Helper()
-	ids := map[string]uint32{}
-	for name, m := range p.objects.maps {
-		info, err := m.Info()
-		if err != nil {
-			l.Fatal(err)
-		}
-		id, _ := info.ID()
-		ids["map "+name] = uint32(id)
-	}
-	for name, program := range p.objects.programs {
-		id, err := idOf(program)
-		if err != nil {
-			l.Fatal(err)
-		}
-		ids["program "+name] = uint32(id)
-	}
-	for name, b := range p.links {
-		info, err := b.Info()
-		if err != nil {
-			l.Fatal(err)
-		}
-		ids["link "+name] = uint32(info.ID)
-		ids["program on "+name] = uint32(info.Program)
-	}
-	return ids
-}
-
-// status is that of p.
-func (l lab) status(p *Plane) Status {
-	l.Helper()
-	s, err := p.Status(l.Context())
-	if err != nil {
-		l.Fatal(err)
-	}
-	return s
-}
-
-// steers are those of p, sorted.
-func (l lab) steers(p *Plane) []tc.Steer {
-	l.Helper()
-	s, err := p.Steers(l.Context())
-	if err != nil {
-		l.Fatal(err)
-	}
-	slices.SortFunc(s, tc.CompareSteers)
-	return s
-}
-
-var someSteers = []tc.Steer{
-	{Prefix: netip.MustParsePrefix("100.64.0.1/32"), Class: 0x10004, CPU: 0, Circuit: 7},
-	{Prefix: netip.MustParsePrefix("2001:db8::/64"), Class: 0x10005, CPU: 1, Circuit: 1<<63 + 8},
-	{Prefix: netip.MustParsePrefix("100.64.0.1/32"), Upload: true, Class: 0x20004, CPU: 1, Circuit: 7},
-}
 
 // TestReopen: who opens a Plane again finds all as it was, and writes nothing.
 func TestReopen(t *testing.T) {
 	inLab(t, func(l lab) {
 		p := l.open()
-		for _, s := range l.status(p).Links {
-			if s.Ingress.Kind != kindXDP || s.Egress.Kind != kindTCX {
-				l.Fatalf("%+v", s)
-			}
-		}
-		if err := p.Steer(l.Context(), someSteers, nil); err != nil {
-			l.Fatal(err)
-		}
+		l.wantAttached(p, kindTCX)
+		l.steer(p, someSteers, nil)
 		before := l.state(p)
 		l.close(p)
 		p = l.open()
 		defer l.close(p)
-		if diff := cmp.Diff(before, l.state(p)); diff != "" {
-			l.Errorf("ids changed:\n%s", diff)
-		}
-		if diff := cmp.Diff(someSteers, l.steers(p), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-			l.Errorf("steers changed:\n%s", diff)
-		}
+		l.wantSame(before, l.state(p))
+		l.wantSteers(p, someSteers)
+		l.wantAttached(p, kindTCX)
 		if n := l.status(p).Writes; n != 0 {
 			l.Errorf("%d entries were written", n)
 		}
 	})
 }
 
+// TestUpgrade: other programs take the places of the old ones, on the same bpf_links and with the same maps.
+func TestUpgrade(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		l.steer(p, someSteers, nil)
+		before := l.state(p)
+		l.close(p)
+		l.seams.spec = otherPrograms
+		p = l.open()
+		defer l.close(p)
+		after := l.state(p)
+		for name, id := range before {
+			isProgram := strings.HasPrefix(name, "program ")
+			if changed := after[name] != id; changed != isProgram {
+				l.Errorf("%s was %d and is %d", name, id, after[name])
+			}
+		}
+		l.wantSteers(p, someSteers)
+		l.wantAttached(p, kindTCX)
+		l.wantFolders("v", 1)
+		if programs, err := folders(l.mapsFolder(), programsPrefix); len(programs) != 1 || err != nil {
+			l.Error("programs:", programs, err)
+		}
+	})
+}
+
+// otherPrograms are the programs with an instruction more, that does nothing.
+func otherPrograms() (*ebpf.CollectionSpec, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range spec.Programs {
+		p.Instructions = slices.Insert(p.Instructions, 1, asm.Mov.Reg(asm.R1, asm.R1))
+	}
+	return spec, nil
+}
+
+// otherMaps are maps that have room for more.
+func otherMaps() (*ebpf.CollectionSpec, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[bpfMapCircuits].MaxEntries++
+	return spec, nil
+}
+
+// TestOtherMaps: maps of another version, or of another shape, get what the old ones had, and then the
+// programs that go with them.
+func TestOtherMaps(t *testing.T) {
+	for name, change := range map[string]func(*seams){
+		"version": func(s *seams) { s.version++ },
+		"shape":   func(s *seams) { s.spec = otherMaps },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l lab) {
+				p := l.open()
+				l.steer(p, someSteers, nil)
+				if err := p.objects.maps[bpfMapCircuits].Put(uint64(7), &bpfTraffic{Direction: [2]bpfFlow{{Packets: 9}}}); err != nil {
+					l.Fatal(err)
+				}
+				before := l.state(p)
+				l.close(p)
+				change(&l.seams)
+				p = l.open()
+				defer l.close(p)
+				after := l.state(p)
+				for name, id := range before {
+					stays := strings.HasPrefix(name, "link ")
+					if same := after[name] == id; same != stays {
+						l.Errorf("%s was %d and is %d", name, id, after[name])
+					}
+				}
+				l.wantSteers(p, someSteers)
+				l.wantAttached(p, kindTCX)
+				l.wantFolders("v", 1)
+				if traffic, err := p.Traffic(l.Context()); err != nil || len(traffic) != 1 || traffic[0].Down.Packets != 9 {
+					l.Error(traffic, err)
+				}
+			})
+		})
+	}
+}
+
+// TestBrokenPins: pins that somebody removed are made again, and what is left of the maps isn't lost.
+func TestBrokenPins(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		l.steer(p, someSteers, nil)
+		l.close(p)
+		if err := os.Remove(filepath.Join(l.mapsFolder(), bpfMapCounts)); err != nil {
+			l.Fatal(err)
+		}
+		p = l.open()
+		defer l.close(p)
+		l.wantSteers(p, someSteers)
+		l.wantAttached(p, kindTCX)
+		l.wantFolders("v", 1)
+	})
+}
+
+// TestForeignMaps: programs with pins of the right name that use other maps than ours aren't taken.
+func TestForeignMaps(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		l.close(p)
+		folders, err := filepath.Glob(filepath.Join(l.mapsFolder(), programsPrefix+"*"))
+		if err != nil || len(folders) != 1 {
+			l.Fatal(folders, err)
+		}
+		spec, err := loadBpf()
+		if err != nil {
+			l.Fatal(err)
+		}
+		c, err := ebpf.NewCollection(spec) // with maps of its own
+		if err != nil {
+			l.Fatal(err)
+		}
+		defer c.Close()
+		pin := filepath.Join(folders[0], bpfProgEnterNetwork)
+		if err := errors.Join(os.Remove(pin), c.Programs[bpfProgEnterNetwork].Pin(pin)); err != nil {
+			l.Fatal(err)
+		}
+		p = l.open()
+		defer l.close(p)
+		l.wantAttached(p, kindTCX)
+		ours, err := mapIDs(p.objects.maps)
+		if err != nil {
+			l.Fatal(err)
+		}
+		if err := usesOnly(p.objects.programs[bpfProgEnterNetwork], ours); err != nil {
+			l.Error(err)
+		}
+	})
+}
+
+// TestCrash stops Open after each of its steps, as a crash would: the next one completes it.
+func TestCrash(t *testing.T) {
+	for name, change := range map[string]func(*seams){
+		"first":      nil,
+		"programs":   func(s *seams) { s.spec = otherPrograms },
+		"both":       func(s *seams) { s.version++; s.spec = otherPrograms },
+		"links swap": func(*seams) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l lab) {
+				for n := 1; l.crash(n, change); n++ {
+				}
+			})
+		})
+	}
+}
+
+var errCrash = errors.New("crash")
+
+// crash lets a Plane be, changes something, lets Open stop after step n, and then opens it. It reports whether
+// there was a step n.
+func (l lab) crash(n int, change func(*seams)) bool {
+	l.Helper()
+	if _, err := Detach(l.options); err != nil {
+		l.Fatal(err)
+	}
+	before := map[string]uint32{}
+	crashed := l
+	if change != nil {
+		p := l.open()
+		l.steer(p, someSteers, nil)
+		before = l.state(p)
+		l.close(p)
+		change(&crashed.seams)
+		if strings.HasSuffix(l.Name(), "links_swap") {
+			crashed.options.Layout = Layout{Internet: "v1", Network: "v0"}
+		}
+	}
+	again := crashed
+	where := ""
+	crashed.seams.step = func(name string) error {
+		if n--; n == 0 {
+			where = name
+			return errCrash
+		}
+		return nil
+	}
+	p, err := open(l.Context(), crashed.options, crashed.seams)
+	switch {
+	case err == nil:
+		l.close(p)
+		return false
+	case !errors.Is(err, errCrash):
+		l.Fatal(err)
+	}
+	p = again.open()
+	defer l.close(p)
+	l.Logf("stopped after %q", where)
+	l.wantAttached(p, kindTCX)
+	l.wantFolders("v", 1)
+	if change != nil {
+		l.wantSteers(p, someSteers)
+		for name, id := range l.state(p) {
+			if strings.HasPrefix(name, "link ") && before[name] != id {
+				l.Errorf("%s was %d and is %d", name, before[name], id)
+			}
+		}
+	}
+	return true
+}
+
 // TestDetach: nothing is left.
 func TestDetach(t *testing.T) {
 	inLab(t, func(l lab) {
 		if removed, err := Detach(l.options); len(removed) > 0 || err != nil {
-			l.Fatal(removed, err)
+			l.Fatal("with nothing there:", removed, err)
 		}
-		l.close(l.open())
+		p := l.open()
+		ids := l.state(p)
+		if _, err := Detach(l.options); !errors.Is(err, ErrInUse) {
+			l.Error("while it is open:", err)
+		}
+		l.close(p)
 		removed, err := Detach(l.options)
-		if err != nil {
-			l.Fatal(err)
+		if err != nil || len(removed) != 5 {
+			l.Error(removed, err)
 		}
-		l.Log(strings.Join(removed, "\n"))
-		if _, err := os.Stat(l.options.BPFFS + "/" + ourFolder); !os.IsNotExist(err) {
+		if _, err := os.Stat(filepath.Join(l.options.BPFFS, ourFolder)); !errors.Is(err, os.ErrNotExist) {
 			l.Error("pins are left:", err)
 		}
-		if _, err := Look(context.Background(), l.options); err == nil {
-			l.Error("Look found something")
+		l.wantGone(ids)
+		for _, name := range []string{"v0", "v1"} {
+			if d, err := lookUp(name); err != nil || d.native != 0 || d.generic != 0 {
+				l.Error(name, d, err)
+			}
+		}
+		if _, err := Look(l.Context(), l.options); !errors.Is(err, ErrNotThere) {
+			l.Error("Look:", err)
 		}
 	})
+}
+
+// TestInUse: two processes don't steer in one network namespace.
+func TestInUse(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		defer l.close(p)
+		if _, err := Open(l.Context(), l.options); !errors.Is(err, ErrInUse) {
+			l.Error(err)
+		}
+		l.wantAttached(p, kindTCX)
+	})
+}
+
+// TestLook sees what is pinned, also while a process has it open.
+func TestLook(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		l.steer(p, someSteers, nil)
+		check := func() {
+			l.Helper()
+			v, err := Look(l.Context(), l.options)
+			if err != nil {
+				l.Fatal(err)
+			}
+			slices.SortFunc(v.Steers, tc.CompareSteers)
+			if v.Layout != twoLinks || !slices.Equal(v.Steers, someSteers) {
+				l.Errorf("%+v", v)
+			}
+		}
+		check()
+		l.close(p)
+		check()
+	})
+}
+
+// TestLayouts: a Layout that can't be is refused.
+func TestLayouts(t *testing.T) {
+	for _, bad := range []Layout{
+		{}, {Internet: "a"}, {Network: "a"},
+		{Internet: "a", Network: "a"}, {Internet: "a", Network: "a", InternetVLAN: 3, NetworkVLAN: 3},
+	} {
+		if p, err := Open(t.Context(), Options{Layout: bad}); err == nil {
+			t.Errorf("%+v was opened", bad)
+			_ = p.Close()
+		}
+	}
 }

@@ -46,11 +46,14 @@ func (p *Plane) configure(l Layout) error {
 	if err != nil {
 		return err
 	}
-	p.cpus = CPUStatus{Online: len(cpus), Redirect: true}
+	status := CPUStatus{Online: len(cpus), Redirect: true}
 	if err := p.writeCPUs(cpus); err != nil {
-		p.cpus.Redirect, p.cpus.Why = false, err.Error()
+		status.Redirect, status.Why = false, err.Error()
 		p.options.Logger.Warn("packets stay on the CPU that they come in by", "reason", err)
 	}
+	p.attaching.Lock()
+	p.cpus = status
+	p.attaching.Unlock()
 	return p.adjust(func(c *bpfControl) {
 		c.Cpus = uint32(len(cpus))
 		c.InternetVlan, c.NetworkVlan = 0, 0

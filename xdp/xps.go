@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,6 +68,26 @@ func (s *sysfs) queues(name string, index int) (string, error) {
 	return filepath.Join(link, "queues"), nil
 }
 
+// mask is a file of XPS: which CPUs, or rx queues, have a tx queue.
+type mask struct {
+	index int    // of the link
+	queue string // tx-0
+	file  string // xps_cpus or xps_rxqs
+}
+
+// note is the name of the note of what was in it. Masks are of hundreds of bytes at most.
+func (m mask) note() string { return fmt.Sprintf("%s%d-%s-%s", queueNotes, m.index, m.queue, m.file) }
+
+func parseMask(note string) (m mask, ok bool) {
+	text, ok := strings.CutPrefix(note, queueNotes)
+	parts := strings.Split(text, "-") // 7, tx, 0, xps_cpus
+	if !ok || len(parts) != 4 {
+		return mask{}, false
+	}
+	index, err := strconv.Atoi(parts[0])
+	return mask{index, parts[1] + "-" + parts[2], parts[3]}, err == nil
+}
+
 // chooseQueues makes the programs be the only ones that choose tx queues of a link, and notes what
 // there was.
 func (p *Plane) chooseQueues(a *attached) {
@@ -76,14 +97,13 @@ func (p *Plane) chooseQueues(a *attached) {
 	s := openSysfs()
 	defer func() { _ = s.Close() }()
 	was := a.queues
-	a.queues = Queues{}
+	a.queues, a.spread = Queues{Cleared: was.Cleared}, true
 	if err := p.silenceXPS(s, a); err != nil {
 		a.queues.Why = err.Error()
 	}
 	if a.queues.Why != was.Why && a.queues.Why != "" {
 		p.options.Logger.Warn("the kernel may choose other tx queues than the programs", "link", a.link, "reason", a.queues.Why)
 	}
-	a.queues.Cleared += was.Cleared
 }
 
 func (p *Plane) silenceXPS(s *sysfs, a *attached) error {
@@ -91,89 +111,87 @@ func (p *Plane) silenceXPS(s *sysfs, a *attached) error {
 	if err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(folder, "tx-*", "xps_*"))
+	queues, err := folders(folder, "tx-")
 	if err != nil {
 		return err
 	}
-	a.queues.Tx = 0
+	a.queues.Tx = len(queues)
 	var errs []error
-	for _, f := range files {
-		if filepath.Base(f) == "xps_cpus" {
-			a.queues.Tx++
+	for _, queue := range queues {
+		for _, file := range []string{"xps_cpus", "xps_rxqs"} {
+			m := mask{a.index, queue, file}
+			cleared, err := p.silence(m, filepath.Join(folder, queue, file))
+			if cleared {
+				a.queues.Cleared++
+			}
+			errs = append(errs, err)
 		}
-		errs = append(errs, p.silence(f, a))
 	}
 	return errors.Join(errs...)
 }
 
-// silence empties one mask.
-func (p *Plane) silence(file string, a *attached) error {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, unix.ENOENT) { // a link with one queue has the file, but nothing in it
-		return nil
+// silence empties a mask, and notes what there was before us.
+func (p *Plane) silence(m mask, path string) (cleared bool, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, unix.ENOENT) { // a kernel without XPS, or a link with one queue
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	mask := strings.TrimSpace(string(text))
-	if strings.Trim(mask, "0,") == "" {
-		return nil
+	set := strings.TrimSpace(string(text))
+	if strings.Trim(set, "0,") == "" {
+		return false, nil
 	}
-	queue := strings.TrimPrefix(filepath.Base(filepath.Dir(file)), "tx-")
-	note := p.directory.in(fmt.Sprintf("%s%d-%s-%s", queueNotes, a.index, queue, filepath.Base(file)))
-	if was, err := readNote(note); err == nil && was == "" { // the first one was there before us
-		if err := writeNote(note, mask); err != nil {
-			return err
+	note := p.directory.in(m.note())
+	if was, err := readNote(note); err != nil || was == "" {
+		if err := errors.Join(err, writeNote(note, set)); err != nil {
+			return false, err
 		}
 	}
-	if err := os.WriteFile(file, []byte("0"), 0); err != nil {
-		return err
-	}
-	a.queues.Cleared++
-	return nil
+	return true, os.WriteFile(path, []byte("0"), 0)
 }
 
-// restoreQueues gives the masks back that were there before us, to links that are still there.
-func (d *directory) restoreQueues() (restored []string, err error) {
-	notes, err := filepath.Glob(d.in(queueNotes + "*"))
-	if err != nil || len(notes) == 0 {
+// restoreQueues gives masks back that were there before us, but for those of some links, and
+// forgets them.
+func (d *directory) restoreQueues(but []int) (restored []string, err error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
 		return nil, err
 	}
 	s := openSysfs()
 	defer func() { _ = s.Close() }()
 	var errs []error
-	for _, note := range notes {
-		text, err := s.restore(note)
+	for _, e := range entries {
+		m, ok := parseMask(e.Name())
+		if !ok || slices.Contains(but, m.index) {
+			continue
+		}
+		text, err := s.restore(m, d.in(e.Name()))
 		if text != "" {
 			restored = append(restored, text)
 		}
-		errs = append(errs, err)
+		errs = append(errs, err, os.Remove(d.in(e.Name())))
 	}
 	return restored, errors.Join(errs...)
 }
 
-// restore writes the mask of a note back.
-func (s *sysfs) restore(note string) (did string, err error) {
-	parts := strings.SplitN(strings.TrimPrefix(filepath.Base(note), queueNotes), "-", 3)
-	mask, err := readNote(note)
-	if err != nil || len(parts) != 3 {
-		return "", err
-	}
-	index, err := strconv.Atoi(parts[0])
+// restore writes a mask back that a note has. A link that is gone has no more need of it.
+func (s *sysfs) restore(m mask, note string) (did string, err error) {
+	text, err := readNote(note)
 	if err != nil {
 		return "", err
 	}
-	link, err := net.InterfaceByIndex(index)
-	if err != nil { // it is gone
+	link, err := net.InterfaceByIndex(m.index)
+	if err != nil {
 		return "", nil
 	}
-	folder, err := s.queues(link.Name, index)
+	folder, err := s.queues(link.Name, m.index)
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(folder, "tx-"+parts[1], parts[2])
-	if err := os.WriteFile(file, []byte(mask), 0); err != nil {
-		return "", fmt.Errorf("giving queue %s of link %s back to XPS: %w", parts[1], link.Name, err)
+	if err := os.WriteFile(filepath.Join(folder, m.queue, m.file), []byte(text), 0); err != nil {
+		return "", fmt.Errorf("giving %s of link %s back to XPS: %w", m.queue, link.Name, err)
 	}
-	return fmt.Sprintf("our choice of tx queue %s of %s: %s is %s again", parts[1], link.Name, parts[2], mask), nil
+	return fmt.Sprintf("the choice of %s on %s: %s is %s again", m.queue, link.Name, m.file, text), nil
 }
