@@ -38,13 +38,19 @@ struct pppoe {
 
 struct ipv4 {
 	__u8 version_length; /* length in words of 4 bytes */
-	__u8 rest[11];
+	__u8 class;
+	__be16 length; /* with the header */
+	__u8 rest[5];
+	__u8 protocol;
+	__be16 checksum;
 	__u32 from, to;
 };
 
 struct ipv6 {
 	__u8 version_class;
-	__u8 rest[7];
+	__u8 rest[3];
+	__be16 length; /* without the header */
+	__u8 next, hops;
 	__u32 from[4], to[4];
 };
 

@@ -12,6 +12,7 @@
  *
  * A packet with an address that nobody has is left as it is: HTB's default class takes it.
  */
+#include "checksum.h"
 #include "packet.h"
 
 char _license[] SEC("license") = "Dual MIT/GPL";
@@ -115,31 +116,32 @@ static __always_inline void carry(struct xdp_md *ctx, int direction, const struc
 	c->steer = *steer;
 }
 
-/* hand_over gives the packet to the CPU of its class. It stays on this one if there is no such CPU. */
-static __always_inline int hand_over(__u32 cpu, const struct control *c)
+/* hand_over gives the packet to the CPU of its class. It stays on this one if there is no such CPU, or if it can't be moved. */
+static __always_inline int hand_over(__u32 cpu, const struct control *c, int fixed)
 {
 	__u32 cpus_there = c->cpus;
 
 	if (cpus_there && cpu >= cpus_there)
 		cpu %= cpus_there;
-	if (cpu == bpf_get_smp_processor_id())
+	if (fixed || cpu == bpf_get_smp_processor_id())
 		return XDP_PASS;
 	return bpf_redirect_map(&cpus, cpu, XDP_PASS);
 }
 
 static __always_inline int enter(struct xdp_md *ctx, const struct control *c, int direction)
 {
-	__u64 bytes = bpf_xdp_get_buff_len(ctx);
+	__u64 bytes = ctx->data_end - ctx->data; /* of the first buffer: asking for all needs Linux 5.18 */
 	struct packet p = parse((void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	struct steer steer = {};
 	enum verdict v = steer_packet(&p, direction, c->epoch, &steer);
-	int action;
+	int action, fixed;
 
 	count(INGRESS, direction, v, bytes);
 	if (!is_steered(v))
 		return XDP_PASS;
+	fixed = is_unfinished(&p, (void *)(long)ctx->data_end);
 	carry(ctx, direction, &steer);
-	action = hand_over(steer.cpu, c);
+	action = hand_over(steer.cpu, c, fixed);
 	if (action == XDP_REDIRECT)
 		count(INGRESS, direction, VERDICT_REDIRECTED, bytes);
 	return action;
@@ -177,7 +179,7 @@ int enter_stick(struct xdp_md *ctx)
 	case UP:
 		return enter(ctx, c, UP);
 	}
-	count(INGRESS, DOWN, VERDICT_ASIDE, bpf_xdp_get_buff_len(ctx));
+	count(INGRESS, DOWN, VERDICT_ASIDE, ctx->data_end - ctx->data);
 	return XDP_PASS;
 }
 
