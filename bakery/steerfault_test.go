@@ -151,7 +151,9 @@ func (r *steerRig) killAheadOf(n int, commands ...bakery.Command) bool {
 	}
 	r.k.Before(func(tc.Op) { ahead() })
 	r.d.Before(func(tc.Steer) { ahead() })
-	r.must(commands...)
+	if ticket, err := r.h.Submit(r.t.Context(), bakery.Submission{Commands: commands}); err == nil { // not killed yet
+		ticket.Wait()
+	}
 	r.quiet(time.Minute)
 	r.stop()
 	r.k.Before(nil)

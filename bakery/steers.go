@@ -7,21 +7,22 @@ import "lqosd/bakery/tc"
 // same prefix; on a stick, where each direction has classes of its own, only its own. What
 // the class doesn't exist for, on the link of the direction, is left out and only counted.
 func (t *Tree) Steers(roles Roles, exists func(link string, class tc.Handle) bool) (steers []tc.Steer, waiting int) {
-	steers = make([]tc.Steer, 0, 2*t.mappings.Len())
-	add := func(m Mapping, upload bool) {
-		if !exists(roles.Link(upload), m.Handle) {
-			waiting++
-			return
-		}
-		steers = append(steers, tc.Steer{Prefix: m.Prefix, Upload: upload, Class: m.Handle, CPU: m.CPU, Circuit: m.Circuit})
-	}
 	down, up := t.byDirection()
-	for _, m := range down {
-		add(m, false)
+	up = overlaid(down, up, roles)
+	steers = make([]tc.Steer, 0, len(down)+len(up))
+	add := func(list []Mapping, upload bool) {
+		link, there := roles.Link(upload), classMemo{}
+		for i := range list {
+			m := &list[i]
+			if !there.ask(m.Handle, func() bool { return exists(link, m.Handle) }) {
+				waiting++
+				continue
+			}
+			steers = append(steers, tc.Steer{Prefix: m.Prefix, Upload: upload, Class: m.Handle, CPU: m.CPU, Circuit: m.Circuit})
+		}
 	}
-	for _, m := range overlaid(down, up, roles) {
-		add(m, true)
-	}
+	add(down, false)
+	add(up, true)
 	return steers, waiting
 }
 

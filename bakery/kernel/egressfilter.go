@@ -99,10 +99,14 @@ func makeClsact(l link.Link) error {
 	if err != nil || there {
 		return err
 	}
-	if err := link.QdiscAdd(clsact(l)); err != nil && !errors.Is(err, unix.EEXIST) {
+	err = link.QdiscAdd(clsact(l))
+	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	return nil
+	if there, err := hasClsact(l); err != nil || there { // somebody was faster
+		return err
+	}
+	return fmt.Errorf("an ingress qdisc is in its place, which has no egress: %w", err)
 }
 
 func hasClsact(l link.Link) (bool, error) {

@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"lqosd/bakery"
@@ -14,7 +15,7 @@ import (
 // class that isn't there; Broken tells. It is safe for concurrent use.
 type Dataplane struct {
 	f       *Fake // whose mutex guards all that follows
-	entries map[spot]tc.Steer
+	entries map[slot]tc.Steer
 	guard   guard
 	writes  []string
 	counts  SteerCounts
@@ -24,13 +25,13 @@ type Dataplane struct {
 	before  func(tc.Steer)
 }
 
-// spot is where a Dataplane has room for one entry.
-type spot struct {
-	prefix string
+// slot is where a Dataplane has room for one entry.
+type slot struct {
+	prefix netip.Prefix
 	upload bool
 }
 
-func spotOf(s tc.Steer) spot { return spot{s.Prefix.String(), s.Upload} }
+func slotOf(s tc.Steer) slot { return slot{s.Prefix, s.Upload} }
 
 // SteerCounts are how often a Dataplane was asked since it was made or Reset.
 type SteerCounts struct {
@@ -48,7 +49,7 @@ type steerFault struct {
 // NewDataplane is an empty Dataplane whose entries point to classes of f, on the links of
 // roles.
 func NewDataplane(f *Fake, roles bakery.Roles) *Dataplane {
-	d := &Dataplane{f: f, entries: map[spot]tc.Steer{}, guard: newGuard(roles)}
+	d := &Dataplane{f: f, entries: map[slot]tc.Steer{}, guard: newGuard(roles)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.planes = append(f.planes, d)
@@ -127,19 +128,20 @@ func (d *Dataplane) fail() {
 func (d *Dataplane) write(s tc.Steer, set bool) {
 	d.f.mu.Lock()
 	defer d.f.mu.Unlock()
-	at := spotOf(s)
+	at := slotOf(s)
 	delete(d.guard.excused, d.entries[at])
 	delete(d.guard.foreign, at)
-	if set {
-		d.entries[at] = s
-		d.counts.Set++
-		d.writes = append(d.writes, "set "+s.String())
-	} else {
+	if !set {
 		delete(d.entries, at)
 		d.counts.Dropped++
 		d.writes = append(d.writes, "drop "+s.String())
+		return
 	}
-	d.guard.check(d, d.writes[len(d.writes)-1])
+	d.entries[at] = s
+	d.counts.Set++
+	event := "set " + s.String()
+	d.writes = append(d.writes, event)
+	d.guard.checkOne(d, s, event)
 }
 
 // Meddle changes entries as somebody else.
@@ -147,11 +149,11 @@ func (d *Dataplane) Meddle(set, drop []tc.Steer) {
 	d.f.mu.Lock()
 	defer d.f.mu.Unlock()
 	for _, s := range drop {
-		delete(d.entries, spotOf(s))
+		delete(d.entries, slotOf(s))
 	}
 	for _, s := range set {
-		d.entries[spotOf(s)] = s
-		d.guard.foreign[spotOf(s)] = true
+		d.entries[slotOf(s)] = s
+		d.guard.foreign[slotOf(s)] = true
 	}
 }
 

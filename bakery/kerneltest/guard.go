@@ -18,37 +18,39 @@ type guard struct {
 	roles   bakery.Roles
 	known   map[string]*tc.State // what the links had when they were observed, with what Apply did since
 	excused map[tc.Steer]bool
-	foreign map[spot]bool // written by somebody else since the last reading
+	foreign map[slot]bool // written by somebody else since the last reading
 	blind   bool
 	broken  []string
 }
 
 func newGuard(roles bakery.Roles) guard {
-	return guard{roles: roles, known: map[string]*tc.State{}, excused: map[tc.Steer]bool{}, foreign: map[spot]bool{}}
+	return guard{roles: roles, known: map[string]*tc.State{}, excused: map[tc.Steer]bool{}, foreign: map[slot]bool{}}
 }
 
 // check notes what points nowhere after an event.
 func (g *guard) check(d *Dataplane, event string) {
-	for at, s := range d.entries {
-		link := g.roles.Link(s.Upload)
-		if d.f.hasClass(link, s.Class) {
-			delete(g.excused, s)
-			continue
-		}
-		switch known := g.known[link]; {
-		case g.excused[s]:
-		case g.blind, g.foreign[at], known != nil && hasClass(known, link, s.Class):
-			g.excused[s] = g.blind || g.foreign[at] || g.excused[s]
-		default:
-			g.broken = append(g.broken, fmt.Sprintf("after %q: %s points nowhere", event, s))
-		}
+	for _, s := range d.entries {
+		g.checkOne(d, s, event)
+	}
+}
+
+func (g *guard) checkOne(d *Dataplane, s tc.Steer, event string) {
+	there := d.f.hasClass(g.roles.Link(s.Upload), s.Class)
+	switch {
+	case there && g.knows(s):
+		delete(g.excused, s)
+	case there, g.excused[s], g.knows(s):
+	case g.blind, g.foreign[slotOf(s)]:
+		g.excused[s] = true
+	default:
+		g.broken = append(g.broken, fmt.Sprintf("after %q: %s points nowhere", event, s))
 	}
 }
 
 // read is a reading of the Dataplane.
 func (g *guard) read(d *Dataplane) {
 	g.excuse(d)
-	g.blind, g.foreign = false, map[spot]bool{}
+	g.blind, g.foreign = false, map[slot]bool{}
 }
 
 // observed is a reading of links.
@@ -62,14 +64,21 @@ func (g *guard) observed(d *Dataplane, seen map[string]tc.Observed, asked []stri
 	}
 }
 
-// excuse excuses what points nowhere before somebody can know of it.
+// excuse excuses what points nowhere, or seems to, before somebody can know of it.
 func (g *guard) excuse(d *Dataplane) {
 	g.check(d, "what somebody else did")
 	for _, s := range d.entries {
-		if !d.f.hasClass(g.roles.Link(s.Upload), s.Class) {
+		if !g.knows(s) || !d.f.hasClass(g.roles.Link(s.Upload), s.Class) {
 			g.excused[s] = true
 		}
 	}
+}
+
+// knows reports an entry whose class is there, as far as whoever writes can know.
+func (g *guard) knows(s tc.Steer) bool {
+	link := g.roles.Link(s.Upload)
+	known := g.known[link]
+	return known != nil && hasClass(known, link, s.Class)
 }
 
 // did is an op of Apply that was done, or may have been.
