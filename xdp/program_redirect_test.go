@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -65,6 +66,81 @@ func TestRedirect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnfinishedChecksum has TCP and UDP whose checksum is left to a card: they stay on their CPU, all others are handed over.
+func TestUnfinishedChecksum(t *testing.T) {
+	if ebpf.MustPossibleCPU() == 1 {
+		return // there is no other CPU
+	}
+	onCPU(t, 0)
+	r := newRigWithSubscriber(t)
+	r.control(bpfControl{Epoch: 1, Cpus: 2})
+	r.must(r.Cpus.Put(uint32(1), uint32(16)))
+	for _, p := range []string{"100.64.1.2/32", "2001:db8:1::/64"} {
+		r.steer(wayDown, p, bpfSteer{Class: 0x1_0003, Cpu: 1})
+		r.steer(wayUp, p, bpfSteer{Class: 0x1_0003, Cpu: 1})
+	}
+	for _, h := range r.hooks()[:2] {
+		for _, name := range []string{"IPv4", "IPv4 with one option", "IPv4 with ten options", "IPv6", "QinQ, PPPoE, IPv4", "QinQ, PPPoE, IPv6"} {
+			s := shapeNamed(name)
+			for _, protocol := range []struct{ number, checksum, header int }{{6, 16, 20}, {17, 6, 8}} {
+				frame, transport := s.transport(h.direction, byte(protocol.number), protocol.header+33)
+				sum := pseudoSum(s.addresses(h.direction), protocol.number, protocol.header+33)
+				at := transport + protocol.checksum
+				for _, c := range []struct {
+					checksum uint16
+					frame    []byte
+					want     uint32
+				}{
+					{sum, frame, xdpPass},
+					{^sum, frame, xdpRedirect},
+					{sum + 1, frame, xdpRedirect},
+					{sum ^ 0x100, frame, xdpRedirect},
+					{0, frame, xdpRedirect},
+					{sum, frame[:at+2], xdpPass},
+					{sum, frame[:at+1], xdpRedirect}, // ends inside: there is nothing to see
+				} {
+					binary.BigEndian.PutUint16(frame[at:], c.checksum)
+					if o := r.run(h.program, c.frame); o.action != c.want {
+						t.Errorf("%s, %s, protocol %d, checksum %#x for %#x, %d of %d bytes: action %d, want %d",
+							h.name, name, protocol.number, c.checksum, sum, len(c.frame), len(frame), o.action, c.want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// transport is a packet of the shape with so many bytes of a protocol behind its IP header, and where they begin.
+func (s shape) transport(direction uint32, protocol byte, length int) (frame []byte, at int) {
+	frame = s.frame(s.addresses(direction))
+	ip := 12 + len(unhex(s.head))
+	if s.is6() {
+		at = ip + 40
+		frame[ip+6] = protocol
+		binary.BigEndian.PutUint16(frame[ip+4:], uint16(length))
+	} else {
+		at = ip + int(frame[ip]&0xf)*4
+		frame[ip+9] = protocol
+		binary.BigEndian.PutUint16(frame[ip+2:], uint16(at-ip+length))
+	}
+	return append(frame[:at], make([]byte, length)...), at
+}
+
+// pseudoSum is the sum of the pseudo header, not inverted: RFC 9293, 3.1, and RFC 8200, 8.1.
+func pseudoSum(a addresses, protocol, length int) uint16 {
+	sum := uint32(protocol + length)
+	for _, address := range []netip.Addr{a.from, a.to} {
+		b := address.AsSlice()
+		for i := 0; i < len(b); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(b[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
 }
 
 // onCPU keeps the test on one CPU.

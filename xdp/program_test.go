@@ -465,6 +465,21 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// TestJumboFrames has packets that fill several pages: they are steered, and their first page is counted.
+func TestJumboFrames(t *testing.T) {
+	r := newRigWithSubscriber(t)
+	for _, h := range r.hooks()[:2] {
+		frame := append(toOrFrom(h.direction, netip.MustParseAddr("100.64.1.2")), make([]byte, 9000)...)
+		o := r.run(h.program, frame)
+		var first int
+		if _, err := fmt.Sscanf(o.counted, "ingress "+h.way()+" found 1 packets %d bytes", &first); err != nil || first < 2000 || first > 4096 {
+			t.Errorf("%s: counted %q: %v", h.name, o.counted, err)
+		}
+		o.wire = first
+		h.wantSteered(t, o, frame, "found", h.steer())
+	}
+}
+
 // TestHooksShareTheCache has what ingress looked up in the cache at egress.
 func TestHooksShareTheCache(t *testing.T) {
 	r := newRigWithSubscriber(t)
