@@ -8,11 +8,13 @@
 //
 //	bus ──Submission──▶ folder ──▶ eventlog (durable) ──▶ acker ──Outcome──▶ bus
 //	                      │                                 │ │
-//	                    Tree (tentative)  Sink (tc-rust.txt)◀┘ └─wakes─▶ reconciler ◀──▶ Kernel
+//	                    Tree (tentative)  Sink (tc-rust.txt)◀┘ └─wakes─▶ reconciler ◀──▶ Kernel, Dataplane
 //
 // In apply mode the reconciler brings a [Kernel] to what the newest durable Tree asks for:
 // it reads the links, tells what drifted from what has to be done, writes the difference,
 // and reads again ([KernelStatus], [Handle.WaitApplied]).
+// Address mappings go to a [Dataplane]: an address points to a class only while the kernel
+// has the class, and what records removed goes when the commands have been quiet.
 //
 // Guarantees:
 //

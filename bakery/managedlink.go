@@ -156,3 +156,16 @@ func (l *managedLink) confirmLater(k key, op tc.Op) {
 	}
 	l.wrote[k] = op
 }
+
+// sameClasses reports whether two States of a link have classes with the same ids.
+func sameClasses(link string, a, b *tc.State) bool {
+	if a == nil || b == nil || a.ClassCount(link) != b.ClassCount(link) {
+		return false
+	}
+	for c := range a.Classes(link) {
+		if _, ok := b.Class(link, c.ID); !ok {
+			return false
+		}
+	}
+	return true
+}

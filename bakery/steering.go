@@ -135,6 +135,7 @@ func (r *reconciler) readSteers(ctx context.Context, tree *Tree) {
 		return
 	}
 	s.reads++
+	slices.SortFunc(has, tc.CompareSteers)
 	s.readAt = r.o.Now()
 	s.readTook = s.readAt.Sub(began)
 	if err != nil {
@@ -142,7 +143,6 @@ func (r *reconciler) readSteers(ctx context.Context, tree *Tree) {
 		r.steerProblem(err)
 		return
 	}
-	slices.SortFunc(has, tc.CompareSteers)
 	if s.seen {
 		r.findSteerDrift(tree, has)
 	}
@@ -217,77 +217,6 @@ func (r *reconciler) steerProblem(err error) {
 	r.problems.add(r.o.Now(), Problem{Object: "dataplane", Error: err.Error(), at: dataplaneKey})
 }
 
-// retreat drops what points to classes that ops delete, so that their packets take the
-// default class until there is a class for them again. What can't be dropped holds up
-// nothing: the kernel gives a handle that is dead to the default class, too.
-func (r *reconciler) retreat(ctx context.Context, l *managedLink, tree *Tree, ops []tc.Op) {
-	s := r.steering
-	if s == nil || l.name != r.roles.Down && l.name != r.roles.Up {
-		return
-	}
-	gone := deletedBy(l.name, l.seen.State, ops)
-	if len(gone) == 0 {
-		return
-	}
-	if !s.fresh {
-		r.readSteers(ctx, tree)
-	}
-	if !s.fresh {
-		return
-	}
-	var drop, rest []tc.Steer
-	for _, e := range s.has {
-		if r.roles.Link(e.Upload) == l.name && gone[e.Class] {
-			drop = append(drop, e)
-		} else {
-			rest = append(rest, e)
-		}
-	}
-	if len(drop) == 0 || !r.write(ctx, nil, drop) {
-		return
-	}
-	s.has, s.stale = rest, true
-	for _, e := range drop {
-		delete(s.drifted, placeOf(e)) // it is ours again
-	}
-}
-
-// deletedBy are the classes of a link that ops delete, also those that they make again.
-func deletedBy(link string, state *tc.State, ops []tc.Op) map[tc.Handle]bool {
-	var after *tc.State
-	for _, op := range ops {
-		if !deletes(link, state, op) {
-			continue
-		}
-		if after == nil {
-			after = state.Clone()
-		}
-		_ = after.Apply(op) // what isn't there needs no deletion
-	}
-	if after == nil {
-		return nil
-	}
-	gone := map[tc.Handle]bool{}
-	for c := range state.Classes(link) {
-		if _, stays := after.Class(link, c.ID); !stays {
-			gone[c.ID] = true
-		}
-	}
-	return gone
-}
-
-// deletes reports an op that may take classes away.
-func deletes(link string, state *tc.State, op tc.Op) bool {
-	if op.Class != nil {
-		return op.Verb == tc.Delete
-	}
-	if op.Verb == tc.Change {
-		return false
-	}
-	q, there := state.Qdisc(link, op.Qdisc.Parent)
-	return there && state.Holds(link, q.Handle)
-}
-
 // hasClass reports a class that the kernel has, as far as it is known.
 func (r *reconciler) hasClass(link string, class tc.Handle) bool {
 	l := r.links[link]
@@ -314,16 +243,4 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func sameClasses(link string, a, b *tc.State) bool {
-	if a == nil || b == nil || a.ClassCount(link) != b.ClassCount(link) {
-		return false
-	}
-	for c := range a.Classes(link) {
-		if _, ok := b.Class(link, c.ID); !ok {
-			return false
-		}
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lqosd/bakery"
@@ -425,5 +426,24 @@ func TestPanicOfTheDataplane(t *testing.T) {
 		if s.Phase != bakery.PhaseInSync || s.ProblemsTotal > 0 {
 			t.Errorf("status later: %+v", s)
 		}
+	})
+}
+
+// TestOtherRoles: the configuration says which link has which direction, at the start and at
+// every MqSetup.
+func TestOtherRoles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := twoLinks
+		r := newSteerRig(t, s, func(o *bakery.Options) { o.Setup = func() (bakery.Setup, error) { return s, nil } })
+		r.mapped()
+		s.DownLink, s.UpLink = s.UpLink, s.DownLink
+		r.must(smallNetwork()...)
+		r.applied()
+		r.has("10.0.0.5/32 up → 1:5 cpu 0", "10.0.0.6/32 up → 1:6 cpu 0")
+		r.must(bakery.ClearPriorSettings{}, lines(tc.Script(stateOf(t, smallNetwork()))...))
+		r.applied()
+		r.restart()
+		r.applied()
+		r.has("10.0.0.5/32 up → 1:5 cpu 0", "10.0.0.6/32 up → 1:6 cpu 0")
 	})
 }
