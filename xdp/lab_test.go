@@ -1,9 +1,11 @@
 package xdp
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -47,6 +49,10 @@ func newLab(t *testing.T) lab {
 	ignore := goleak.IgnoreCurrent()
 	testenv.NoLeakedFDs(t)
 	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
+	// Else links speak up by themselves.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
 	for _, l := range []string{"0", "1"} {
 		addLink(t, l)
 	}

@@ -48,6 +48,7 @@ type Plane struct {
 	absent    map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
 
 	steering sync.Mutex // for the content of prefixes and settings
+	steers   int        // how many there are; -1 when that has to be counted
 
 	attaching sync.Mutex // for what follows
 	layout    Layout
@@ -84,7 +85,7 @@ func open(ctx context.Context, o Options, s seams) (*Plane, error) {
 	}
 	p := &Plane{
 		options: o, seams: s, layout: o.Layout, noTCX: s.noTCX,
-		links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
+		steers: -1, links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
 	}
 	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the dataplane: %w", err), p.Close())

@@ -81,6 +81,16 @@ func otherMaps() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
+// smallMaps have room for 6000 steers.
+func smallMaps() (*ebpf.CollectionSpec, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[bpfMapPrefixes].MaxEntries = 6000
+	return spec, nil
+}
+
 // TestOtherMaps: maps of another version, or of another shape, get what the old ones had, and then the
 // programs that go with them.
 func TestOtherMaps(t *testing.T) {

@@ -23,10 +23,12 @@ var children map[string]func(*testing.T)
 
 func init() {
 	children = map[string]func(*testing.T){
-		"serve":        childServes,
-		"process 1":    childIsProcess1,
-		"serves below": childServesBelow,
-		"serves alone": childServesAlone,
+		"serve":            childServes,
+		"process 1":        childIsProcess1,
+		"serves below":     childServesBelow,
+		"serves alone":     childServesAlone,
+		"serves beside":    childServesBeside,
+		"sees other sysfs": childSeesOtherSysfs,
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 const (
 	keepEvery  = 500 * time.Millisecond // links and programs: within a second of what happened
 	spreadFor  = 5 * time.Second        // the queues, which drivers set up anew whenever a link goes up
-	sweepEvery = time.Minute            // counters
+	sweepEvery = 5 * time.Minute        // counters
 )
 
 // Run keeps the programs attached until ctx ends: to links that come, or come back with

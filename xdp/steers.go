@@ -17,7 +17,11 @@ import (
 func (p *Plane) Steers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
-	return readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	steers, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	if err == nil {
+		p.steers = len(steers)
+	}
+	return steers, err
 }
 
 func readSteers(ctx context.Context, prefixes *ebpf.Map) ([]tc.Steer, error) {
@@ -64,6 +68,7 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 // remember under the new one, they looked up after the last write.
 func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfSteer, gone []bpfPrefix) error {
 	prefixes := p.objects.maps[bpfMapPrefixes]
+	p.steers = -1
 	n, err := writeAll(ctx, prefixes, keys, values)
 	p.wrote.Add(uint64(n))
 	if errors.Is(err, unix.ENOSPC) {

@@ -78,7 +78,7 @@ func TestEgressFiltersOfOthers(t *testing.T) {
 				testenv.Need(l.T, testenv.BPF)
 				var f EgressFilters
 				one, id := passes(l.T)
-				l.batch("qdisc add dev v0 clsact", "filter add dev v0 "+side+" protocol ip u32 match u32 0 0 action pass")
+				l.batch("qdisc add dev v0 clsact", "filter add dev v0 "+side+" protocol ip u32 match u32 0 0 flowid 1:1")
 				before := run(l, "", "tc", "filter", "show", "dev", "v0", side)
 				if err := f.AttachEgress("v0", one.FD(), "ours"); err != nil {
 					l.Fatal(err)
