@@ -24,6 +24,7 @@ var Rules = []Rule{
 	{"sleep", checkSleeps},
 	{"skip", checkSkips},
 	{"word", checkWords},
+	{"csource", checkCSource},
 	{"marker", checkMarkers},
 	{"link", checkLinks},
 	{"linenumber", checkLineNumbers},
