@@ -10,10 +10,12 @@ import (
 // inCakeLab runs body on a kernel that has cake and VLANs. iperf3's UDP is too slow there for more than a few Mbit/s.
 func inCakeLab(t *testing.T, options testenv.LabOptions, body func(s *shaper)) {
 	t.Helper()
-	testenv.InVM(t, func(t *testing.T) {
+	testenv.InVMWith(t, testenv.VMOptions{First: true}, func(t *testing.T) {
 		testenv.Need(t, testenv.TC)
-		command(t, "tc", "qdisc", "add", "dev", "lo", "root", "cake") // whoever asks first has the module loaded
-		command(t, "tc", "qdisc", "del", "dev", "lo", "root")
+		for _, kind := range []string{"htb", "cake"} { // whoever asks first has the module loaded
+			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
+			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
+		}
 		body(newShaper(t, options))
 	})
 }

@@ -103,7 +103,8 @@ func (w wiring) stick(l *Lab) {
 		host *Host
 		vlan int
 	}{{l.Internet, InternetVLAN}, {l.Network, NetworkVLAN}} {
-		vlanSwitch.Command(w.t, fmt.Sprintf("ip link add link trunk name far netns %d type vlan id %d", port.host.thread, port.vlan))
+		vlanSwitch.Command(w.t, fmt.Sprintf("ip link add link trunk name far address 02:00:00:00:00:%02x netns %d type vlan id %d",
+			port.vlan, port.host.thread, port.vlan)) // the trunk's address otherwise, and br0 would see one host at two ports
 		port.host.Command(w.t, "ip link set far up")
 		name := fmt.Sprintf("%s.%d", l.ToInternet, port.vlan)
 		w.command(fmt.Sprintf("ip link add link %s name %s type vlan id %d", l.ToInternet, name, port.vlan))

@@ -22,6 +22,7 @@ const defaultMemoryMiB = 1024
 // machine is one user-mode Linux (Documentation/virt/uml of the kernel): a kernel that is a process of the host.
 type machine struct {
 	memoryMiB int
+	first     bool     // before other work of the host
 	init      string   // the first program in it
 	env       string   // name=value for that program
 	initArgs  []string // of that program, without blanks and quotes, or in double quotes
@@ -76,10 +77,25 @@ func (m *machine) run(ctx context.Context) error {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	runtime.LockOSThread() // the death signal is sent when the thread ends, not the process
 	defer runtime.UnlockOSThread()
-	if err := cmd.Run(); err != nil {
+	err = m.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		return errors.Join(context.Cause(ctx), fmt.Errorf("running linux.uml in a PID namespace: %w", err))
 	}
 	return nil
+}
+
+// start starts the machine's processes. They inherit how the host schedules this thread.
+func (m *machine) start(cmd *exec.Cmd) error {
+	if m.first {
+		first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+		if unix.SchedSetAttr(0, &first, 0) == nil { // not allowed: the machine waits like others
+			defer func() { _ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0) }()
+		}
+	}
+	return cmd.Start()
 }
 
 // folderForMemory is a folder for the file that is a machine's memory: it has room for that much, and its file system

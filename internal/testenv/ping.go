@@ -96,14 +96,16 @@ func (l *Lab) openPinger(subscriber netip.Addr) (p pinger, err error) {
 		to = &unix.SockaddrInet4{Addr: subscriber.As4()}
 	}
 	timeout := unix.NsecToTimeval(pingTimeout.Nanoseconds())
-	if err := errors.Join(unix.Connect(p.socket, to), unix.SetsockoptTimeval(p.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)); err != nil {
+	if err := errors.Join(unix.Connect(p.socket, to), unix.SetsockoptTimeval(p.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+		unix.SetsockoptInt(p.socket, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)); err != nil {
 		_ = unix.Close(p.socket)
 		return p, err
 	}
 	return p, nil
 }
 
-// echo sends a request and waits for its reply; an older one is passed over.
+// echo sends a request and waits for its reply; an older one is passed over. It took until the kernel had the reply: when a
+// busy machine gives it to us is not the network's fault.
 func (p pinger) echo(sequence uint16) (time.Duration, error) {
 	message := make([]byte, 64) // type, code, checksum (2), identifier (2), sequence (2), payload
 	message[0] = p.request
@@ -112,13 +114,34 @@ func (p pinger) echo(sequence uint16) (time.Duration, error) {
 	if _, err := unix.Write(p.socket, message); err != nil {
 		return 0, err
 	}
+	control := make([]byte, 64)
 	for {
-		n, err := unix.Read(p.socket, message)
-		if err != nil {
+		n, nControl, _, _, err := unix.Recvmsg(p.socket, message, control, 0)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
 			return 0, err
-		}
-		if n >= 8 && binary.BigEndian.Uint16(message[6:]) == sequence {
-			return time.Since(began), nil
+		case n >= 8 && binary.BigEndian.Uint16(message[6:]) == sequence:
+			arrived, err := arrival(control[:nControl])
+			return arrived.Sub(began), err
 		}
 	}
+}
+
+// arrival is the time in the control messages of SO_TIMESTAMPNS, see socket(7).
+func arrival(control []byte) (time.Time, error) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, m := range messages {
+		var at unix.Timespec
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS {
+			if _, err := binary.Decode(m.Data, binary.NativeEndian, &at); err != nil {
+				return time.Time{}, err
+			}
+			return time.Unix(at.Unix()), nil
+		}
+	}
+	return time.Time{}, errors.New("a reply without a time stamp")
 }

@@ -19,8 +19,14 @@ const attempts = 3
 // down, and nothing but a broken shaper speeds them up.
 func (l *Lab) Measure(t testing.TB, streams ...Shaped) {
 	t.Helper()
+	l.MeasureWhile(t, func() {}, streams...)
+}
+
+// MeasureWhile is [Lab.Measure] with work that is done meanwhile, in every attempt.
+func (l *Lab) MeasureWhile(t testing.TB, work func(), streams ...Shaped) {
+	t.Helper()
 	for attempt := 1; len(streams) > 0; attempt++ {
-		streams = l.measure(t, attempt, streams)
+		streams = l.measure(t, attempt, work, streams)
 		if t.Failed() {
 			return
 		}
@@ -28,7 +34,7 @@ func (l *Lab) Measure(t testing.TB, streams ...Shaped) {
 }
 
 // measure returns the streams that have to be measured again.
-func (l *Lab) measure(t testing.TB, attempt int, streams []Shaped) []Shaped {
+func (l *Lab) measure(t testing.TB, attempt int, work func(), streams []Shaped) []Shaped {
 	t.Helper()
 	asked := make([]Stream, len(streams))
 	for i, s := range streams {
@@ -36,7 +42,15 @@ func (l *Lab) measure(t testing.TB, attempt int, streams []Shaped) []Shaped {
 			asked[i].UDP = s.Ceil * offer
 		}
 	}
-	received, err := l.Transfer(t.Context(), asked...)
+	var received []Received
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		received, err = l.Transfer(t.Context(), asked...)
+	}()
+	work()
+	<-done
 	if err != nil {
 		t.Logf("attempt %d: %v", attempt, err)
 	}
