@@ -83,7 +83,11 @@ func (p *Plane) findLinks() map[string]device {
 		if a == nil || a.role != at.role || a.index != d.index {
 			a = &attached{place: at, index: d.index}
 			changed = true
-			p.options.Logger.Info("link", "link", at.link, "role", at.role, "index", d.index)
+			if d.index == 0 {
+				p.options.Logger.Warn("a link isn't there yet, or any more", "link", at.link, "role", at.role)
+			} else {
+				p.options.Logger.Info("a link is there", "link", at.link, "role", at.role, "index", d.index)
+			}
 		}
 		p.attached[at.link], devices[at.link] = a, d
 	}

@@ -26,11 +26,12 @@ func readAll[K, V any](ctx context.Context, m *ebpf.Map, take func([]K, []V)) er
 		if first && errors.Is(err, ebpf.ErrNotSupported) {
 			return readEach(m, take)
 		}
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		last := errors.Is(err, ebpf.ErrKeyNotExist)
+		if err != nil && !last {
 			return err
 		}
 		take(keys[:n], values[:n])
-		if err != nil {
+		if last {
 			return nil
 		}
 	}

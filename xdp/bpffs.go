@@ -82,20 +82,50 @@ func (s search) at(path string) (*bpffs, error) {
 
 // ensure makes sure that a bpffs is at a path.
 func (s search) ensure(path string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil {
-		return fmt.Errorf("looking for a bpffs at %s: %w", path, err)
-	}
-	if uint32(fs.Type) == unix.BPF_FS_MAGIC {
-		return nil
+	there, err := isBPFFS(path)
+	if err != nil || there {
+		return err
 	}
 	if !s.mount {
 		return fmt.Errorf("%s: %w", path, errNoBPFFS)
+	}
+	below, err := lockWaiting(path) // two at once would mount two, and the second would hide the first
+	if err != nil {
+		return fmt.Errorf("locking %s to mount a bpffs on it: %w", path, err)
+	}
+	defer func() { _ = below.Close() }()
+	if there, err := isBPFFS(path); err != nil || there {
+		return err
 	}
 	if err := unix.Mount("bpf", path, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 		return fmt.Errorf("mounting a bpffs on %s: %w", path, err)
 	}
 	return nil
+}
+
+func isBPFFS(path string) (bool, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return false, fmt.Errorf("looking for a bpffs at %s: %w", path, err)
+	}
+	return uint32(fs.Type) == unix.BPF_FS_MAGIC, nil
+}
+
+// lockWaiting locks a folder until the file is closed.
+func lockWaiting(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
 }
 
 // ofFirstProcess takes the usual bpffs in the mount namespace of process 1, by a descriptor.

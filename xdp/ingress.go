@@ -98,7 +98,7 @@ func (p *Plane) tookXDP(a *attached, program *ebpf.Program, name string) error {
 	}
 	d, err := lookUp(a.link)
 	if err != nil {
-		return nil // it has just gone: the next look will say
+		return ignoring(err, errNoLink) // it has just gone: the next look will say
 	}
 	now := Hook{Kind: kindXDP, Mode: d.mode(id), Program: uint32(id), Since: p.since(name), Fallback: a.ingress.Fallback}
 	if now.Mode == Generic && p.options.Mode == Auto && now.Fallback == "" {

@@ -16,7 +16,8 @@ var moved = []string{bpfMapPrefixes, bpfMapCircuits}
 
 // move copies what an earlier version pinned into new maps, if it has the same shape there; if
 // not, the map stays empty: steers are set anew by who knows them, counters start at 0. The
-// programs of the earlier version go on with their own maps meanwhile.
+// programs of the earlier version go on with their own maps meanwhile: what they count until they
+// are replaced, some milliseconds, is lost.
 func (d *directory) move(b blueprint, made map[string]*ebpf.Map) error {
 	names, err := folders(d.path, "v")
 	if err != nil {

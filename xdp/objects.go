@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 )
 
 // layoutVersion is that of what the maps mean. Whoever changes the meaning of a map without
@@ -49,8 +50,11 @@ func newBlueprint(spec *ebpf.CollectionSpec, version int) (blueprint, error) {
 		return blueprint{}, err
 	}
 	spec.Maps[bpfMapCpus].MaxEntries = uint32(possible)
-	if err := haveCPUMap(); err != nil {
+	switch err := features.HaveMapType(ebpf.CPUMap); {
+	case errors.Is(err, ebpf.ErrNotSupported):
 		spec.Maps[bpfMapCpus].Type = ebpf.DevMap // which redirects nowhere while it is empty
+	case err != nil:
+		return blueprint{}, fmt.Errorf("asking whether there are cpumaps: %w", permission(err))
 	}
 	return blueprint{
 		spec:     spec,
@@ -60,15 +64,6 @@ func newBlueprint(spec *ebpf.CollectionSpec, version int) (blueprint, error) {
 }
 
 const programsPrefix = "programs-"
-
-// haveCPUMap is an error where the kernel makes no cpumap.
-func haveCPUMap() error {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.CPUMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
-	if err != nil {
-		return err
-	}
-	return m.Close()
-}
 
 // mapsFingerprint is of the shapes of all maps. What ebpf.MapSpec.Compatible compares is in it.
 func mapsFingerprint(spec *ebpf.CollectionSpec) string {

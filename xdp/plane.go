@@ -77,7 +77,7 @@ func defaultSeams() seams {
 func Open(ctx context.Context, o Options) (*Plane, error) { return open(ctx, o, defaultSeams()) }
 
 func open(ctx context.Context, o Options, s seams) (*Plane, error) {
-	if err := o.Layout.check(); err != nil {
+	if err := errors.Join(ctx.Err(), o.Layout.check()); err != nil {
 		return nil, fmt.Errorf("opening the dataplane: %w", err)
 	}
 	if o.Logger == nil {
@@ -87,16 +87,14 @@ func open(ctx context.Context, o Options, s seams) (*Plane, error) {
 		options: o, seams: s, layout: o.Layout, noTCX: s.noTCX,
 		steers: -1, links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
 	}
-	if err := p.open(ctx); err != nil {
+	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the dataplane: %w", err), p.Close())
 	}
 	return p, nil
 }
 
-func (p *Plane) open(ctx context.Context) error {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return permission(err)
-	}
+func (p *Plane) open() error {
+	_ = rlimit.RemoveMemlock() // for kernels before 5.11; where it is refused, making maps will be
 	spec, err := p.seams.spec()
 	if err != nil {
 		return err
@@ -124,7 +122,7 @@ func (p *Plane) open(ctx context.Context) error {
 	if err := p.seams.step("programs"); err != nil {
 		return err
 	}
-	if err := p.settle(ctx, p.layout); err != nil {
+	if err := p.settle(p.layout); err != nil {
 		return err
 	}
 	if err := p.directory.removeOthers(b); err != nil {
@@ -134,7 +132,7 @@ func (p *Plane) open(ctx context.Context) error {
 }
 
 // settle tells the programs of a layout, and attaches them.
-func (p *Plane) settle(ctx context.Context, l Layout) error {
+func (p *Plane) settle(l Layout) error {
 	if err := p.configure(l); err != nil {
 		return err
 	}
@@ -163,12 +161,12 @@ func (p *Plane) settle(ctx context.Context, l Layout) error {
 
 // SetLayout moves the programs to other links or VLANs.
 func (p *Plane) SetLayout(ctx context.Context, l Layout) error {
-	if err := l.check(); err != nil {
+	if err := errors.Join(ctx.Err(), l.check()); err != nil {
 		return fmt.Errorf("changing the layout: %w", err)
 	}
 	p.steering.Lock()
 	defer p.steering.Unlock()
-	if err := p.settle(ctx, l); err != nil {
+	if err := p.settle(l); err != nil {
 		return fmt.Errorf("changing the layout: %w", err)
 	}
 	return nil

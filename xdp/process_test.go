@@ -29,6 +29,7 @@ func init() {
 		"serves alone":     childServesAlone,
 		"serves beside":    childServesBeside,
 		"sees other sysfs": childSeesOtherSysfs,
+		"may not":          childMayNot,
 	}
 }
 

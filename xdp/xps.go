@@ -116,18 +116,19 @@ func (p *Plane) silenceXPS(s *sysfs, a *attached) error {
 		return err
 	}
 	a.queues.Tx = len(queues)
-	var errs []error
 	for _, queue := range queues {
 		for _, file := range []string{"xps_cpus", "xps_rxqs"} {
 			m := mask{a.index, queue, file}
 			cleared, err := p.silence(m, filepath.Join(folder, queue, file))
+			if err != nil {
+				return err // that of the others is the same
+			}
 			if cleared {
 				a.queues.Cleared++
 			}
-			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // silence empties a mask, and notes what there was before us.
@@ -182,8 +183,8 @@ func (s *sysfs) restore(m mask, note string) (did string, err error) {
 	if err != nil {
 		return "", err
 	}
-	link, err := net.InterfaceByIndex(m.index)
-	if err != nil {
+	link, _ := net.InterfaceByIndex(m.index)
+	if link == nil {
 		return "", nil
 	}
 	folder, err := s.queues(link.Name, m.index)
