@@ -25,7 +25,9 @@ func TestDataplaneThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inSteering(t, func(t *testing.T, r *steerRig) {
+				r.stop()
 				fail(r)
+				r.start()
 				r.must(append(smallNetwork(), mapTo("10.0.0.5", "1:5"))...)
 				err := r.h.WaitApplied(t.Context(), 8, 8)
 				if err == nil || !strings.Contains(err.Error(), "record 8 is durable, but not all is applied: dataplane: the map is full") {
@@ -57,7 +59,7 @@ func TestDataplaneThatFails(t *testing.T) {
 func TestWriteThatFailsHalfway(t *testing.T) {
 	inSteering(t, func(t *testing.T, r *steerRig) {
 		r.must(smallNetwork()...)
-		r.applied()
+		r.quiet(time.Second)
 		r.d.FailSteer(1, 1, errPlane)
 		r.must(mapTo("10.0.0.5", "1:5"), mapTo("10.0.0.6", "1:6"))
 		r.quiet(0)

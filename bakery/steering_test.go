@@ -26,6 +26,8 @@ const (
 // and mappings alone make nobody read the links.
 func TestSteersAtOnce(t *testing.T) {
 	inSteering(t, func(t *testing.T, r *steerRig) {
+		r.quiet(time.Second)
+		r.d.Reset()
 		began := time.Now()
 		r.must(append(smallNetwork(), mapTo("10.0.0.5", "1:5"))...)
 		r.quiet(0)
@@ -42,7 +44,7 @@ func TestSteersAtOnce(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		s := r.h.Kernel().Steering
-		if want := (bakery.SteeringStatus{Entries: 2, Waiting: 2, Writes: 2, Reads: 1}); *s != want {
+		if want := (bakery.SteeringStatus{Entries: 2, Waiting: 2, Writes: 2, Reads: 2}); *s != want {
 			t.Errorf("status: %+v, want %+v", *s, want)
 		}
 		// The upload waits for its class.
@@ -388,7 +390,7 @@ func TestSteersAreRead(t *testing.T) {
 		if n < 58 || n > 60 {
 			t.Errorf("read %d times in a minute", n)
 		}
-		if s := r.h.Kernel(); s.Steering.Reads != uint64(n+1) || r.k.Counts().Observes > 2 {
+		if s := r.h.Kernel(); s.Steering.Reads < uint64(n+1) || s.Steering.Reads > uint64(n+2) || r.k.Counts().Observes > 2 {
 			t.Errorf("status: %+v, the links were read %d times", s.Steering, r.k.Counts().Observes)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,7 +105,7 @@ func (r *steerRig) mapped() {
 	r.must(smallNetwork()...)
 	r.must(mapTo("10.0.0.5", "1:5"), mapTo("10.0.0.6", "1:6"))
 	r.applied()
-	r.quiet(0)
+	r.quiet(time.Second) // the links were read again since somebody watches
 	r.d.Reset()
 	r.k.Reset()
 }
