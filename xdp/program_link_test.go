@@ -26,7 +26,8 @@ func newPair(t *testing.T, r *rig) pair {
 	t.Helper()
 	for _, line := range []string{
 		"link add v0 mtu 9000 type veth peer name v1 mtu 9000",
-		"link set v0 up", "link set v1 up",
+		"link set v0 addrgenmode none", "link set v1 addrgenmode none", // so that IPv6 says nothing by itself
+		"link set v1 up", "link set v0 up", // the second one is ready at once, the first a little later
 	} {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
 			t.Fatalf("ip %s: %v: %s", line, err, out)
