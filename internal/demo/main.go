@@ -32,6 +32,10 @@ func main() {
 	switch {
 	case flag.Arg(0) == kernelAct:
 		err = actInKernel(*bin, *data)
+	case flag.Arg(0) == receiveAct && flag.NArg() == 2:
+		err = receive(flag.Arg(1))
+	case flag.Arg(0) == sendAct && flag.NArg() == 2:
+		err = send(flag.Arg(1))
 	case flag.NArg() == 0:
 		err = run(*bin, *data, *keep)
 	}
