@@ -81,12 +81,17 @@ func TestUnfinishedChecksum(t *testing.T) {
 		r.steer(wayDown, p, bpfSteer{Class: 0x1_0003, Cpu: 1})
 		r.steer(wayUp, p, bpfSteer{Class: 0x1_0003, Cpu: 1})
 	}
-	for _, h := range r.hooks()[:2] {
+	for i := range 4 { // hook and internet address
+		h, carries := r.hooks()[i%2], i >= 2
 		for _, name := range []string{"IPv4", "IPv4 with one option", "IPv4 with ten options", "IPv6", "QinQ, PPPoE, IPv4", "QinQ, PPPoE, IPv6"} {
 			s := shapeNamed(name)
 			for _, protocol := range []struct{ number, checksum, header int }{{6, 16, 20}, {17, 6, 8}} {
-				frame, transport := s.transport(h.direction, byte(protocol.number), protocol.header+33)
-				sum := pseudoSum(s.addresses(h.direction), protocol.number, protocol.header+33)
+				a := s.addresses(h.direction)
+				if carries {
+					a = a.withInternet(h.direction, [...]byte{223, 255, 255, 250})
+				}
+				frame, transport := s.transport(a, byte(protocol.number), protocol.header+33)
+				sum := pseudoSum(a, protocol.number, protocol.header+33)
 				at := transport + protocol.checksum
 				for _, c := range []struct {
 					checksum uint16
@@ -113,8 +118,8 @@ func TestUnfinishedChecksum(t *testing.T) {
 }
 
 // transport is a packet of the shape with so many bytes of a protocol behind its IP header, and where they begin.
-func (s shape) transport(direction uint32, protocol byte, length int) (frame []byte, at int) {
-	frame = s.frame(s.addresses(direction))
+func (s shape) transport(a addresses, protocol byte, length int) (frame []byte, at int) {
+	frame = s.frame(a)
 	ip := 12 + len(unhex(s.head))
 	if s.is6() {
 		at = ip + 40
@@ -126,6 +131,18 @@ func (s shape) transport(direction uint32, protocol byte, length int) (frame []b
 		binary.BigEndian.PutUint16(frame[ip+2:], uint16(at-ip+length))
 	}
 	return append(frame[:at], make([]byte, length)...), at
+}
+
+// withInternet changes the end of the address that isn't the subscriber's.
+func (a addresses) withInternet(direction uint32, end [4]byte) addresses {
+	change := &a.from
+	if direction == wayUp {
+		change = &a.to
+	}
+	b := change.AsSlice()
+	copy(b[len(b)-4:], end[:])
+	*change, _ = netip.AddrFromSlice(b)
+	return a
 }
 
 // pseudoSum is the sum of the pseudo header, not inverted: RFC 9293, 3.1, and RFC 8200, 8.1.
