@@ -181,7 +181,7 @@ func (r *benchRig) bareLookup(b *testing.B, typ ebpf.ProgramType, address netip.
 	b.Helper()
 	key := prefixKey(wayDown, netip.PrefixFrom(address, address.BitLen()))
 	var insns asm.Instructions
-	for i, word := range append([]uint32{key.Length, key.Direction}, key.Address[:]...) {
+	for i, word := range append([]uint32{key.Length, key.Space}, key.Address[:]...) {
 		insns = append(insns, asm.StoreImm(asm.RFP, int16(4*i-24), int64(int32(word)), asm.Word))
 	}
 	return r.assemble(b, typ, append(insns,

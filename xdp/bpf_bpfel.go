@@ -14,9 +14,9 @@ import (
 )
 
 type bpfAddress struct {
-	_         structs.HostLayout
-	Direction uint32
-	Address   [4]uint32
+	_       structs.HostLayout
+	Space   uint32
+	Address [4]uint32
 }
 
 type bpfCached struct {
@@ -47,10 +47,10 @@ type bpfFlow struct {
 }
 
 type bpfPrefix struct {
-	_         structs.HostLayout
-	Length    uint32
-	Direction uint32
-	Address   [4]uint32
+	_       structs.HostLayout
+	Length  uint32
+	Space   uint32
+	Address [4]uint32
 }
 
 type bpfSteer struct {

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is what prefixes has, as a list. IPv4 is in it as in maps.h: a part of IPv6, so that ::/0 is all there is.
+// model is what prefixes has, as a list.
 type model map[modelKey]bpfSteer
 
 type modelKey struct {
@@ -21,7 +21,7 @@ func (m model) find(direction uint32, a netip.Addr) (bpfSteer, bool) {
 	longest := -1
 	var found bpfSteer
 	for k, s := range m {
-		if k.direction == direction && k.prefix.Contains(netip.AddrFrom16(a.As16())) && k.prefix.Bits() > longest {
+		if k.direction == direction && k.prefix.Contains(a) && k.prefix.Bits() > longest {
 			longest, found = k.prefix.Bits(), s
 		}
 	}
@@ -33,17 +33,8 @@ func (r *rig) put(m model, direction uint32, p netip.Prefix) {
 	r.t.Helper()
 	n := uint32(len(m)) + 1
 	s := bpfSteer{Circuit: uint64(n%1000) << 40, Class: n<<16 | (n + 7), Cpu: n}
-	m[modelKey{direction, mapped(p)}] = s
+	m[modelKey{direction, p}] = s
 	r.must(r.Prefixes.Put(prefixKey(direction, p), s))
-}
-
-// mapped is a prefix of IPv6 with the same addresses.
-func mapped(p netip.Prefix) netip.Prefix {
-	bits := p.Bits()
-	if p.Addr().Is4() {
-		bits += 96
-	}
-	return netip.PrefixFrom(netip.AddrFrom16(p.Addr().As16()), bits)
 }
 
 // wantAsModel gives all programs of two links a packet of an address.

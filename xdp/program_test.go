@@ -82,12 +82,12 @@ func (r *rig) control(c bpfControl) {
 
 // prefixKey is the key of prefixes for a direction and a prefix.
 func prefixKey(direction uint32, p netip.Prefix) bpfPrefix {
-	k := bpfPrefix{Length: 32 + uint32(p.Bits()), Direction: direction}
-	if p.Addr().Is4() {
-		k.Length += 96
+	k := bpfPrefix{Length: 32 + uint32(p.Bits()), Space: direction}
+	if p.Addr().Is6() {
+		k.Space += 2
 	}
-	a := p.Addr().As16()
-	for i := range k.Address {
+	a := p.Addr().AsSlice()
+	for i := range len(a) / 4 {
 		k.Address[i] = binary.NativeEndian.Uint32(a[4*i:])
 	}
 	return k

@@ -91,30 +91,27 @@ func (p *Plane) Forget() error {
 	return p.forget()
 }
 
-// What a key of prefixes has before the bits of the address, and before those of an IPv4 one.
-const (
-	directionBits = 32
-	mappedBits    = 96
-)
+// spaceBits are those of a key of prefixes before the bits of the address.
+const spaceBits = 32
 
-// Directions as the programs have them: DOWN and UP of maps.h.
+// Directions as the programs have them, and what makes a space of one: DOWN, UP and IPV6 of maps.h.
 const (
-	down = 0
-	up   = 1
+	down       = 0
+	up         = 1
+	familyIPv6 = 2
 )
 
 func keyOf(s tc.Steer) bpfPrefix {
-	k := bpfPrefix{Length: directionBits + uint32(s.Prefix.Bits()), Direction: down}
+	k := bpfPrefix{Length: spaceBits + uint32(s.Prefix.Bits()), Space: down}
 	if s.Upload {
-		k.Direction = up
+		k.Space = up
 	}
 	address := s.Prefix.Addr()
-	if address.Is4() {
-		k.Length += mappedBits
+	if address.Is6() {
+		k.Space += familyIPv6
 	}
-	bytes := address.As16() // IPv4 as ::ffff:a.b.c.d
-	for i := range k.Address {
-		k.Address[i] = binary.NativeEndian.Uint32(bytes[4*i:])
+	for i, bytes := 0, address.AsSlice(); len(bytes) > 0; i, bytes = i+1, bytes[4:] {
+		k.Address[i] = binary.NativeEndian.Uint32(bytes)
 	}
 	return k
 }
@@ -125,13 +122,12 @@ func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, error) {
 		binary.NativeEndian.PutUint32(bytes[4*i:], word)
 	}
 	address := netip.AddrFrom16(bytes)
-	bits := int(k.Length) - directionBits
-	if address.Is4In6() && bits >= mappedBits {
-		address, bits = address.Unmap(), bits-mappedBits
+	if k.Space < familyIPv6 {
+		address = netip.AddrFrom4([4]byte(bytes[:4]))
 	}
-	prefix := netip.PrefixFrom(address, bits)
-	if !prefix.IsValid() || k.Direction > up {
+	prefix := netip.PrefixFrom(address, int(k.Length)-spaceBits)
+	if !prefix.IsValid() || k.Space > familyIPv6+up {
 		return tc.Steer{}, fmt.Errorf("a key that isn't ours: %+v", k)
 	}
-	return tc.Steer{Prefix: prefix, Upload: k.Direction == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}, nil
+	return tc.Steer{Prefix: prefix, Upload: k.Space&up == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}, nil
 }

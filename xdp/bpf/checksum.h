@@ -46,8 +46,8 @@ static __always_inline int has_checksum(void *transport, void *end, __u8 protoco
 }
 
 /*
- * is_unfinished reports a packet whose checksum is the sum of its pseudo header. Of the finished ones, one in 65,536 looks
- * like that, too. A later fragment is never unfinished, whatever its data looks like.
+ * is_unfinished reports a packet whose checksum is the sum of its pseudo header. Of the finished ones, and of
+ * later fragments, one in 65,536 looks like that, too: it only misses its CPU.
  */
 static __always_inline int is_unfinished(const struct packet *p, void *end)
 {

@@ -1,6 +1,6 @@
 /*
  * What the programs and the daemon share. Package xdp has the same in Go: bpf2go makes it from
- * here. Whoever changes the layout of a map raises LAYOUT in package xdp.
+ * here. Whoever changes what a key or value means raises layoutVersion in package xdp.
  */
 #pragma once
 
@@ -21,20 +21,22 @@ struct steer {
 	__u32 cpu;
 };
 
+/* Added to the direction it makes the space that an address is in: four that never meet. */
+#define IPV6 2
+
 /*
- * Key of prefixes. length counts the bits of direction, too: 32 + those of the address. IPv4 is
- * ::ffff:a.b.c.d, so /24 there is 32 + 96 + 24; an IPv6 prefix as short as ::/0 has it in it. The
- * address is in network order.
+ * Key of prefixes. length counts the bits of space, too: 32 + those of the address, which is in
+ * network order. Of IPv4 it is the first word, and the others are 0.
  */
 struct prefix {
 	__u32 length;
-	__u32 direction;
+	__u32 space;
 	__u32 address[4];
 };
 
 /* Key of cache: the end of struct prefix. */
 struct address {
-	__u32 direction;
+	__u32 space;
 	__u32 address[4];
 };
 

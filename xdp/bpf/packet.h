@@ -150,18 +150,20 @@ static __always_inline struct packet parse(void *data, void *end)
 /* subscriber fills in the address of the subscriber, as the key of prefixes that finds the longest. */
 static __always_inline void subscriber(struct prefix *key, const struct packet *p, int direction)
 {
-	key->length = 32 + 128;
-	key->direction = direction;
 	if (p->kind == KIND_IPV4) {
 		struct ipv4 *v4 = p->ip;
 
-		key->address[0] = 0;
+		key->length = 32 + 32;
+		key->space = direction;
+		key->address[0] = direction == DOWN ? v4->to : v4->from;
 		key->address[1] = 0;
-		key->address[2] = bpf_htonl(0xffff);
-		key->address[3] = direction == DOWN ? v4->to : v4->from;
+		key->address[2] = 0;
+		key->address[3] = 0;
 	} else {
 		struct ipv6 *v6 = p->ip;
 
+		key->length = 32 + 128;
+		key->space = direction + IPV6;
 		__builtin_memcpy(key->address, direction == DOWN ? v6->to : v6->from, sizeof(key->address));
 	}
 }

@@ -57,7 +57,7 @@ static __always_inline struct control *control(void)
  */
 static __always_inline enum verdict find(const struct prefix *key, __u64 epoch, struct steer *steer)
 {
-	struct cached *c = bpf_map_lookup_elem(&cache, &key->direction);
+	struct cached *c = bpf_map_lookup_elem(&cache, &key->space);
 	struct cached fresh = {.epoch = epoch};
 	struct steer *s;
 
@@ -69,7 +69,7 @@ static __always_inline enum verdict find(const struct prefix *key, __u64 epoch, 
 	if (!s)
 		return VERDICT_UNKNOWN;
 	fresh.steer = *steer = *s;
-	bpf_map_update_elem(&cache, &key->direction, &fresh, BPF_ANY);
+	bpf_map_update_elem(&cache, &key->space, &fresh, BPF_ANY);
 	return VERDICT_FOUND;
 }
 
