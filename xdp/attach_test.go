@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -62,6 +63,23 @@ func TestRename(t *testing.T) {
 		l.wantAttached(p, kindTCX)
 		if d, err := lookUp("v9"); err != nil || d.native+d.generic != 0 {
 			l.Error("the link that isn't ours any more has a program:", d, err)
+		}
+	})
+}
+
+// TestOtherLinks: a process that finds another layout than the last one had takes the programs from the links of that.
+func TestOtherLinks(t *testing.T) {
+	inLab(t, func(l lab) {
+		l.close(l.open())
+		l.options.Layout = Layout{Internet: "v0", Network: "p1"}
+		p := l.open()
+		defer l.close(p)
+		l.wantAttached(p, kindTCX)
+		if d, err := lookUp("v1"); err != nil || d.native+d.generic != 0 {
+			l.Error("v1 has a program still:", d, err)
+		}
+		if pins, err := os.ReadDir(p.directory.in(linksFolder)); err != nil || len(pins) != 4 {
+			l.Error(pins, err)
 		}
 	})
 }
@@ -224,5 +242,32 @@ func TestSetLayout(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// TestForeignTCX: another's program at egress, which lets no later one have the packets, doesn't take them from ours.
+func TestForeignTCX(t *testing.T) {
+	inLab(t, func(l lab) {
+		other, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Type: ebpf.SchedCLS, License: "GPL",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, // TCX_PASS: the end
+		})
+		if err != nil {
+			l.Fatal(err)
+		}
+		defer func() { _ = other.Close() }()
+		d, err := lookUp("v1")
+		if err != nil {
+			l.Fatal(err)
+		}
+		foreign, err := link.AttachTCX(link.TCXOptions{Interface: d.index, Program: other, Attach: ebpf.AttachTCXEgress})
+		if err != nil {
+			l.Fatal(err)
+		}
+		defer func() { _ = foreign.Close() }()
+		p := l.open()
+		defer l.close(p)
+		l.steer(p, someSteers, nil)
+		l.wantSteered()
 	})
 }

@@ -1,10 +1,13 @@
 package xdp
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -44,18 +47,43 @@ func TestConcurrent(t *testing.T) {
 	})
 }
 
-// TestMountOnce: of many that look for a bpffs at once, one mounts it.
+// TestMountOnce: of two that look for a bpffs at once one mounts it; the other waits and takes that.
 func TestMountOnce(t *testing.T) {
 	inLab(t, func(l lab) {
-		var calls sync.WaitGroup
-		for range 20 {
-			calls.Go(func() {
-				if err := (search{mount: true}).ensure(l.options.BPFFS); err != nil {
-					l.Error(err)
-				}
-			})
+		first, err := lockWaiting(l.options.BPFFS)
+		if err != nil {
+			l.Fatal(err)
 		}
-		calls.Wait()
+		st, err := first.Stat()
+		if err != nil {
+			l.Fatal(err)
+		}
+		inode := fmt.Sprintf(":%d ", st.Sys().(*syscall.Stat_t).Ino)
+		ended := make(chan error, 1) // one
+		go func() { ended <- (search{mount: true}).ensure(l.options.BPFFS) }()
+		l.eventually("the other waits", func() bool {
+			select {
+			case err := <-ended:
+				l.Fatal("it didn't wait:", err)
+			default:
+			}
+			locks, err := os.ReadFile("/proc/locks")
+			if err != nil {
+				l.Fatal(err)
+			}
+			for line := range strings.Lines(string(locks)) {
+				if strings.Contains(line, "-> FLOCK") && strings.Contains(line, inode) {
+					return true
+				}
+			}
+			return false
+		})
+		if err := unix.Mount("bpf", l.options.BPFFS, "bpf", 0, ""); err != nil {
+			l.Fatal(err)
+		}
+		if err := errors.Join(first.Close(), <-ended); err != nil {
+			l.Fatal(err)
+		}
 		mounts, err := os.ReadFile("/proc/self/mountinfo")
 		if n := strings.Count(string(mounts), " "+l.options.BPFFS+" "); err != nil || n != 1 {
 			l.Errorf("%d are mounted, %v", n, err)

@@ -10,12 +10,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// moved are the maps whose content goes along to another version. The cache fills itself, and
-// the rest is written at every start.
-var moved = []string{bpfMapPrefixes, bpfMapCircuits}
+// moved are the maps whose content goes along to another version, and since which
+// layoutVersion it means what it means now. The cache fills itself, and the rest is written at every start.
+var moved = map[string]int{bpfMapPrefixes: 1, bpfMapCircuits: 1}
 
-// move copies what an earlier version pinned into new maps, if it has the same shape there; if
-// not, the map stays empty: steers are set anew by who knows them, counters start at 0. The
+// move copies what an earlier version pinned into new maps, if it has the same shape and meaning
+// there; if not, the map stays empty: steers are set anew by who knows them, counters start at 0. The
 // programs of the earlier version go on with their own maps meanwhile: what they count until they
 // are replaced, some milliseconds, is lost.
 func (d *directory) move(b blueprint, made map[string]*ebpf.Map) error {
@@ -27,7 +27,14 @@ func (d *directory) move(b blueprint, made map[string]*ebpf.Map) error {
 		if name == b.maps || strings.HasSuffix(name, unfinished) {
 			continue
 		}
-		for _, m := range moved {
+		var version int
+		if _, err := fmt.Sscanf(name, "v%d-", &version); err != nil {
+			return fmt.Errorf("pins in %s: %w", name, err)
+		}
+		for m, since := range b.moved {
+			if version < since {
+				continue
+			}
 			if err := copyMap(made[m], filepath.Join(d.path, name, m)); err != nil {
 				return fmt.Errorf("copying map %s of %s: %w", m, name, err)
 			}

@@ -14,8 +14,8 @@ import (
 	"github.com/cilium/ebpf/features"
 )
 
-// layoutVersion is that of what the maps mean. Whoever changes the meaning of a map without
-// its shape raises it, and says in move what becomes of the old content.
+// layoutVersion is that of what the maps mean. Whoever changes what a key or value means raises
+// it, also where the shape stays the same, and says in moved that the old content doesn't go along.
 const layoutVersion = 1
 
 // objects are what the kernel has loaded: maps and the programs that use them, by name.
@@ -41,10 +41,15 @@ type blueprint struct {
 	spec     *ebpf.CollectionSpec
 	maps     string // the folder of the maps
 	programs string // that of the programs, in it
+	moved    map[string]int
 }
 
-// newBlueprint fits the compiled spec to this machine.
-func newBlueprint(spec *ebpf.CollectionSpec, version int) (blueprint, error) {
+// newBlueprint fits the compiled programs to this machine.
+func newBlueprint(s seams) (blueprint, error) {
+	spec, err := s.spec()
+	if err != nil {
+		return blueprint{}, err
+	}
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
 		return blueprint{}, err
@@ -58,8 +63,9 @@ func newBlueprint(spec *ebpf.CollectionSpec, version int) (blueprint, error) {
 	}
 	return blueprint{
 		spec:     spec,
-		maps:     fmt.Sprintf("v%d-%s", version, mapsFingerprint(spec)),
+		maps:     fmt.Sprintf("v%d-%s", s.version, mapsFingerprint(spec)),
 		programs: programsPrefix + programsFingerprint(spec),
+		moved:    s.moved,
 	}, nil
 }
 

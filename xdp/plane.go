@@ -62,12 +62,13 @@ type Plane struct {
 type seams struct {
 	spec    func() (*ebpf.CollectionSpec, error)
 	version int
+	moved   map[string]int
 	noTCX   bool
 	step    func(string) error // is told what Open has just done; an error stops it there, as a crash would
 }
 
 func defaultSeams() seams {
-	return seams{spec: loadBpf, version: layoutVersion, step: func(string) error { return nil }}
+	return seams{spec: loadBpf, version: layoutVersion, moved: moved, step: func(string) error { return nil }}
 }
 
 // Open takes over what is pinned, or makes it, and attaches the programs to the links of the
@@ -95,11 +96,7 @@ func open(ctx context.Context, o Options, s seams) (*Plane, error) {
 
 func (p *Plane) open() error {
 	_ = rlimit.RemoveMemlock() // for kernels before 5.11; where it is refused, making maps will be
-	spec, err := p.seams.spec()
-	if err != nil {
-		return err
-	}
-	b, err := newBlueprint(spec, p.seams.version)
+	b, err := newBlueprint(p.seams)
 	if err != nil {
 		return err
 	}
