@@ -188,15 +188,15 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 func (p *iperfProcess) wait(ctx context.Context) (iperfReport, error) {
 	err := p.cmd.Wait()
-	if ctx.Err() != nil {
-		return iperfReport{}, context.Cause(ctx)
-	}
 	var r iperfReport
-	if errJSON := json.Unmarshal(p.output.Bytes(), &r); errJSON != nil {
+	errJSON := json.Unmarshal(p.output.Bytes(), &r)
+	switch {
+	case r.Error != "":
+		return r, fmt.Errorf("%s: %s", strings.TrimPrefix(p.cmd.Args[2], "--"), r.Error)
+	case ctx.Err() != nil:
+		return r, context.Cause(ctx)
+	case errJSON != nil:
 		return r, fmt.Errorf("%w; reading its report: %w: %s%s", err, errJSON, &p.output, &p.warnings)
-	}
-	if r.Error != "" {
-		return r, fmt.Errorf("%s: %s", p.cmd.Args[2], r.Error)
 	}
 	return r, err
 }

@@ -25,6 +25,9 @@ type LabOptions struct {
 	Stick  bool // one link, with the VLANs; needs 8021q, which not every kernel has
 	// TagsAside leaves VLAN tags beside the packets, where XDP can't see them, as links do that take them off in hardware.
 	TagsAside bool
+	// Trunk is a stick for kernels without 8021q: nothing connects the links of the switch, nor is there a bridge. The test does
+	// that, with BPF.
+	Trunk bool
 }
 
 // Lab is three hosts on one machine. The shaper is the test's own namespace: call [NewLab] inside of [InNetns] or [InVM].
@@ -33,13 +36,15 @@ type LabOptions struct {
 //	198.51.100.1     the test's namespace      203.0.113.1 …
 //	fd00:100::1                                fd00:113::1 …
 //
-// On a stick the wire of eth0 ends at a switch, with a VLAN to each host, and br0 connects eth0.2 and eth0.3.
+// On a stick the wire of eth0 ends at a switch, with a VLAN to each host, and br0 connects eth0.2 and eth0.3. With a trunk
+// the switch has the links trunk, internet and network.
 //
 // The hosts send what a wire can carry: whole frames, none above the MTU of 1500, and checksums that are right. One thing
 // is not as with wires: a sender's socket knows what of it waits in the shaper, so that TCP keeps queues short (tcp_limit_output_bytes in the
 // kernel's ip-sysctl), unless the shaper's link has an XDP program: then a frame is a copy.
 type Lab struct {
 	Internet, Network     *Host
+	Switch                *Host  // of a stick
 	ToInternet, ToNetwork string // the shaper's links; on a stick the same
 }
 
@@ -49,16 +54,19 @@ func NewLab(t testing.TB, options LabOptions) *Lab {
 	Need(t, Iperf3)
 	l := &Lab{Internet: newHost(t, "internet"), Network: newHost(t, "network"), ToInternet: "eth0", ToNetwork: "eth1"}
 	w := wiring{t: t, queues: cmp.Or(options.Queues, 2), tagsAside: options.TagsAside}
-	w.command("ip link add br0 type bridge mcast_snooping 0")
-	if options.Stick {
-		l.ToNetwork = l.ToInternet
-		w.stick(l)
-	} else {
+	switch {
+	case options.Trunk:
+		w.trunk(l)
+		w.port(l, "internet", l.Internet)
+		w.port(l, "network", l.Network)
+	case options.Stick:
+		w.trunk(l)
+		w.bridge(w.vlan(l, l.Internet, InternetVLAN), w.vlan(l, l.Network, NetworkVLAN))
+	default:
 		w.link(l.ToInternet, l.Internet, "far")
 		w.link(l.ToNetwork, l.Network, "far")
 		w.bridge(l.ToInternet, l.ToNetwork)
 	}
-	w.command("ip link set br0 up")
 	l.addressInternet(t)
 	l.addressNetwork(t)
 	return l
@@ -94,30 +102,44 @@ func (w wiring) link(name string, host *Host, far string) {
 	w.command("ip link set " + name + " up")
 }
 
-// stick connects one link of the shaper with both hosts.
-func (w wiring) stick(l *Lab) {
+// trunk connects the shaper with a switch, by one link.
+func (w wiring) trunk(l *Lab) {
 	w.t.Helper()
-	vlanSwitch := newHost(w.t, "switch")
-	w.link(l.ToInternet, vlanSwitch, "trunk")
-	for _, port := range []struct {
-		host *Host
-		vlan int
-	}{{l.Internet, InternetVLAN}, {l.Network, NetworkVLAN}} {
-		vlanSwitch.Command(w.t, fmt.Sprintf("ip link add link trunk name far address 02:00:00:00:00:%02x netns %d type vlan id %d",
-			port.vlan, port.host.thread, port.vlan)) // the trunk's address otherwise, and br0 would see one host at two ports
-		port.host.Command(w.t, "ip link set far up")
-		name := fmt.Sprintf("%s.%d", l.ToInternet, port.vlan)
-		w.command(fmt.Sprintf("ip link add link %s name %s type vlan id %d", l.ToInternet, name, port.vlan))
-		w.command("ip link set " + name + " up")
-		w.bridge(name)
-	}
+	l.ToNetwork = l.ToInternet
+	l.Switch = newHost(w.t, "switch")
+	w.link(l.ToInternet, l.Switch, "trunk")
 }
 
+// vlan gives a VLAN of the trunk to a host, and returns the shaper's link of it.
+func (w wiring) vlan(l *Lab, host *Host, id int) string {
+	w.t.Helper()
+	// The trunk's address otherwise, and the bridge would see one host at two ports.
+	address := fmt.Sprintf("02:00:00:00:00:%02x", id)
+	l.Switch.Command(w.t, fmt.Sprintf("ip link add link trunk name far address %s netns %d type vlan id %d", address, host.thread, id))
+	host.Command(w.t, "ip link set far up")
+	name := fmt.Sprintf("%s.%d", l.ToInternet, id)
+	w.command(fmt.Sprintf("ip link add link %s name %s type vlan id %d", l.ToInternet, name, id))
+	w.command("ip link set " + name + " up")
+	return name
+}
+
+// port connects a host with the switch.
+func (w wiring) port(l *Lab, name string, host *Host) {
+	w.t.Helper()
+	l.Switch.Command(w.t, fmt.Sprintf("ip link add %s type veth peer name far netns %d", name, host.thread))
+	host.Command(w.t, "ethtool -K far tx off tso off gso off")
+	host.Command(w.t, "ip link set far up")
+	l.Switch.Command(w.t, "ip link set "+name+" up")
+}
+
+// bridge connects links of the shaper.
 func (w wiring) bridge(names ...string) {
 	w.t.Helper()
+	w.command("ip link add br0 type bridge mcast_snooping 0")
 	for _, name := range names {
 		w.command("ip link set " + name + " master br0")
 	}
+	w.command("ip link set br0 up")
 }
 
 var (

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,11 +56,18 @@ func TestLab(t *testing.T) {
 		if least := 5 * idle.Percentile(50); err != nil || saturated.Percentile(50) < least {
 			t.Errorf("echoes behind a queue took %v, %v; want %v at least", saturated, err, least)
 		}
+
+		nobody := Stream{Subscriber: Subscriber(subscribers + 1)}
+		if _, err := l.Transfer(t.Context(), nobody); err == nil || !strings.Contains(err.Error(), "iperf3 down TCP 203.0.113.33: ") {
+			t.Errorf("a transfer to an address that nobody has: %v", err)
+		} else {
+			t.Log(err)
+		}
 	})
 }
 
-// TestMeasureFails has streams that are faster and slower than they should be.
-func TestMeasureFails(t *testing.T) {
+// TestVerdict has streams that are faster and slower than they should be.
+func TestVerdict(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		stream Shaped
@@ -67,11 +75,11 @@ func TestMeasureFails(t *testing.T) {
 		want   string
 	}{
 		{"UDP is right", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.72, ""},
-		{"UDP is slow", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.2, "slower"},
-		{"UDP is fast", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 10.3, "faster"},
+		{"UDP is slow", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.2, "too slow"},
+		{"UDP is fast", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 10.3, "too fast"},
 		{"TCP is right", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 9.1, ""},
-		{"TCP is slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 8.9, "slower"},
-		{"TCP is fast", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 11.1, "faster"},
+		{"TCP is slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 8.9, "too slow"},
+		{"TCP is fast", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 11.1, "too fast"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := Received{Stream: tc.stream.Stream, Intervals: []Interval{
@@ -80,7 +88,7 @@ func TestMeasureFails(t *testing.T) {
 				{2 * time.Second, 4050 * time.Millisecond, int64(tc.got * 1e6 / 8 * 2.05)},
 				{4050 * time.Millisecond, 6 * time.Second, 7}, // the sender has ended
 			}}
-			if got := tc.stream.verdict(r); got != tc.want {
+			if got := (measured{tc.stream, r}).verdict(); got != tc.want {
 				t.Errorf("verdict %q, want %q: %.2f, %.2f", got, tc.want, r.Goodput(), r.Rate())
 			}
 		})
