@@ -113,7 +113,7 @@ func (r *reconciler) careful(ctx context.Context) (again bool) {
 		for name, l := range r.links {
 			r.links[name] = &managedLink{name: name, ours: l.ours}
 		}
-		r.steering.doubt()
+		r.steering.forget()
 		r.problems = problems{readKey: {Object: "applier", Error: fmt.Sprintf("it panicked: %v", p), Since: now, Tried: 1,
 			Next: now.Add(lastRetry), at: readKey}}
 		r.publish(PhaseDiffers)

@@ -46,6 +46,19 @@ func TestSteerDriftIsRepaired(t *testing.T) {
 	}
 }
 
+// TestSteerDriftDoesntWait for the commands to be quiet.
+func TestSteerDriftDoesntWait(t *testing.T) {
+	inSteering(t, func(t *testing.T, r *steerRig) {
+		r.mapped()
+		r.d.Meddle([]tc.Steer{steerOf("10.0.0.9", "1:5", false)}, nil)
+		for range 4 {
+			r.quiet(300 * time.Millisecond)
+			r.must(mapTo("10.0.0.5", "1:5"))
+		}
+		r.steers("drop 10.0.0.9/32 down → 1:5 cpu 0")
+	})
+}
+
 func TestSteerDriftIsReported(t *testing.T) {
 	for name, c := range steerDrifts {
 		t.Run(name, func(t *testing.T) {

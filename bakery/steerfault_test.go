@@ -105,9 +105,12 @@ func TestRetreatReadsFirst(t *testing.T) {
 		if s := r.h.Kernel(); s.ProblemsTotal != 1 || !s.Problems[0].Next.After(time.Now().Add(time.Second)) {
 			t.Fatalf("status: %+v", s)
 		}
+		r.must(mapTo("10.0.0.7", "1:6"))
+		r.quiet(0)
+		r.steers()
 		r.must(lines("class del dev eth1 classid 1:5"))
 		r.quiet(0)
-		r.steers("drop " + five)
+		r.steers("drop "+five, "set 10.0.0.7/32 down → 1:6 cpu 0")
 	})
 }
 

@@ -93,9 +93,13 @@ func (s *steering) classesChanged() {
 }
 
 // doubt makes everything be read and compared again.
-func (s *steering) doubt() {
+func (s *steering) doubt() { s.fresh, s.stale = false, true }
+
+// forget makes a dataplane of which nothing is known, not even what was written last.
+func (s *steering) forget() {
 	if s != nil {
-		s.fresh, s.stale = false, true
+		s.doubt()
+		s.seen, s.drifted = false, nil
 	}
 }
 

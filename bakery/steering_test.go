@@ -86,6 +86,7 @@ func TestSameMappingsAgain(t *testing.T) {
 func TestRemovedMapping(t *testing.T) {
 	inSteering(t, func(t *testing.T, r *steerRig) {
 		r.mapped()
+		r.quiet(300 * time.Millisecond) // the dataplane isn't read at the same time
 		r.must(bakery.DelIPFlow{Address: "10.0.0.5"})
 		began := time.Now()
 		s := r.quiet(settle - time.Millisecond)
@@ -105,6 +106,31 @@ func TestRemovedMapping(t *testing.T) {
 			t.Errorf("applied after %v", took)
 		}
 		r.steers("drop " + six)
+	})
+}
+
+// TestRemovedMappingWithoutClass doesn't wait for anything.
+func TestRemovedMappingWithoutClass(t *testing.T) {
+	inSteering(t, func(t *testing.T, r *steerRig) {
+		r.mapped()
+		r.must(bakery.DelIPFlow{Address: "10.0.0.5"})
+		r.k.RemoveLink("eth1")
+		r.quiet(100 * time.Millisecond)
+		r.steers("drop "+five, "drop "+six)
+	})
+}
+
+// TestMappedToWhatIsRefused: an address doesn't stay in the class that it had.
+func TestMappedToWhatIsRefused(t *testing.T) {
+	inSteering(t, func(t *testing.T, r *steerRig) {
+		r.mapped()
+		r.k.FailWhen(ofClass(1, 9), outOfLuck, -1)
+		r.must(aCircuit("1:3", "9", 1), mapTo("10.0.0.5", "1:9"))
+		r.quiet(0)
+		r.steers("drop " + five)
+		r.k.Heal()
+		r.quiet(time.Minute)
+		r.steers("set 10.0.0.5/32 down → 1:9 cpu 0")
 	})
 }
 
@@ -411,21 +437,20 @@ func TestPanicOfTheDataplane(t *testing.T) {
 	inSteering(t, func(t *testing.T, r *steerRig) {
 		r.must(smallNetwork()...)
 		r.applied()
-		panics := true
+		writes := 0
 		r.d.Before(func(tc.Steer) {
-			if panics {
-				panics = false
+			if writes++; writes == 2 {
 				panic("a mistake")
 			}
 		})
-		r.must(mapTo("10.0.0.5", "1:5"))
+		r.must(mapTo("10.0.0.5", "1:5"), mapTo("10.0.0.6", "1:6"))
 		s := r.quiet(time.Second)
 		if s.ProblemsTotal != 1 || !strings.Contains(s.Problems[0].Error, "a mistake") {
 			t.Fatalf("status: %+v", s)
 		}
 		s = r.quiet(30 * time.Second)
 		r.steered()
-		if s.Phase != bakery.PhaseInSync || s.ProblemsTotal > 0 {
+		if s.Phase != bakery.PhaseInSync || s.ProblemsTotal > 0 || s.DriftTotal > 0 {
 			t.Errorf("status later: %+v", s)
 		}
 	})
