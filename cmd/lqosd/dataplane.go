@@ -22,10 +22,10 @@ type dataplaneStatus struct {
 func (d *daemon) openDataplane(ctx context.Context) {
 	switch {
 	case d.kernel == nil:
-		d.noPlane = "none: file mode"
+		d.noPlane = "file mode"
 		return
 	case d.settings.Bakery.Dataplane == lqosconf.DataplaneOff:
-		d.noPlane = "off: bakery.dataplane"
+		d.noPlane = "bakery.dataplane is off"
 		return
 	}
 	if b := d.settings.Bridge; b != nil && b.UseXDPBridge {
@@ -34,7 +34,7 @@ func (d *daemon) openDataplane(ctx context.Context) {
 	p, err := xdp.Open(ctx, planeOptions(d.settings, d.log))
 	if err != nil {
 		d.log.Error("there is no dataplane: packets take the default classes unless something else steers them", "err", err)
-		d.noPlane = "none: " + err.Error()
+		d.noPlane = err.Error()
 		return
 	}
 	d.plane, d.layout = p, planeLayout(d.settings.Config)
@@ -80,7 +80,7 @@ func (d *daemon) moveDataplane(c lqosconf.Config) {
 
 func (d *daemon) dataplaneStatus(ctx context.Context) dataplaneStatus {
 	if d.plane == nil {
-		return dataplaneStatus{State: d.noPlane}
+		return dataplaneStatus{State: "none: " + d.noPlane}
 	}
 	s, err := d.plane.Status(ctx)
 	if err != nil {

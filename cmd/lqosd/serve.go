@@ -17,10 +17,12 @@ built-in defaults, in file mode, with everything under ./lqosd-state.
 
 Every command is appended durably to the event log before it is acknowledged. In apply mode the
 kernel is then brought to what the log asks for, over netlink: it is read, and the difference is
-written; what somebody else changes is reported, and undone unless bakery.drift is "report". That
-needs CAP_NET_ADMIN; where it can't work, serve says what is missing and touches nothing (lqosd
-doctor tells more). In file mode the tc lines go to the tc file, and no kernel is touched. When
-the daemon ends the kernel keeps what it has.`
+written; what somebody else changes is reported, and undone unless bakery.drift is "report". XDP and
+egress programs steer the packets of mapped addresses to their classes, unless bakery.dataplane is
+"off". That needs CAP_NET_ADMIN and CAP_BPF; where it can't work, serve says what is missing and
+touches nothing (lqosd doctor tells more). In file mode the tc lines go to the tc file, and no
+kernel is touched. When the daemon ends the kernel keeps what it has, programs and maps too:
+lqosd detach removes those.`
 
 func serveCommand() *cobra.Command {
 	var f serveFlags
