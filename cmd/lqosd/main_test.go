@@ -1,11 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,23 +19,34 @@ func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){"lqosd": main})
 }
 
-// suite runs the tests, and then removes the programs that they built.
+// programsEnv has the directory of the built programs, for the processes of the tests in namespaces and machines, too.
+const programsEnv = "LQOSD_TEST_PROGRAMS"
+
+// suite builds the programs, runs the tests, and removes the programs.
 type suite struct{ *testing.M }
 
 func (s suite) Run() int {
-	code := s.M.Run()
-	if dir, err := programs(); err == nil && dir != "" {
-		if err := os.RemoveAll(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if os.Getenv(programsEnv) != "" {
+		return s.M.Run()
+	}
+	dir, err := buildPrograms()
+	if err == nil {
+		err = os.Setenv(programsEnv, dir)
+	}
+	code := 1
+	if err == nil {
+		code = s.M.Run()
+	}
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return code
 }
 
-// programs builds lqosd and bakery-replay as they are installed, without the race detector, and gives their
+// buildPrograms builds lqosd and bakery-replay as they are installed, without the race detector, and gives their
 // directory. "lqosd" in PATH is this test binary.
-var programs = sync.OnceValues(func() (dir string, err error) {
+func buildPrograms() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "lqosd-programs-"); err != nil {
 		return "", err
 	}
@@ -46,14 +57,10 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 		}
 	}
 	return dir, nil
-})
+}
 
 // program is the path of lqosd or bakery-replay as they are installed.
 func program(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := programs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
+	return filepath.Join(os.Getenv(programsEnv), name)
 }

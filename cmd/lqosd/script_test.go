@@ -40,10 +40,6 @@ socket = "bus"
 // Every script finds the configuration above in lqos.conf. The condition [etc-conf] holds where there is an
 // /etc/lqos.conf, [root] for root.
 func TestScripts(t *testing.T) {
-	dir, err := programs()
-	if err != nil {
-		t.Fatal(err)
-	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
@@ -52,7 +48,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
-			env.Setenv("PATH", env.Getenv("PATH")+":"+dir) // for bakery-replay
+			env.Setenv("PATH", env.Getenv("PATH")+":"+os.Getenv(programsEnv)) // for bakery-replay
 			return os.WriteFile(env.WorkDir+"/lqos.conf", []byte(conf), 0o644)
 		},
 		Condition: func(cond string) (bool, error) {

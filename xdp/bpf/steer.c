@@ -7,7 +7,7 @@
  *
  * At egress, before the qdisc: skb->priority becomes the class (HTB takes it from there, htb_classify
  * in net/sched/sch_htb.c), and the tx queue that of the class. Where no metadata came
- * with the packet (older kernels lose it between CPUs, cards may not keep it, VLAN tags may be hidden from XDP) the
+ * with the packet (cards may not keep it, VLAN tags may be hidden from XDP) the
  * address is looked up again: ingress is a help, egress is what counts.
  *
  * A packet with an address that nobody has is left as it is: HTB's default class takes it.
