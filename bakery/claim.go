@@ -7,7 +7,8 @@ import (
 )
 
 // checkClaim refuses a mapping to a class that isn't there, and one that takes a prefix from
-// another circuit whose class is. It is no part of Fold: a class may go later.
+// another circuit whose class is. Only what was mapped since the last reset counts: in a refresh an
+// address may move. It is no part of Fold: a class may go later.
 func (t *Tree) checkClaim(c MapIPToFlow, roles Roles) error {
 	m, err := t.mapping(c)
 	if err != nil {
@@ -25,7 +26,7 @@ func (t *Tree) checkClaim(c MapIPToFlow, roles Roles) error {
 		return err
 	}
 	old, claimed := t.mappings.Get(m)
-	if !claimed || old.Circuit == m.Circuit || old.Handle == m.Handle || !t.hasClass(link, old.Handle) {
+	if !claimed || old.Generation != t.Generation || old.Circuit == m.Circuit || old.Handle == m.Handle || !t.hasClass(link, old.Handle) {
 		return nil
 	}
 	return fmt.Errorf("%s is mapped to %s%s already, and %s%s can't have it, too: DelIpFlow first, or ClearIpFlow",

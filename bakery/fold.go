@@ -50,6 +50,7 @@ func (t *Tree) fold(r Record) error {
 		return t.foldUnmapping(c)
 	case ClearIPFlow:
 		t.mappings.Clear()
+		t.guessed = false
 		return nil
 	}
 	return fmt.Errorf("no fold for %T", r.Command)

@@ -20,6 +20,9 @@ type Mapping struct {
 	// the hash of the circuit or site that had the class when the mapping was made, or else
 	// the handle.
 	Circuit uint64 `json:"circuit"`
+	// Generation is that of the Tree when the prefix was mapped last: a claim of an older one
+	// stands in nobody's way.
+	Generation uint64 `json:"generation"`
 }
 
 func mappingLess(a, b Mapping) bool {
@@ -76,7 +79,7 @@ func (t *Tree) mapping(c MapIPToFlow) (Mapping, error) {
 	if h.Major() == 0 || h.Minor() == 0 || h == tc.Root {
 		return Mapping{}, fmt.Errorf("tc_handle %s: not a class", h)
 	}
-	m := Mapping{Prefix: p, Upload: c.Upload, Handle: h, CPU: c.CPU}
+	m := Mapping{Prefix: p, Upload: c.Upload, Handle: h, CPU: c.CPU, Generation: t.Generation}
 	if c.CircuitID != nil {
 		m.CircuitID = *c.CircuitID
 	}

@@ -15,8 +15,8 @@ import (
 	"lqosd/eventlog"
 )
 
-// snapshotVersion is the first byte of a snapshot. Version 1 didn't have the circuits of
-// mappings.
+// snapshotVersion is the first byte of a snapshot. Version 1 didn't have the circuits and
+// generations of mappings.
 const (
 	snapshotVersion      = 2
 	firstSnapshotVersion = 1
@@ -31,7 +31,7 @@ func (t *Tree) appendSnapshot(dst []byte, version byte) []byte {
 	e.byte(version)
 	e.uvarint(uint64(t.Seq))
 	e.uvarint(t.Generation)
-	e.flags(t.Setup != nil, false, false)
+	e.flags(t.Setup != nil, t.guessed && version > firstSnapshotVersion, false)
 	if t.Setup != nil {
 		e.mqSetup(*t.Setup)
 	}
@@ -77,10 +77,12 @@ func DecodeSnapshot(b []byte) (*Tree, error) {
 	}
 	t := NewTree()
 	t.Seq, t.Generation = eventlog.Seq(d.uvarint()), d.uvarint()
-	if d.byte()&flagFirst != 0 {
+	flags := d.byte()
+	if flags&flagFirst != 0 {
 		m := d.mqSetup()
 		t.Setup = &m
 	}
+	t.guessed = flags&flagSecond != 0
 	d.state(t)
 	d.notes(t)
 	d.identities(t)
@@ -244,6 +246,7 @@ func (e *encoder) mappingEntry(m Mapping, version byte) {
 	e.uint64(m.DeviceID)
 	if version > firstSnapshotVersion {
 		e.uint64(m.Circuit)
+		e.uvarint(m.Generation)
 	}
 }
 
@@ -259,7 +262,7 @@ func (d *decoder) mappingEntry(version byte) Mapping {
 	m.Handle, m.CPU = tc.Handle(d.uint32()), d.uint32()
 	m.CircuitID, m.DeviceID = d.uint64(), d.uint64()
 	if version > firstSnapshotVersion {
-		m.Circuit = d.uint64()
+		m.Circuit, m.Generation = d.uint64(), d.uvarint()
 	}
 	return m
 }

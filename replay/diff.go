@@ -155,7 +155,7 @@ func (r *DiffReport) mappings(from, to *bakery.Tree) {
 		k := mappingKey{m.Prefix.String(), m.Upload}
 		old, there := was[k]
 		delete(was, k)
-		if there && old == m {
+		if old.Generation = m.Generation; there && old == m { // mapped again is no difference
 			continue
 		}
 		d := Difference{Object: "mapping", ID: k.prefix, To: mappingText(m)}
