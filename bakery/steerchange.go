@@ -23,24 +23,15 @@ func (c *steerChange) compute() (waiting int) {
 	wanted, waiting := c.tree.Steers(c.roles, c.exists)
 	has := c.s.has
 	c.next = make([]tc.Steer, 0, max(len(wanted), len(has)))
-	for len(has) > 0 && len(wanted) > 0 {
-		switch order := tc.CompareSteers(has[0], wanted[0]); {
-		case order < 0:
-			c.surplus(has[0])
-			has = has[1:]
-		case order > 0:
-			c.missing(wanted[0])
-			wanted = wanted[1:]
+	for h, w := range tc.PairSteers(has, wanted) {
+		switch {
+		case w == nil:
+			c.surplus(*h)
+		case h == nil:
+			c.missing(*w)
 		default:
-			c.both(has[0], wanted[0])
-			has, wanted = has[1:], wanted[1:]
+			c.both(*h, *w)
 		}
-	}
-	for _, h := range has {
-		c.surplus(h)
-	}
-	for _, w := range wanted {
-		c.missing(w)
 	}
 	return waiting
 }

@@ -26,36 +26,19 @@ func (r *reconciler) findSteerDrift(tree *Tree, now []tc.Steer) {
 		}
 		s.drifted[p] = was
 	}
-	old, has := s.has, now
-	for len(old) > 0 || len(has) > 0 {
-		switch order := compareFirst(old, has); {
-		case order < 0:
-			note(old[0], steerEntry{old[0], true})
-			old = old[1:]
-		case order > 0:
-			note(has[0], steerEntry{})
-			has = has[1:]
-		default:
-			if old[0] != has[0] {
-				note(old[0], steerEntry{old[0], true})
-			}
-			old, has = old[1:], has[1:]
+	for was, is := range tc.PairSteers(s.has, now) {
+		switch {
+		case is == nil:
+			note(*was, steerEntry{*was, true})
+		case was == nil:
+			note(*is, steerEntry{})
+		case *was != *is:
+			note(*was, steerEntry{*was, true})
 		}
 	}
 	maps.DeleteFunc(s.drifted, func(p steerPlace, was steerEntry) bool { return entryAt(now, p) == was })
 	fresh := r.drift.see("", s.readAt, r.describeSteers(tree, now), func(key) bool { return false })
 	r.logDrift(fresh)
-}
-
-// compareFirst compares the heads of two lists; that of an empty one comes last.
-func compareFirst(a, b []tc.Steer) int {
-	switch {
-	case len(a) == 0:
-		return 1
-	case len(b) == 0:
-		return -1
-	}
-	return tc.CompareSteers(a[0], b[0])
 }
 
 // describeSteers tells what drifted: one by one, or all together if it is too much for that.

@@ -26,32 +26,11 @@ func (r *DiffReport) steers(t *bakery.Tree, live Live) {
 		return there
 	})
 	has := slices.SortedFunc(slices.Values(live.Dataplane.Steers), tc.CompareSteers)
-	for len(has) > 0 || len(wanted) > 0 {
-		switch c := compareFirst(has, wanted); {
-		case c < 0:
-			r.addSteer(live.Dataplane.Roles, &has[0], nil)
-			has = has[1:]
-		case c > 0:
-			r.addSteer(live.Dataplane.Roles, nil, &wanted[0])
-			wanted = wanted[1:]
-		default:
-			if has[0] != wanted[0] {
-				r.addSteer(live.Dataplane.Roles, &has[0], &wanted[0])
-			}
-			has, wanted = has[1:], wanted[1:]
+	for from, to := range tc.PairSteers(has, wanted) {
+		if from == nil || to == nil || *from != *to {
+			r.addSteer(live.Dataplane.Roles, from, to)
 		}
 	}
-}
-
-// compareFirst compares the first of each; what ended comes last.
-func compareFirst(a, b []tc.Steer) int {
-	switch {
-	case len(a) == 0:
-		return 1
-	case len(b) == 0:
-		return -1
-	}
-	return tc.CompareSteers(a[0], b[0])
 }
 
 // addSteer adds an entry that differs; nil where a side hasn't got it.

@@ -2,6 +2,7 @@ package tc
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 )
 
@@ -39,4 +40,32 @@ func (s Steer) String() string {
 		direction = "up"
 	}
 	return fmt.Sprintf("%s %s → %s cpu %d", s.Prefix, direction, s.Class, s.CPU)
+}
+
+// PairSteers goes through two lists in the order of CompareSteers, and pairs what can't both be. It gives nil for what only
+// the other list has; what it gives must not be written.
+func PairSteers(a, b []Steer) iter.Seq2[*Steer, *Steer] {
+	return func(yield func(*Steer, *Steer) bool) {
+		for len(a) > 0 || len(b) > 0 {
+			order := 0
+			switch {
+			case len(a) == 0:
+				order = 1
+			case len(b) == 0:
+				order = -1
+			default:
+				order = CompareSteers(a[0], b[0])
+			}
+			var left, right *Steer
+			if order <= 0 {
+				left, a = &a[0], a[1:]
+			}
+			if order >= 0 {
+				right, b = &b[0], b[1:]
+			}
+			if !yield(left, right) {
+				return
+			}
+		}
+	}
 }

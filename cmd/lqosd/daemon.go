@@ -32,7 +32,7 @@ type daemon struct {
 	kernel   *kernel.Kernel // nil in file mode
 	plane    *xdp.Plane     // nil: there is none, and noPlane says why
 	noPlane  string
-	layout   xdp.Layout // of plane; the folder's, once the bakery runs
+	layouts  chan xdp.Layout // where plane is wanted; capacity 1, the newest replaces one that waits
 
 	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
 	bakeryErr  error
@@ -55,7 +55,7 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now()}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1)}
 	listener, err := d.check()
 	if err != nil {
 		return err
@@ -68,6 +68,8 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	defer stopBakery()
 	planeEnded := d.runDataplane(bakeryCtx)
 	if err := d.startBakery(bakeryCtx); err != nil {
+		stopBakery()
+		<-planeEnded
 		return errors.Join(err, listener.Close())
 	}
 	d.server = bus.NewServer(bus.Options{Accept: d.accept, Log: log})

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
+	"lqosd/bakery"
 	"lqosd/bakery/kernel"
 	"lqosd/bus"
 	"lqosd/internal/lqosconf"
@@ -37,7 +39,7 @@ func (d *daemon) openDataplane(ctx context.Context) {
 		d.noPlane = err.Error()
 		return
 	}
-	d.plane, d.layout = p, planeLayout(d.settings.Config)
+	d.plane = p
 }
 
 func planeLayout(c lqosconf.Config) xdp.Layout {
@@ -56,26 +58,47 @@ func (d *daemon) runDataplane(ctx context.Context) (ended chan struct{}) {
 		close(ended)
 		return ended
 	}
-	go func() {
-		defer close(ended)
+	var running sync.WaitGroup
+	running.Go(func() {
 		if err := d.plane.Run(ctx); err != nil {
 			d.log.Error("the dataplane isn't looked after any more", "err", err)
 		}
+	})
+	running.Go(func() { d.followLayouts(ctx, planeLayout(d.settings.Config)) })
+	go func() {
+		defer close(ended)
+		running.Wait()
 	}()
 	return ended
 }
 
-// moveDataplane follows a configuration that names other links or VLANs.
+// followLayouts moves the programs to the links that the configuration names. That may take a card seconds, which
+// no command has to wait for.
+func (d *daemon) followLayouts(ctx context.Context, at xdp.Layout) {
+	for {
+		select {
+		case l := <-d.layouts:
+			if l == at {
+				continue
+			}
+			if err := d.plane.SetLayout(ctx, l); err != nil {
+				d.log.Error("the dataplane stays on the links that it has", "err", err)
+				continue
+			}
+			at = l
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// moveDataplane tells where a configuration wants the dataplane. One goroutine calls it.
 func (d *daemon) moveDataplane(c lqosconf.Config) {
-	l := planeLayout(c)
-	if d.plane == nil || d.layout == l {
-		return
+	select {
+	case <-d.layouts:
+	default:
 	}
-	if err := d.plane.SetLayout(context.Background(), l); err != nil {
-		d.log.Error("the dataplane stays on the links that it has", "err", err)
-		return
-	}
-	d.layout = l
+	d.layouts <- planeLayout(c)
 }
 
 func (d *daemon) dataplaneStatus(ctx context.Context) dataplaneStatus {
@@ -132,26 +155,33 @@ func circuitsTraffic(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	if err != nil {
 		return bus.Fail(err.Error())
 	}
-	classes := map[uint64]circuitTraffic{}
-	for m := range t.Mappings {
-		if _, known := classes[m.Circuit]; known && m.Upload {
-			continue
-		}
-		e := circuitTraffic{Circuit: m.Circuit, Class: m.Handle.String()}
-		for _, link := range t.Links() {
-			if n, ok := t.Note(link, m.Handle); ok && e.Name == "" {
-				e.Name = n.Name(m.Handle)
-			}
-		}
-		classes[m.Circuit] = e
-	}
+	circuits := circuitsOf(t)
 	list := make([]circuitTraffic, 0, len(counted))
 	for _, f := range counted {
-		e := classes[f.Circuit]
+		e := circuits[f.Circuit]
 		e.Circuit, e.Down, e.Up = f.Circuit, flowOf(f.Down), flowOf(f.Up)
 		list = append(list, e)
 	}
 	return bus.Reply{Name: "LqosdTraffic", Value: list}
+}
+
+// circuitsOf names the circuits that have an address.
+func circuitsOf(t *bakery.Tree) map[uint64]circuitTraffic {
+	circuits := map[uint64]circuitTraffic{}
+	links := t.Links()
+	for m := range t.Mappings {
+		if _, known := circuits[m.Circuit]; known && m.Upload {
+			continue
+		}
+		e := circuitTraffic{Class: m.Handle.String()}
+		for _, link := range links {
+			if n, ok := t.Note(link, m.Handle); ok && e.Name == "" {
+				e.Name = n.Name(m.Handle)
+			}
+		}
+		circuits[m.Circuit] = e
+	}
+	return circuits
 }
 
 func flowOf(f xdp.Flow) trafficFlow {

@@ -12,6 +12,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/internal/lqosconf"
 	"lqosd/internal/testenv"
+	"lqosd/xdp"
 )
 
 // inMappedField is inField with programs that steer.
@@ -184,4 +185,25 @@ func TestDataplaneOff(t *testing.T) {
 			f.t.Errorf("traffic: exit code %d, %q", code, diag)
 		}
 	}, func(c *lqosconf.Config) { c.Bakery.Dataplane = lqosconf.DataplaneOff })
+}
+
+// TestLayoutFollows: a configuration that swaps the links moves the programs with the next MqSetup.
+func TestLayoutFollows(t *testing.T) {
+	inMappedField(t, "example", func(f *field) {
+		f.serve()
+		internet, network := f.conf.Links()
+		f.configure(f.t, f.name, func(c *lqosconf.Config) {
+			*c = f.conf
+			c.Bridge.ToInternet, c.Bridge.ToNetwork = network, internet
+		})
+		f.play(f.trace("trace.jsonl")[:1])
+		f.until("the programs follow", func(*bakery.KernelStatus) bool {
+			for _, l := range f.status().Dataplane.Links {
+				if l.Link == internet {
+					return l.Role == xdp.Network && l.Egress.Kind != "" && l.Ingress.Kind != ""
+				}
+			}
+			return false
+		})
+	})
 }

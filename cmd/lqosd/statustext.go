@@ -66,7 +66,8 @@ const shownKernel = 10
 func (k *kernelStatus) rows(row func(name, format string, args ...any), now time.Time) {
 	state := string(k.Phase)
 	if k.Settles != nil {
-		state = fmt.Sprintf("%s: a reset is applied when the commands have ended, in %v at the latest", state, k.Settles.Sub(now).Round(time.Millisecond))
+		state = fmt.Sprintf("%s: what was reset or unmapped is applied when the commands have ended, in %v if none comes", state,
+			max(k.Settles.Sub(now), 0).Round(time.Millisecond))
 	}
 	row("kernel", "%s; %d writes, %d refused, drift: %s", state, k.Writes, k.Refused, k.Policy)
 	if t := k.Steering; t != nil {
