@@ -232,15 +232,22 @@ func TestMappings(t *testing.T) {
 			circuit, device, address, bits))
 	}
 	list := func(entries ...string) string { return `{"MappedIps":\[` + strings.Join(entries, ",") + `\]}` }
-	expect(t, talk(t, c, "", `"ListIpFlow"`), list())
+	del := func(address string, upload bool) string {
+		return fmt.Sprintf(`{"DelIpFlow":{"ip_address":%q,"upload":%v}}`, address, upload)
+	}
+	class := func(link, id string, hash int) string {
+		return fmt.Sprintf(`{"BakeryAddCircuitHTBClass":{"interface":%q,"parent":"0x1:","classid":%q,"rate_mbps":1,"ceil_mbps":9,"circuit_hash":%d,"comment":null,"r2q":10}}`, link, id, hash)
+	}
+	expect(t, talk(t, c, "", `"ListIpFlow"`, add("10.0.0.1", false, "")), list(), `{"Fail":"tc_handle 1:4: there is no such class on eth1"}`)
+	expect(t, talk(t, c, "", mqSetup, class("eth1", "4", 7), class("eth0", "4", 7), class("eth1", "5", 8)), ackText, ackText, ackText, ackText)
+	expect(t, talk(t, c, "", add("10.0.0.1", false, ""), `{"MapIpToFlow":{"ip_address":"10.0.0.1/32","tc_handle":65541,"cpu":3,"upload":false}}`,
+		del("10.0.0.1", false), `{"MapIpToFlow":{"ip_address":"10.0.0.1/32","tc_handle":65541,"cpu":3,"upload":false}}`, del("10.0.0.1", false)),
+		ackText, `{"Fail":"10.0.0.1/32 is mapped to 1:4 of circuit 7 already, and 1:5 of circuit 8 can't have it, too: DelIpFlow first, or ClearIpFlow"}`, ackText, ackText, ackText)
 	expect(t, talk(t, c, "", add("2001:db8:1::7/56", false, ""), add("198.51.100.9", false, `,"circuit_id":18446744073709551615,"device_id":7`),
 		add("192.0.2.77/24", false, ""), add("::ffff:203.0.113.5", false, ""), add("2001:db8::1", true, ""), `"ListIpFlow"`),
 		ackText, ackText, ackText, ackText, ackText,
 		list(entry("192.0.2.0", 24, 0, 0), entry("198.51.100.9", 32, math.MaxUint64, 7),
 			entry("203.0.113.5", 32, 0, 0), entry("2001:db8:1::", 56, 0, 0), entry("2001:db8::1", 128, 0, 0)))
-	del := func(address string, upload bool) string {
-		return fmt.Sprintf(`{"DelIpFlow":{"ip_address":%q,"upload":%v}}`, address, upload)
-	}
 	// One of another direction, one of another length and one that isn't there harm nothing.
 	expect(t, talk(t, c, "", del("2001:db8::1", false), del("192.0.2.0", false), del("10.0.0.1", false), del("192.0.2.0/24", false),
 		del("198.51.100.9", false), `"ListIpFlow"`), ackText, ackText, ackText, ackText, ackText,
