@@ -47,7 +47,7 @@ func (s Steer) String() string {
 func PairSteers(a, b []Steer) iter.Seq2[*Steer, *Steer] {
 	return func(yield func(*Steer, *Steer) bool) {
 		for len(a) > 0 || len(b) > 0 {
-			order := 0
+			var order int
 			switch {
 			case len(a) == 0:
 				order = 1

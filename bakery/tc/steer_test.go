@@ -10,7 +10,9 @@ import (
 
 // TestSteerOrder: downloads first, then by address and length; text as people read it.
 func TestSteerOrder(t *testing.T) {
-	steer := func(prefix string, upload bool) Steer { return Steer{Prefix: netip.MustParsePrefix(prefix), Upload: upload, Class: 0x10004} }
+	steer := func(prefix string, upload bool) Steer {
+		return Steer{Prefix: netip.MustParsePrefix(prefix), Upload: upload, Class: 0x10004}
+	}
 	want := []Steer{steer("10.0.0.0/8", false), steer("10.0.0.0/9", false), steer("10.0.0.1/32", false), steer("::/0", false), steer("10.0.0.0/8", true)}
 	got := slices.Clone(want)
 	slices.Reverse(got)
