@@ -21,7 +21,12 @@ type attached struct {
 	ingress slot
 	egress  slot
 	queues  Queues
-	spread  bool // queues is of this link
+	spread  bool   // queues is of this link
+	kind    string // of the link, see device
+	tags    string // why the card may keep VLAN tags beside packets; "" if it doesn't
+	shown   bool   // tags is of this link
+	stays   string // why packets stay on their CPU
+	failed  string // why it couldn't be looked at
 }
 
 // slot is a hook with what is tried there.
@@ -46,15 +51,23 @@ const retryPause = 5 * time.Second
 // keep makes what is attached what the layout wants. It may be called again and again: it
 // looks at what is there, and writes only what differs. Its error is one of a step.
 func (p *Plane) keep() error {
-	devices := p.findLinks()
-	p.releaseOthers()
+	devices, whole := p.findLinks()
+	if whole { // else what seems to be no more may only have escaped us
+		p.releaseOthers()
+	}
 	for _, at := range p.layout.places() {
+		d, looked := devices[at.link]
 		a := p.attached[at.link]
-		if a.index == 0 {
+		switch {
+		case !looked:
+			continue
+		case a.index == 0:
 			a.ingress.Why, a.egress.Why = errNoLink.Error(), errNoLink.Error()
 			continue
+		case !a.shown:
+			p.showTags(a)
 		}
-		if err := p.keepXDP(a, devices[at.link]); err != nil {
+		if err := p.keepXDP(a, d); err != nil {
 			return err
 		}
 		if err := p.keepEgress(a); err != nil {
@@ -64,39 +77,73 @@ func (p *Plane) keep() error {
 			p.chooseQueues(a)
 		}
 	}
+	if whole && p.moved {
+		p.giveBack()
+	}
 	return nil
 }
 
 // findLinks looks which links of the layout are there. What was known of one stands, unless
-// it has another index or role now.
-func (p *Plane) findLinks() map[string]device {
+// it has another index or role now, or couldn't be looked at: then it isn't among the devices, and they aren't whole.
+func (p *Plane) findLinks() (devices map[string]device, whole bool) {
 	was := p.attached
 	p.attached = map[string]*attached{}
-	devices := map[string]device{}
-	changed := false
+	devices = map[string]device{}
 	for _, at := range p.layout.places() {
-		d, err := lookUp(at.link)
-		if err != nil && !errors.Is(err, errNoLink) {
-			p.options.Logger.Warn("a link can't be looked at", "link", at.link, "error", err)
-		}
+		d, err := p.seams.lookUp(at.link)
 		a := was[at.link]
-		if a == nil || a.role != at.role || a.index != d.index {
-			a = &attached{place: at, index: d.index}
-			changed = true
-			if d.index == 0 {
-				p.options.Logger.Warn("a link isn't there yet, or any more", "link", at.link, "role", at.role)
-			} else {
-				p.options.Logger.Info("a link is there", "link", at.link, "role", at.role, "index", d.index)
+		if err == nil || errors.Is(err, errNoLink) {
+			devices[at.link] = d
+			p.attached[at.link] = p.found(a, at, d)
+			continue
+		}
+		if a == nil || a.role != at.role {
+			index := 0
+			if a != nil {
+				index = a.index
 			}
+			a = &attached{place: at, index: index}
+			a.ingress.Why, a.egress.Why = err.Error(), err.Error()
+			p.moved = true
 		}
-		p.attached[at.link], devices[at.link] = a, d
+		if a.failed != err.Error() {
+			p.options.Logger.Error("a link can't be looked at; what is there stays", "link", at.link, "error", err)
+		}
+		a.failed = err.Error()
+		p.attached[at.link] = a
 	}
-	if changed {
-		if _, err := p.directory.restoreQueues(p.indexes()); err != nil {
-			p.options.Logger.Warn("tx queues of a link that isn't ours any more stay without XPS", "error", err)
+	return devices, len(devices) == len(p.attached)
+}
+
+// found is what is known of a link that was looked at.
+func (p *Plane) found(a *attached, at place, d device) *attached {
+	if a == nil || a.role != at.role || a.index != d.index {
+		a = &attached{place: at, index: d.index}
+		p.moved = true
+		if d.index == 0 {
+			p.options.Logger.Warn("a link isn't there yet, or any more", "link", at.link, "role", at.role)
+		} else {
+			p.options.Logger.Info("a link is there", "link", at.link, "role", at.role, "index", d.index)
 		}
 	}
-	return devices
+	a.failed, a.kind = "", d.kind
+	if p.seams.cards {
+		a.kind = ""
+	}
+	return a
+}
+
+// giveBack gives up what we changed on links that aren't in the layout any more.
+func (p *Plane) giveBack() {
+	_, err := p.directory.restoreQueues(p.indexes())
+	_, err2 := p.directory.restoreTags(p.indexes())
+	err = errors.Join(err, err2, p.removeFilters())
+	if err == nil {
+		p.moved, p.kept = false, ""
+	} else if text := err.Error(); text != p.kept {
+		p.options.Logger.Warn("what we changed on links that aren't in the layout any more can't be given back; it is tried again", "error", text)
+		p.kept = text
+	}
 }
 
 // indexes are those of the links that are there.
@@ -123,6 +170,7 @@ func (p *Plane) releaseOthers() {
 	entries, err := os.ReadDir(p.directory.in(linksFolder))
 	if err != nil {
 		p.options.Logger.Error("pins can't be listed", "error", err)
+		return
 	}
 	for _, e := range entries {
 		if !slices.Contains(wanted, e.Name()) {
@@ -270,14 +318,12 @@ func (p *Plane) since(name string) time.Time {
 
 // removeFilters removes our filters from links that the layout doesn't have, where there is no
 // TCX, whose pins would tell.
-func (p *Plane) removeFilters() {
+func (p *Plane) removeFilters() error {
 	if !p.noTCX || p.options.Filters == nil {
-		return
+		return nil
 	}
 	links, err := net.Interfaces()
-	if err != nil {
-		p.options.Logger.Error("links can't be listed", "error", err)
-	}
+	errs := []error{err}
 	for _, l := range links {
 		if p.attached[l.Name] != nil {
 			continue
@@ -285,8 +331,7 @@ func (p *Plane) removeFilters() {
 		if _, there, err := p.options.Filters.Egress(l.Name, filterName); err != nil || !there {
 			continue // it went, or isn't ours
 		}
-		if err := p.options.Filters.DetachEgress(l.Name, filterName); err != nil {
-			p.options.Logger.Error("a filter can't be removed", "link", l.Name, "error", err)
-		}
+		errs = append(errs, p.options.Filters.DetachEgress(l.Name, filterName))
 	}
+	return errors.Join(errs...)
 }

@@ -100,6 +100,9 @@ const (
 	bpfProgLeaveInternet = "leave_internet"
 	bpfProgLeaveNetwork  = "leave_network"
 	bpfProgLeaveStick    = "leave_stick"
+	bpfProgStayInternet  = "stay_internet"
+	bpfProgStayNetwork   = "stay_network"
+	bpfProgStayStick     = "stay_stick"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -150,6 +153,9 @@ type bpfProgramSpecs struct {
 	LeaveInternet *ebpf.ProgramSpec `ebpf:"leave_internet"`
 	LeaveNetwork  *ebpf.ProgramSpec `ebpf:"leave_network"`
 	LeaveStick    *ebpf.ProgramSpec `ebpf:"leave_stick"`
+	StayInternet  *ebpf.ProgramSpec `ebpf:"stay_internet"`
+	StayNetwork   *ebpf.ProgramSpec `ebpf:"stay_network"`
+	StayStick     *ebpf.ProgramSpec `ebpf:"stay_stick"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
@@ -225,6 +231,9 @@ type bpfPrograms struct {
 	LeaveInternet *ebpf.Program `ebpf:"leave_internet"`
 	LeaveNetwork  *ebpf.Program `ebpf:"leave_network"`
 	LeaveStick    *ebpf.Program `ebpf:"leave_stick"`
+	StayInternet  *ebpf.Program `ebpf:"stay_internet"`
+	StayNetwork   *ebpf.Program `ebpf:"stay_network"`
+	StayStick     *ebpf.Program `ebpf:"stay_stick"`
 }
 
 func (p *bpfPrograms) Close() error {
@@ -235,6 +244,9 @@ func (p *bpfPrograms) Close() error {
 		p.LeaveInternet,
 		p.LeaveNetwork,
 		p.LeaveStick,
+		p.StayInternet,
+		p.StayNetwork,
+		p.StayStick,
 	)
 }
 

@@ -46,8 +46,10 @@ func (d *directory) detach() (removed []string, err error) {
 		did, err := detachLink(d.in(linksFolder, e.Name()))
 		removed, errs = append(removed, did), append(errs, err)
 	}
-	restored, err := d.restoreQueues(nil)
-	removed, errs = append(removed, restored...), append(errs, err)
+	for _, restore := range []func([]int) ([]string, error){d.restoreQueues, d.restoreTags} {
+		restored, err := restore(nil)
+		removed, errs = append(removed, restored...), append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return removed, err
 	}

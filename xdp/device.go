@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// device is what the kernel says about a link: its index, and the ids of the XDP programs on
-// it, 0 if there is none.
+// device is what the kernel says about a link: its index, its kind, and the ids of the XDP programs
+// on it, 0 if there is none.
 type device struct {
 	index           int
+	kind            string // veth, tun, bond …; "" for a card
 	native, generic uint32
 }
 
@@ -99,6 +100,12 @@ func parseLink(b []byte, name string) (device, error) {
 			called = unix.ByteSliceToString(value)
 		case unix.IFLA_XDP:
 			eachAttribute(value, d.readXDP)
+		case unix.IFLA_LINKINFO:
+			eachAttribute(value, func(kind uint16, value []byte) {
+				if kind == unix.IFLA_INFO_KIND {
+					d.kind = unix.ByteSliceToString(value)
+				}
+			})
 		}
 	})
 	if called != name { // an alternative name: nothing else here knows it

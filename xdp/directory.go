@@ -25,7 +25,8 @@ var ErrNotThere = errors.New("nothing is pinned for this network namespace")
 //	      enter_internet …
 //	  links/xdp-7, tcx-7              bpf_links by hook and index of the link
 //	  layout                          a note: the Layout, as JSON
-//	  queue-7-0-xps_cpus              a note: what was in this file of tx queue 0 of link 7
+//	  queue-7-tx-0-xps_cpus           a note: what was in this file of tx queue 0 of link 7
+//	  tags-7                          a note: by which features its card took VLAN tags off
 //
 // No name has a dot: a bpffs refuses it.
 type directory struct {
@@ -39,6 +40,7 @@ const (
 	linksFolder = "links"
 	layoutNote  = "layout"
 	queueNotes  = "queue-"
+	tagNotes    = "tags-"
 	unfinished  = "-new" // the end of names of what isn't whole yet
 )
 

@@ -12,19 +12,20 @@ import (
 
 // keepXDP makes XDP of a link have our program.
 func (p *Plane) keepXDP(a *attached, d device) error {
-	program := p.objects.programs[a.role.enter()]
 	name := pinName(kindXDP, a.index)
 	if m := p.options.Mode; m != Auto && a.ingress.Kind == "" && p.otherMode(name, d) {
 		p.release(name)
 	}
+	program := p.entrance(a, p.modeOf(name, d))
 	there, err := p.adopt(name, a.index, program)
 	if err != nil {
 		return err
 	}
-	if !there && !p.attachXDP(a, program, name) {
-		return nil
-	}
 	if !there {
+		if program = p.attachXDP(a, name); program == nil {
+			a.stays = ""
+			return nil
+		}
 		if err := p.pin(name, p.links[name]); err != nil {
 			return err
 		}
@@ -32,39 +33,71 @@ func (p *Plane) keepXDP(a *attached, d device) error {
 	return p.tookXDP(a, program, name)
 }
 
+// entrance is the program for a link in a mode, and notes why its packets stay on their CPU.
+func (p *Plane) entrance(a *attached, m Mode) *ebpf.Program {
+	a.stays = p.whyStay(a, m)
+	if a.stays != "" {
+		return p.objects.programs[a.role.stay()]
+	}
+	return p.objects.programs[a.role.enter()]
+}
+
+// whyStay is why packets of a link must stay on their CPU, "" if they may move.
+func (p *Plane) whyStay(a *attached, m Mode) string {
+	switch {
+	case p.options.Redirect == RedirectNever:
+		return "the configuration says so"
+	case m != Native:
+		return "generic XDP breaks packets that it hands to another CPU"
+	case p.options.Redirect == RedirectAlways:
+		return ""
+	case a.kind == "veth" || a.kind == "tun":
+		return "a " + a.kind + "'s peer may keep VLAN tags and checksums beside the packet"
+	case a.kind != "":
+		return "what is below a " + a.kind + " may keep VLAN tags beside the packet"
+	}
+	return a.tags
+}
+
 // otherMode reports whether the bpf_link with a name is attached in another mode than is asked for.
 func (p *Plane) otherMode(name string, d device) bool {
-	l, err := p.openLink(name)
-	if err != nil || l == nil {
-		return false
-	}
-	info, err := l.Info()
-	if err != nil {
-		return false
-	}
-	mode := d.mode(info.Program)
+	mode := p.modeOf(name, d)
 	return mode != Auto && mode != p.options.Mode
 }
 
-// attachXDP attaches, natively if it can be, and reports whether it did.
-func (p *Plane) attachXDP(a *attached, program *ebpf.Program, name string) bool {
-	if time.Now().Before(a.ingress.again) {
-		return false
+// modeOf is how the bpf_link with a name is attached; Auto if that isn't known.
+func (p *Plane) modeOf(name string, d device) Mode {
+	l, err := p.openLink(name)
+	if err != nil || l == nil {
+		return Auto
 	}
-	modes := map[Mode][]link.XDPAttachFlags{
-		Auto:    {link.XDPDriverMode, link.XDPGenericMode},
-		Native:  {link.XDPDriverMode},
-		Generic: {link.XDPGenericMode},
+	info, err := l.Info()
+	if err != nil {
+		return Auto
+	}
+	return d.mode(info.Program)
+}
+
+// attachXDP attaches, natively if it can be, and gives the program; nil if it didn't.
+func (p *Plane) attachXDP(a *attached, name string) *ebpf.Program {
+	if time.Now().Before(a.ingress.again) {
+		return nil
+	}
+	modes := []Mode{p.options.Mode}
+	if p.options.Mode == Auto {
+		modes = []Mode{Native, Generic}
 	}
 	var refusal error
-	for _, flags := range modes[p.options.Mode] {
+	for _, mode := range modes {
+		flags := map[Mode]link.XDPAttachFlags{Native: link.XDPDriverMode, Generic: link.XDPGenericMode}[mode]
+		program := p.entrance(a, mode)
 		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: a.index, Flags: flags})
 		if err == nil {
 			p.links[name] = l
 			if refusal != nil {
 				a.ingress.Fallback = refusal.Error()
 			}
-			return true
+			return program
 		}
 		if refusal == nil {
 			refusal = err
@@ -75,7 +108,7 @@ func (p *Plane) attachXDP(a *attached, program *ebpf.Program, name string) bool 
 		}
 	}
 	p.refused(a, &a.ingress, permission(refusal).Error())
-	return false
+	return nil
 }
 
 // foreign is what XDP program is on a link.

@@ -193,7 +193,11 @@ func (l lab) wantAttached(p *Plane, egress string) {
 			l.Errorf("%+v", s)
 		}
 		d, err := lookUp(at.link)
-		id, err2 := idOf(p.objects.programs[at.role.enter()])
+		enter := at.role.enter()
+		if s.Stays != "" {
+			enter = at.role.stay()
+		}
+		id, err2 := idOf(p.objects.programs[enter])
 		if err != nil || err2 != nil || max(d.native, d.generic) != uint32(id) || s.Ingress.Program != uint32(id) {
 			l.Errorf("link %s has %+v, want program %d; %v %v", at.link, d, id, err, err2)
 		}

@@ -19,15 +19,18 @@ func (l Layout) Stick() bool { return l.Internet == l.Network }
 // Role is what a link of a Layout is for.
 type Role string
 
-// The roles. Each has a program for ingress and one for egress.
+// The roles. Each has two programs for ingress and one for egress.
 const (
 	Internet Role = "internet"
 	Network  Role = "network"
 	Stick    Role = "stick"
 )
 
-// enter is the name of the program for ingress.
+// enter is the name of the program for ingress that may hand packets to other CPUs.
 func (r Role) enter() string { return "enter_" + string(r) }
+
+// stay is the name of the one that doesn't.
+func (r Role) stay() string { return "stay_" + string(r) }
 
 // leave is the name of the program for egress.
 func (r Role) leave() string { return "leave_" + string(r) }
@@ -65,4 +68,14 @@ const (
 	Auto    Mode = ""        // native, and generic where the driver can't
 	Native  Mode = "native"  // in the driver
 	Generic Mode = "generic" // after it, for any link
+)
+
+// Redirect says whether XDP hands packets to the CPUs of their classes. In generic mode it never does.
+type Redirect string
+
+// The values of Redirect.
+const (
+	RedirectAuto   Redirect = ""       // on links where nothing of a packet is kept beside it
+	RedirectAlways Redirect = "always" // on all links: right only where hosts keep nothing beside packets
+	RedirectNever  Redirect = "never"
 )

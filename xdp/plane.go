@@ -18,11 +18,13 @@ import (
 
 // Options say how to open a Plane.
 type Options struct {
-	Layout  Layout
-	BPFFS   string       // where a bpffs is, or a folder to mount one on; "" finds one that lasts
-	Mode    Mode         // of XDP
-	Filters Filters      // for kernels without TCX; nil there means no egress
-	Logger  *slog.Logger // nil is silent
+	Layout Layout
+	BPFFS  string // where a bpffs is, or a folder to mount one on; "" finds one that lasts
+	Mode   Mode   // of XDP
+	// Redirect says whether packets are handed to the CPUs of their classes.
+	Redirect Redirect
+	Filters  Filters      // for kernels without TCX; nil there means no egress
+	Logger   *slog.Logger // nil is silent
 }
 
 // Filters attaches programs to egress where the kernel has no TCX (before 6.6): with a clsact
@@ -56,6 +58,8 @@ type Plane struct {
 	links     map[string]link.Link // that are pinned, by the names of their pins
 	attached  map[string]*attached // by link
 	noTCX     bool
+	moved     bool   // links went out of the layout that may have something of ours yet
+	kept      string // why they have, when that was last tried
 }
 
 // seams are what tests change.
@@ -64,11 +68,13 @@ type seams struct {
 	version int
 	moved   map[string]int
 	noTCX   bool
+	cards   bool // veths count as cards
+	lookUp  func(string) (device, error)
 	step    func(string) error // is told what Open has just done; an error stops it there, as a crash would
 }
 
 func defaultSeams() seams {
-	return seams{spec: loadBpf, version: layoutVersion, moved: moved, step: func(string) error { return nil }}
+	return seams{spec: loadBpf, version: layoutVersion, moved: moved, lookUp: lookUp, step: func(string) error { return nil }}
 }
 
 // Open takes over what is pinned, or makes it, and attaches the programs to the links of the
@@ -152,7 +158,6 @@ func (p *Plane) settle(l Layout) error {
 	if err := p.keep(); err != nil {
 		return err
 	}
-	p.removeFilters()
 	return p.seams.step("attached")
 }
 

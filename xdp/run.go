@@ -45,11 +45,12 @@ func (p *Plane) look() {
 	}
 }
 
-// spread sets up the queues of all links again.
+// spread sets up the queues of all links again, and makes cards leave VLAN tags where they are.
 func (p *Plane) spread() {
 	p.attaching.Lock()
 	defer p.attaching.Unlock()
 	for _, a := range p.attached {
+		p.showTags(a)
 		p.chooseQueues(a)
 	}
 }

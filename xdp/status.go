@@ -35,6 +35,7 @@ type LinkStatus struct {
 	Ingress Hook   `json:"ingress"`
 	Egress  Hook   `json:"egress"`
 	Queues  Queues `json:"queues"`
+	Stays   string `json:"stays,omitempty"` // why XDP leaves packets on the CPU that they come in by
 }
 
 // Hook is a place for a program.
@@ -88,7 +89,7 @@ func (p *Plane) Status(ctx context.Context) (Status, error) {
 	s.CPUs = p.cpus
 	for _, at := range p.layout.places() {
 		if a := p.attached[at.link]; a != nil {
-			s.Links = append(s.Links, LinkStatus{a.link, a.role, a.index, a.ingress.Hook, a.egress.Hook, a.queues})
+			s.Links = append(s.Links, LinkStatus{a.link, a.role, a.index, a.ingress.Hook, a.egress.Hook, a.queues, a.stays})
 		}
 	}
 	p.attaching.Unlock()

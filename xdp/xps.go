@@ -172,9 +172,26 @@ func (d *directory) restoreQueues(but []int) (restored []string, err error) {
 		if text != "" {
 			restored = append(restored, text)
 		}
-		errs = append(errs, err, os.Remove(d.in(e.Name())))
+		if err == nil {
+			err = os.Remove(d.in(e.Name()))
+		}
+		errs = append(errs, err)
 	}
 	return restored, errors.Join(errs...)
+}
+
+// nameOf is the name of the link with an index, "" if there is none.
+func nameOf(index int) (string, error) {
+	links, err := net.Interfaces() // asked for one, package net hides that it isn't there in an error of no kind
+	if err != nil {
+		return "", err
+	}
+	for _, l := range links {
+		if l.Index == index {
+			return l.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // restore writes a mask back that a note has. A link that is gone has no more need of it.
@@ -183,16 +200,16 @@ func (s *sysfs) restore(m mask, note string) (did string, err error) {
 	if err != nil {
 		return "", err
 	}
-	link, _ := net.InterfaceByIndex(m.index)
-	if link == nil {
-		return "", nil
+	name, err := nameOf(m.index)
+	if err != nil || name == "" {
+		return "", err
 	}
-	folder, err := s.queues(link.Name, m.index)
+	folder, err := s.queues(name, m.index)
 	if err != nil {
 		return "", err
 	}
 	if err := os.WriteFile(filepath.Join(folder, m.queue, m.file), []byte(text), 0); err != nil {
-		return "", fmt.Errorf("giving %s of link %s back to XPS: %w", m.queue, link.Name, err)
+		return "", fmt.Errorf("giving %s of link %s back to XPS: %w", m.queue, name, err)
 	}
-	return fmt.Sprintf("the choice of %s on %s: %s is %s again", m.queue, link.Name, m.file, text), nil
+	return fmt.Sprintf("the choice of %s on %s: %s is %s again", m.queue, name, m.file, text), nil
 }

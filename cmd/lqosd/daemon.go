@@ -61,7 +61,9 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 		return err
 	}
 	defer d.closeOutput()
-	d.openDataplane(ctx)
+	if err := d.openDataplane(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 
 	// The bakery outlives the bus: what was submitted is answered first.
 	bakeryCtx, stopBakery := context.WithCancel(context.WithoutCancel(ctx))

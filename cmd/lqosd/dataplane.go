@@ -194,7 +194,13 @@ func flowOf(f xdp.Flow) trafficFlow {
 
 // planeOptions are those of serve and detach.
 func planeOptions(s settings, log *slog.Logger) xdp.Options {
-	return xdp.Options{Layout: planeLayout(s.Config), BPFFS: s.Bakery.BPFFS, Mode: planeModes[s.Bakery.Dataplane], Filters: kernel.EgressFilters{}, Logger: log}
+	return xdp.Options{
+		Layout: planeLayout(s.Config), BPFFS: s.Bakery.BPFFS, Filters: kernel.EgressFilters{}, Logger: log,
+		Mode: planeModes[s.Bakery.Dataplane], Redirect: planeRedirects[s.Bakery.CPURedirect],
+	}
 }
 
-var planeModes = map[string]xdp.Mode{lqosconf.DataplaneNative: xdp.Native, lqosconf.DataplaneGeneric: xdp.Generic}
+var (
+	planeModes     = map[string]xdp.Mode{lqosconf.DataplaneNative: xdp.Native, lqosconf.DataplaneGeneric: xdp.Generic}
+	planeRedirects = map[string]xdp.Redirect{lqosconf.RedirectAlways: xdp.RedirectAlways, lqosconf.RedirectNever: xdp.RedirectNever}
+)

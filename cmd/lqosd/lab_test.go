@@ -18,6 +18,7 @@ import (
 	"lqosd/internal/golden"
 	"lqosd/internal/lqosconf"
 	"lqosd/internal/testenv"
+	"lqosd/xdp"
 )
 
 // shaper is a daemon's place between the hosts of a lab. Each direction has two queues.
@@ -30,15 +31,15 @@ type shaper struct {
 const shaperQueues = 2
 
 // inLab runs body on this kernel: every leaf is a pfifo.
-func inLab(t *testing.T, body func(s *shaper)) {
+func inLab(t *testing.T, body func(s *shaper), edit ...func(*lqosconf.Config)) {
 	t.Helper()
 	testenv.InNetns(t, func(t *testing.T) {
 		testenv.Need(t, testenv.Root, testenv.TC, testenv.BPF)
-		body(newShaper(t, testenv.LabOptions{Queues: shaperQueues}))
+		body(newShaper(t, testenv.LabOptions{Queues: shaperQueues}, edit...))
 	})
 }
 
-func newShaper(t *testing.T, options testenv.LabOptions) *shaper {
+func newShaper(t *testing.T, options testenv.LabOptions, edit ...func(*lqosconf.Config)) *shaper {
 	t.Helper()
 	s := &shaper{lab: testenv.NewLab(t, options), stick: options.Stick || options.Trunk}
 	dir := t.TempDir()
@@ -55,6 +56,12 @@ func newShaper(t *testing.T, options testenv.LabOptions) *shaper {
 		c.Bridge = &lqosconf.Bridge{ToInternet: s.lab.ToInternet, ToNetwork: s.lab.ToNetwork}
 	}
 	c.Bakery.BPFFS = ownBPFFS(t)
+	if !options.TagsAside { // else the hosts keep nothing beside packets
+		c.Bakery.CPURedirect = lqosconf.RedirectAlways
+	}
+	for _, change := range edit {
+		change(&c)
+	}
 	text, err := c.TOML()
 	if err != nil {
 		t.Fatal(err)
@@ -270,6 +277,24 @@ func TestLabCeils(t *testing.T) {
 		}
 		s.wantSteered()
 	})
+}
+
+// TestLabGeneric is TestLabCeils with generic XDP, which hands no packet to another CPU, whatever the configuration says.
+func TestLabGeneric(t *testing.T) {
+	inLab(t, func(s *shaper) {
+		s.serve()
+		s.measureCeils(labRound{})
+		s.measureCeils(labRound{udp: true, six: true})
+		s.logDataplane()
+		if n := s.verdicts("ingress", "redirected"); n > 0 {
+			t.Errorf("%d packets were handed to another CPU", n)
+		}
+		for _, l := range s.status().Dataplane.Links {
+			if l.Ingress.Mode != xdp.Generic || l.Stays == "" {
+				t.Errorf("%+v", l)
+			}
+		}
+	}, func(c *lqosconf.Config) { c.Bakery.Dataplane = lqosconf.DataplaneGeneric })
 }
 
 // labRound says with what circuits are measured.

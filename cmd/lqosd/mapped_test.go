@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -205,5 +206,19 @@ func TestLayoutFollows(t *testing.T) {
 			}
 			return false
 		})
+	})
+}
+
+// TestSecondShaper: two daemons in a network namespace would undo what the other does, so there is one.
+func TestSecondShaper(t *testing.T) {
+	inMappedField(t, "example", func(f *field) {
+		f.serve()
+		second := f.start(f.t, "lqosd", "--mode", "apply", "--state-dir", filepath.Join(f.dir, "other"), "--socket", filepath.Join(f.dir, "other-bus"))
+		if code := second.exitCode(f.t); code != 1 {
+			f.t.Errorf("exit code %d, want 1", code)
+		}
+		says(f.t, second.String(), "another daemon shapes in this network namespace")
+		f.play(append(f.trace("trace.jsonl"), f.trace("ip.jsonl")...))
+		f.sameAsLog()
 	})
 }

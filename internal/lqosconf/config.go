@@ -69,6 +69,7 @@ type Bakery struct {
 	RetainDays        int    `toml:"retain_days"`        // 0: for ever
 	Drift             string `toml:"drift"`
 	Dataplane         string `toml:"dataplane"`
+	CPURedirect       string `toml:"cpu_redirect"`
 	BPFFS             string `toml:"bpf_fs"` // "": where the kernel's usual one is
 }
 
@@ -90,6 +91,13 @@ const (
 	DataplaneNative  = "native"  // XDP in the driver alone
 	DataplaneGeneric = "generic" // XDP in the generic hook
 	DataplaneOff     = "off"     // something else does it
+)
+
+// The values of Bakery.CPURedirect: whether XDP hands packets to the CPUs of their classes.
+const (
+	RedirectAuto   = "auto"   // where nothing of a packet can be kept beside it
+	RedirectAlways = "always" // wherever XDP is native
+	RedirectNever  = "never"
 )
 
 // Warning is one line about something that is odd and harmless. It starts with the name of the file.

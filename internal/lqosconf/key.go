@@ -78,6 +78,7 @@ var keys = []key{
 	natural("bakery.retain_days", "days", "for ever", func(c *Config) *int { return &c.Bakery.RetainDays }),
 	choice("bakery.drift", func(c *Config) *string { return &c.Bakery.Drift }, DriftRepair, DriftReport),
 	choice("bakery.dataplane", func(c *Config) *string { return &c.Bakery.Dataplane }, DataplaneAuto, DataplaneNative, DataplaneGeneric, DataplaneOff),
+	choice("bakery.cpu_redirect", func(c *Config) *string { return &c.Bakery.CPURedirect }, RedirectAuto, RedirectAlways, RedirectNever),
 	text("bakery.bpf_fs", aPath+`; "" for the usual one`, isPathOrNone, func(c *Config) *string { return &c.Bakery.BPFFS }),
 }
 
@@ -87,7 +88,7 @@ func optional() Config {
 		Queues: Queues{LazyQueues: LazyNo, LazyExpireSeconds: 600},
 		Bakery: Bakery{
 			Mode: ModeApply, StateDirectory: "/var/lib/lqosd", Socket: "/run/lqos/bus", SocketGroup: "lqos",
-			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair, Dataplane: DataplaneAuto,
+			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair, Dataplane: DataplaneAuto, CPURedirect: RedirectAuto,
 		},
 	}
 }

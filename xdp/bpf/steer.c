@@ -3,7 +3,7 @@
  *
  * At ingress, XDP: the address gives the class and the CPU that works for the class's queue. The
  * class travels with the packet as metadata, and the packet is handed to that CPU, so that
- * the lock of each HTB stays on one CPU.
+ * the lock of each HTB stays on one CPU: by the programs enter_…, not by stay_….
  *
  * At egress, before the qdisc: skb->priority becomes the class (HTB takes it from there, htb_classify
  * in net/sched/sch_htb.c), and the tx queue that of the class. Where no metadata came
@@ -116,6 +116,14 @@ static __always_inline void carry(struct xdp_md *ctx, int direction, const struc
 	c->steer = *steer;
 }
 
+/*
+ * MAY_MOVE and STAYS say whether a program hands packets over. A packet that is has nothing but its bytes (struct xdp_frame
+ * in net/xdp.h): it loses a VLAN tag and an unfinished checksum that a card, or the other end of a veth, keeps beside them. And
+ * what generic XDP hands over gets broken: cpu_map_generic_redirect in kernel/bpf/cpumap.c leaves one Ethernet header too much.
+ */
+#define MAY_MOVE 1
+#define STAYS 0
+
 /* hand_over gives the packet to the CPU of its class. It stays on this one if there is no such CPU, or if it can't be moved. */
 static __always_inline int hand_over(__u32 cpu, const struct control *c, int fixed)
 {
@@ -128,7 +136,7 @@ static __always_inline int hand_over(__u32 cpu, const struct control *c, int fix
 	return bpf_redirect_map(&cpus, cpu, XDP_PASS);
 }
 
-static __always_inline int enter(struct xdp_md *ctx, const struct control *c, int direction)
+static __always_inline int enter(struct xdp_md *ctx, const struct control *c, int direction, int may_move)
 {
 	__u64 bytes = ctx->data_end - ctx->data; /* of the first buffer: asking for all needs Linux 5.18 */
 	struct packet p = parse((void *)(long)ctx->data, (void *)(long)ctx->data_end);
@@ -139,12 +147,29 @@ static __always_inline int enter(struct xdp_md *ctx, const struct control *c, in
 	count(INGRESS, direction, v, bytes);
 	if (!is_steered(v))
 		return XDP_PASS;
-	fixed = is_unfinished(&p, (void *)(long)ctx->data_end);
+	fixed = !may_move || is_unfinished(&p, (void *)(long)ctx->data_end);
 	carry(ctx, direction, &steer);
 	action = hand_over(steer.cpu, c, fixed);
 	if (action == XDP_REDIRECT)
 		count(INGRESS, direction, VERDICT_REDIRECTED, bytes);
 	return action;
+}
+
+/* One link for both: the VLAN tells. */
+static __always_inline int enter_by_vlan(struct xdp_md *ctx, int may_move)
+{
+	struct control *c = control();
+
+	if (!c)
+		return XDP_PASS;
+	switch (vlan_direction(c, outer_vlan((void *)(long)ctx->data, (void *)(long)ctx->data_end))) {
+	case DOWN:
+		return enter(ctx, c, DOWN, may_move);
+	case UP:
+		return enter(ctx, c, UP, may_move);
+	}
+	count(INGRESS, DOWN, VERDICT_ASIDE, ctx->data_end - ctx->data);
+	return XDP_PASS;
 }
 
 /* From the internet. */
@@ -153,7 +178,15 @@ int enter_internet(struct xdp_md *ctx)
 {
 	struct control *c = control();
 
-	return c ? enter(ctx, c, DOWN) : XDP_PASS;
+	return c ? enter(ctx, c, DOWN, MAY_MOVE) : XDP_PASS;
+}
+
+SEC("xdp.frags")
+int stay_internet(struct xdp_md *ctx)
+{
+	struct control *c = control();
+
+	return c ? enter(ctx, c, DOWN, STAYS) : XDP_PASS;
 }
 
 /* From the subscribers. */
@@ -162,25 +195,27 @@ int enter_network(struct xdp_md *ctx)
 {
 	struct control *c = control();
 
-	return c ? enter(ctx, c, UP) : XDP_PASS;
+	return c ? enter(ctx, c, UP, MAY_MOVE) : XDP_PASS;
 }
 
-/* One link for both: the VLAN tells. */
 SEC("xdp.frags")
-int enter_stick(struct xdp_md *ctx)
+int stay_network(struct xdp_md *ctx)
 {
 	struct control *c = control();
 
-	if (!c)
-		return XDP_PASS;
-	switch (vlan_direction(c, outer_vlan((void *)(long)ctx->data, (void *)(long)ctx->data_end))) {
-	case DOWN:
-		return enter(ctx, c, DOWN);
-	case UP:
-		return enter(ctx, c, UP);
-	}
-	count(INGRESS, DOWN, VERDICT_ASIDE, ctx->data_end - ctx->data);
-	return XDP_PASS;
+	return c ? enter(ctx, c, UP, STAYS) : XDP_PASS;
+}
+
+SEC("xdp.frags")
+int enter_stick(struct xdp_md *ctx)
+{
+	return enter_by_vlan(ctx, MAY_MOVE);
+}
+
+SEC("xdp.frags")
+int stay_stick(struct xdp_md *ctx)
+{
+	return enter_by_vlan(ctx, STAYS);
 }
 
 static __always_inline void add(__u64 circuit, int direction, __u64 packets, __u64 bytes)
