@@ -213,11 +213,12 @@ func TestLayoutFollows(t *testing.T) {
 func TestSecondShaper(t *testing.T) {
 	inMappedField(t, "example", func(f *field) {
 		f.serve()
-		second := f.start(f.t, "lqosd", "--mode", "apply", "--state-dir", filepath.Join(f.dir, "other"), "--socket", filepath.Join(f.dir, "other-bus"))
-		if code := second.exitCode(f.t); code != 1 {
+		code, _, diag := f.run(f.t, program(f.t, "lqosd"), "serve", "--config", f.config(),
+			"--state-dir", filepath.Join(f.dir, "other"), "--socket", filepath.Join(f.dir, "other-bus"))
+		if code != 1 {
 			f.t.Errorf("exit code %d, want 1", code)
 		}
-		says(f.t, second.String(), "another daemon shapes in this network namespace")
+		says(f.t, diag, "another daemon shapes in this network namespace")
 		f.play(append(f.trace("trace.jsonl"), f.trace("ip.jsonl")...))
 		f.sameAsLog()
 	})
