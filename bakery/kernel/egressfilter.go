@@ -66,7 +66,8 @@ func (EgressFilters) Egress(name, title string) (program uint32, there bool, err
 	if err != nil {
 		return 0, false, fmt.Errorf("looking at egress of link %s: %w", name, err)
 	}
-	filters, err := filtersAt(l, link.HANDLE_MIN_EGRESS)
+	// Not by way of the qdiscs: a link may have thousands. Without clsact the kernel knows of no filter.
+	filters, err := link.FilterList(l, link.HANDLE_MIN_EGRESS)
 	if err != nil {
 		return 0, false, fmt.Errorf("looking at egress of link %s: %w", name, err)
 	}
