@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // running lets Run of p run while body does.
@@ -269,5 +270,36 @@ func TestForeignTCX(t *testing.T) {
 		defer l.close(p)
 		l.steer(p, someSteers, nil)
 		l.wantSteered()
+	})
+}
+
+// TestBlind: while links can't be looked at, as without a free descriptor, what is attached stays; what went is released afterwards.
+func TestBlind(t *testing.T) {
+	inLab(t, func(l lab) {
+		blind := false
+		l.seams.lookUp = func(name string) (device, error) {
+			if blind {
+				return device{}, unix.EMFILE
+			}
+			return lookUp(name)
+		}
+		p := l.open()
+		before := l.state(p)
+		blind = true
+		p.look()
+		if err := p.SetLayout(l.Context(), Layout{Internet: "v1", Network: "p1"}); err != nil {
+			l.Fatal(err)
+		}
+		l.close(p)
+		p = l.open() // which knows nothing of the links
+		if s := l.status(p).Links[0]; !strings.Contains(s.Ingress.Why, unix.EMFILE.Error()) {
+			l.Errorf("%+v", s)
+		}
+		l.close(p)
+		blind = false
+		p = l.open()
+		defer l.close(p)
+		l.wantSame(before, l.state(p))
+		l.wantAttached(p, kindTCX)
 	})
 }

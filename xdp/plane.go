@@ -49,8 +49,8 @@ type Plane struct {
 	wrote     atomic.Uint64        // entries of maps
 	absent    map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
 
-	steering sync.Mutex // for the content of prefixes and settings
-	steers   int        // how many there are; -1 when that has to be counted
+	steers   atomic.Int64 // how many there were when they were last read; -1 if they weren't
+	steering sync.Mutex   // for the content of prefixes and settings
 
 	attaching sync.Mutex // for what follows
 	layout    Layout
@@ -92,8 +92,9 @@ func open(ctx context.Context, o Options, s seams) (*Plane, error) {
 	}
 	p := &Plane{
 		options: o, seams: s, layout: o.Layout, noTCX: s.noTCX,
-		steers: -1, links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
+		links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
 	}
+	p.steers.Store(-1)
 	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the dataplane: %w", err), p.Close())
 	}

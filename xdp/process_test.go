@@ -191,7 +191,7 @@ func childIsProcess1(t *testing.T) {
 	}
 	p := l.open()
 	defer l.close(p)
-	if s := l.status(p); s.Writes != 0 || s.BPFFS.Brief != "" || !strings.HasPrefix(s.BPFFS.Directory, usualBPFFS+"/") {
+	if s := l.status(p); s.Writes != 0 || s.BPFFS.Why != "" || !strings.HasPrefix(s.BPFFS.Directory, usualBPFFS+"/") {
 		t.Errorf("%+v", s)
 	}
 	l.wantAttached(p, kindTCX)
@@ -222,7 +222,7 @@ func childServesAlone(t *testing.T) {
 	l := lab{T: t, options: Options{Layout: twoLinks}, seams: defaultSeams()}
 	p := l.open()
 	defer l.close(p)
-	if s := l.status(p).BPFFS; !strings.Contains(s.Brief, "out of reach") || strings.Contains(s.Directory, "of process 1") {
+	if s := l.status(p).BPFFS; !strings.Contains(s.Why, "out of reach") || strings.Contains(s.Directory, "of process 1") {
 		t.Errorf("%+v", s)
 	}
 	l.wantAttached(p, kindTCX)
@@ -241,7 +241,7 @@ func childServesBelow(t *testing.T) {
 	}
 	l := lab{T: t}
 	s := l.status(p).BPFFS
-	if s.Brief != "" || !strings.Contains(s.Directory, "of process 1") {
+	if s.Why != "" || !strings.Contains(s.Directory, "of process 1") {
 		t.Errorf("%+v", s)
 	}
 	l.steer(p, someSteers, nil)

@@ -23,8 +23,8 @@ type Status struct {
 // BPFFSStatus says where the pins are.
 type BPFFSStatus struct {
 	Directory string `json:"directory"`
-	// Brief says why the programs may not outlive the process; "" if they do.
-	Brief string `json:"brief,omitempty"`
+	// Why says why the programs may not outlive the process; "" if they do.
+	Why string `json:"why,omitempty"`
 }
 
 // LinkStatus is a link of the layout.
@@ -66,7 +66,7 @@ type CPUStatus struct {
 type MapStatus struct {
 	Name    string `json:"name"`
 	ID      uint32 `json:"id"`
-	Entries int    `json:"entries"`
+	Entries int    `json:"entries"` // of prefixes: when Steers read them last
 	Max     uint32 `json:"max"`
 }
 
@@ -82,7 +82,7 @@ type Verdict struct {
 // Status tells how things are.
 func (p *Plane) Status(ctx context.Context) (Status, error) {
 	s := Status{
-		BPFFS:  BPFFSStatus{Directory: p.directory.shown(), Brief: p.directory.fs.brief},
+		BPFFS:  BPFFSStatus{Directory: p.directory.shown(), Why: p.directory.fs.brief},
 		Writes: p.wrote.Load(),
 	}
 	p.attaching.Lock()
@@ -105,14 +105,12 @@ func (p *Plane) Status(ctx context.Context) (Status, error) {
 func (p *Plane) mapStatuses(ctx context.Context) ([]MapStatus, error) {
 	counters := map[string]func(*ebpf.Map) (int, error){
 		bpfMapPrefixes: func(m *ebpf.Map) (int, error) {
-			p.steering.Lock()
-			defer p.steering.Unlock()
-			if p.steers >= 0 { // to read 100,000 takes 0.3 s
-				return p.steers, nil
+			if n := p.steers.Load(); n >= 0 { // to read 100,000 takes 0.3 s, and Steers does so all the time
+				return int(n), nil
 			}
 			n, err := entries[bpfPrefix, bpfSteer](ctx, m)
 			if err == nil {
-				p.steers = n
+				p.steers.CompareAndSwap(-1, int64(n))
 			}
 			return n, err
 		},

@@ -19,7 +19,7 @@ func (p *Plane) Steers(ctx context.Context) ([]tc.Steer, error) {
 	defer p.steering.Unlock()
 	steers, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
 	if err == nil {
-		p.steers = len(steers)
+		p.steers.Store(int64(len(steers)))
 	}
 	return steers, err
 }
@@ -68,7 +68,6 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 // remember under the new one, they looked up after the last write.
 func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfSteer, gone []bpfPrefix) error {
 	prefixes := p.objects.maps[bpfMapPrefixes]
-	p.steers = -1
 	n, err := writeAll(ctx, prefixes, keys, values)
 	p.wrote.Add(uint64(n))
 	if errors.Is(err, unix.ENOSPC) {

@@ -81,6 +81,9 @@ func TestStatus(t *testing.T) {
 			l.Errorf("%s %v", text, err)
 		}
 		l.steer(p, nil, []tc.Steer{someSteers[0]})
+		l.wantSteers(p, someSteers[1:])
+		p.steering.Lock() // as while others write: Status doesn't wait
+		defer p.steering.Unlock()
 		if n := l.status(p).Maps; n[1].Entries != 2 {
 			l.Errorf("%+v", n)
 		}

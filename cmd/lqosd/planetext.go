@@ -26,8 +26,8 @@ func (s dataplaneStatus) rows(row func(name, format string, args ...any)) {
 	for _, text := range verdictTexts(s.Verdicts) {
 		row("  packets", "%s", text)
 	}
-	if s.BPFFS.Brief != "" {
-		row("PROBLEM", "%s", s.BPFFS.Brief)
+	if s.BPFFS.Why != "" {
+		row("PROBLEM", "%s", s.BPFFS.Why)
 	}
 }
 
