@@ -25,12 +25,27 @@ func (t *Tree) checkClaim(c MapIPToFlow, roles Roles) error {
 		}
 		return err
 	}
-	old, claimed := t.mappings.Get(m)
-	if !claimed || old.Generation != t.Generation || old.Circuit == m.Circuit || old.Handle == m.Handle || !t.hasClass(link, old.Handle) {
-		return nil
+	for _, upload := range []bool{m.Upload, !m.Upload} {
+		old, claimed := t.mappings.Get(Mapping{Prefix: m.Prefix, Upload: upload})
+		if !claimed || old.Generation != t.Generation || !contest(old, m) || !t.hasClass(roles.Link(upload), old.Handle) {
+			continue
+		}
+		return fmt.Errorf("%s is mapped to %s%s already, and %s%s can't have it, too: DelIpFlow first, or ClearIpFlow",
+			m.Prefix, old.Handle, t.owner(old), m.Handle, t.owner(m))
 	}
-	return fmt.Errorf("%s is mapped to %s%s already, and %s%s can't have it, too: DelIpFlow first, or ClearIpFlow",
-		m.Prefix, old.Handle, t.owner(old), m.Handle, t.owner(m))
+	return nil
+}
+
+// contest reports two mappings of a prefix that two circuits want. Who shares a class is one, unless
+// both say who they are; a class that nobody named tells nothing of the other direction's.
+func contest(old, m Mapping) bool {
+	switch {
+	case old.Circuit == m.Circuit:
+		return false
+	case old.Handle == m.Handle:
+		return old.CircuitID != 0 && m.CircuitID != 0
+	}
+	return old.Upload == m.Upload || old.named() && m.named()
 }
 
 // hasClass reports a class of a link; of any where the link isn't known.

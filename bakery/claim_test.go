@@ -56,9 +56,14 @@ func TestClaims(t *testing.T) {
 		{"the same circuit", []bakery.Command{forCircuit(mapTo("10.0.0.1", "1:4"), 9), forCircuit(mapTo("10.0.0.1", "1:5"), 9)}, ""},
 		{"an id that is the hash", []bakery.Command{mapTo("10.0.0.1", "1:4"), forCircuit(mapTo("10.0.0.1", "1:5"), 81)}, ""},
 		{"an id of 0", []bakery.Command{mapTo("10.0.0.1", "1:4"), forCircuit(mapTo("10.0.0.1", "1:5"), 0)}, "is mapped to 1:4"},
-		{"the same class", []bakery.Command{forCircuit(mapTo("10.0.0.1", "1:4"), 1), forCircuit(mapTo("10.0.0.1", "1:4"), 2)}, ""},
+		{"the same class", []bakery.Command{forCircuit(mapTo("10.0.0.1", "1:4"), 1), mapTo("10.0.0.1", "1:4")}, ""},
+		{"the same class for another", []bakery.Command{forCircuit(mapTo("10.0.0.1", "1:4"), 1), forCircuit(mapTo("10.0.0.1", "1:4"), 2)},
+			"10.0.0.1/32 is mapped to 1:4 of circuit 1 already, and 1:4 of circuit 2"},
 		{"another length", []bakery.Command{mapTo("10.0.0.0/24", "1:4"), mapTo("10.0.0.0/25", "1:5")}, ""},
-		{"another direction", []bakery.Command{mapTo("10.0.0.1", "1:4"), upload(mapTo("10.0.0.1", "1:5"))}, ""},
+		{"the other direction", []bakery.Command{mapTo("10.0.0.1", "1:4"), upload(forCircuit(mapTo("10.0.0.1", "1:5"), 81))}, ""},
+		{"the other direction for another", []bakery.Command{mapTo("10.0.0.1", "1:4"), upload(mapTo("10.0.0.1", "1:5"))},
+			"10.0.0.1/32 is mapped to 1:4 of circuit"},
+		{"the other direction, a class that nobody named", []bakery.Command{mapTo("10.0.0.1", "1:4"), upload(mapTo("10.0.0.1", "1:9"))}, ""},
 		{"a class that has gone", []bakery.Command{mapTo("10.0.0.1", "1:4"), drop("1:4"), mapTo("10.0.0.1", "1:5")}, ""},
 		{"after DelIpFlow", []bakery.Command{mapTo("10.0.0.1", "1:4"), bakery.DelIPFlow{Address: "10.0.0.1"}, mapTo("10.0.0.1", "1:5")}, ""},
 		{"after a reset", append(append([]bakery.Command{mapTo("10.0.0.1", "1:4")}, claimNetwork()...), mapTo("10.0.0.1", "1:5")), ""},
@@ -133,7 +138,7 @@ func circuitsOf(tree *bakery.Tree) map[string]uint64 {
 
 // TestSteers: which mapping counts for which direction, and what waits for its class.
 func TestSteers(t *testing.T) {
-	mappings := []bakery.Command{mapTo("10.0.0.1", "1:4"), mapTo("10.0.0.3", "1:5"), mapTo("10.0.0.0/24", "1:8"), upload(mapTo("10.0.0.1", "1:5")),
+	mappings := []bakery.Command{mapTo("10.0.0.1", "1:4"), mapTo("10.0.0.3", "1:5"), mapTo("10.0.0.0/24", "1:8"), upload(forCircuit(mapTo("10.0.0.1", "1:5"), 81)),
 		upload(mapTo("10.0.0.2", "1:9")), upload(mapTo("10.0.0.9", "1:4"))}
 	for name, c := range map[string]struct {
 		roles   bakery.Roles

@@ -25,6 +25,9 @@ type Mapping struct {
 	Generation uint64 `json:"generation"`
 }
 
+// named reports a mapping whose circuit a client named.
+func (m Mapping) named() bool { return m.Circuit != uint64(m.Handle) }
+
 func mappingLess(a, b Mapping) bool {
 	if a.Upload != b.Upload {
 		return b.Upload

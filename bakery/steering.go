@@ -14,7 +14,7 @@ const (
 	// resteerEvery is how often the dataplane is read though nobody told of a change: often,
 	// because nobody can, but reading takes at most a part in resteerShare of the time.
 	resteerEvery = time.Second
-	resteerShare = 100
+	resteerShare = 20
 )
 
 // dataplaneKey is the problem of a dataplane that can't be read or written.
@@ -159,7 +159,7 @@ func (r *reconciler) readSteers(ctx context.Context, tree *Tree) {
 // class does: who clears all mappings and sends them again changes nothing.
 func (r *reconciler) steer(ctx context.Context, tree *Tree) {
 	s := r.steering
-	if s == nil || !s.fresh {
+	if s == nil || !s.fresh || tree.Seq == 0 { // of an empty log nothing there is anybody's
 		return
 	}
 	if s.blocked = !r.knowsClasses(); s.blocked {

@@ -420,14 +420,14 @@ func TestSteersAreRead(t *testing.T) {
 			t.Errorf("status: %+v, the links were read %d times", s.Steering, r.k.Counts().Observes)
 		}
 	})
-	slow := &slowDataplane{takes: 50 * time.Millisecond}
+	slow := &slowDataplane{takes: 250 * time.Millisecond}
 	inSteering(t, func(t *testing.T, r *steerRig) {
 		r.mapped()
 		r.quiet(time.Second)
 		r.d.Reset()
 		r.quiet(time.Minute)
-		if n := r.d.Counts().Reads; n != 12 {
-			t.Errorf("read %d times in a minute though it takes 50 ms", n)
+		if n := r.d.Counts().Reads; n != 11 && n != 12 {
+			t.Errorf("read %d times in a minute though it takes 250 ms", n)
 		}
 	}, slow.on)
 }
@@ -472,5 +472,18 @@ func TestOtherRoles(t *testing.T) {
 		r.restart()
 		r.applied()
 		r.has("10.0.0.5/32 up → 1:5 cpu 0", "10.0.0.6/32 up → 1:6 cpu 0")
+	})
+}
+
+// TestEmptyLogLeavesEntries: of a log without a record nothing that steers is anybody's; with the first record it is ours.
+func TestEmptyLogLeavesEntries(t *testing.T) {
+	inSteering(t, func(t *testing.T, r *steerRig) {
+		left := tc.Steer{Prefix: netip.MustParsePrefix("10.0.0.9/32"), Class: tc.NewHandle(1, 9)}
+		r.d.Meddle([]tc.Steer{left}, nil)
+		r.quiet(time.Minute)
+		r.has(left.String())
+		r.must(smallNetwork()...)
+		r.quiet(time.Minute)
+		r.has()
 	})
 }

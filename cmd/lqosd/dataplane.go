@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,26 +22,31 @@ type dataplaneStatus struct {
 }
 
 // openDataplane loads the programs and attaches them. A dataplane that can't be had doesn't stop the daemon: what
-// reached the links before is shaped by their default classes.
-func (d *daemon) openDataplane(ctx context.Context) {
+// reached the links before is shaped by their default classes. One that another daemon has does: both would undo what
+// the other does.
+func (d *daemon) openDataplane(ctx context.Context) error {
 	switch {
 	case d.kernel == nil:
 		d.noPlane = "file mode"
-		return
+		return nil
 	case d.settings.Bakery.Dataplane == lqosconf.DataplaneOff:
 		d.noPlane = "bakery.dataplane is off"
-		return
+		return nil
 	}
 	if b := d.settings.Bridge; b != nil && b.UseXDPBridge {
 		d.log.Warn("bridge.use_xdp_bridge has no effect: lqosd doesn't forward, a Linux bridge or routes have to")
 	}
 	p, err := xdp.Open(ctx, planeOptions(d.settings, d.log))
+	if errors.Is(err, xdp.ErrInUse) {
+		return fmt.Errorf("another daemon shapes in this network namespace: %w", err)
+	}
 	if err != nil {
 		d.log.Error("there is no dataplane: packets take the default classes unless something else steers them", "err", err)
 		d.noPlane = err.Error()
-		return
+		return nil
 	}
 	d.plane = p
+	return nil
 }
 
 func planeLayout(c lqosconf.Config) xdp.Layout {
