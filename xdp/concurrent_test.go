@@ -47,6 +47,42 @@ func TestConcurrent(t *testing.T) {
 	})
 }
 
+// TestCloseMeanwhile closes a Plane that others use: they get an error, from then on.
+func TestCloseMeanwhile(t *testing.T) {
+	inLab(t, func(l lab) {
+		p := l.open()
+		ended := make(chan error, 1) // one
+		go func() { ended <- p.Run(l.Context()) }()
+		var calls, started sync.WaitGroup
+		for _, call := range []func() error{
+			func() error { return p.Steer(l.Context(), someSteers, someSteers[:1]) },
+			func() error { _, err := p.Steers(l.Context()); return err },
+			func() error { _, err := p.Status(l.Context()); return err },
+			func() error { _, err := p.Traffic(l.Context()); return err },
+			func() error { return p.SetLayout(l.Context(), twoLinks) },
+			p.Forget,
+		} {
+			started.Add(1)
+			calls.Go(func() {
+				err := call()
+				for started.Done(); err == nil; {
+					err = call()
+				}
+				if !errors.Is(err, os.ErrClosed) {
+					l.Error(err)
+				}
+			})
+		}
+		started.Wait()
+		l.close(p)
+		l.close(p) // once more is nothing
+		calls.Wait()
+		if err := <-ended; !errors.Is(err, os.ErrClosed) {
+			l.Error(err)
+		}
+	})
+}
+
 // TestMountOnce: of two that look for a bpffs at once one mounts it; the other waits and takes that.
 func TestMountOnce(t *testing.T) {
 	inLab(t, func(l lab) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,9 @@ type Plane struct {
 	seams     seams
 	wrote     atomic.Uint64        // entries of maps
 	absent    map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
+
+	using  sync.RWMutex // for what follows: who uses descriptors reads
+	closed bool
 
 	steers   atomic.Int64 // how many there were when they were last read; -1 if they weren't
 	steering sync.Mutex   // for the content of prefixes and settings
@@ -167,18 +171,36 @@ func (p *Plane) SetLayout(ctx context.Context, l Layout) error {
 	if err := errors.Join(ctx.Err(), l.check()); err != nil {
 		return fmt.Errorf("changing the layout: %w", err)
 	}
-	p.steering.Lock()
-	defer p.steering.Unlock()
-	if err := p.settle(l); err != nil {
+	err := p.during(func() error {
+		p.steering.Lock()
+		defer p.steering.Unlock()
+		return p.settle(l)
+	})
+	if err != nil {
 		return fmt.Errorf("changing the layout: %w", err)
 	}
 	return nil
 }
 
-// Close closes descriptors. All stays pinned and attached.
+// during does something unless p is closed, which isn't closed meanwhile. It isn't for use inside of itself.
+func (p *Plane) during(do func() error) error {
+	p.using.RLock()
+	defer p.using.RUnlock()
+	if p.closed {
+		return fmt.Errorf("the dataplane: %w", os.ErrClosed)
+	}
+	return do()
+}
+
+// Close closes descriptors, when the calls have returned that use them. All stays pinned and attached. Later calls are
+// os.ErrClosed, and so is a Run that goes on.
 func (p *Plane) Close() error {
-	p.attaching.Lock()
-	defer p.attaching.Unlock()
+	p.using.Lock()
+	defer p.using.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
 	errs := []error{p.objects.Close()}
 	for _, l := range p.links {
 		errs = append(errs, l.Close())

@@ -14,24 +14,30 @@ const (
 
 // Run keeps the programs attached until ctx ends: to links that come, or come back with
 // another index, and where somebody removed them. It keeps the kernel from choosing queues, and removes the
-// counters of circuits that are over. Its error is always nil.
+// counters of circuits that are over. Its error is that p was closed, nil if ctx ended.
 func (p *Plane) Run(ctx context.Context) error {
 	keep, spread, sweep := time.NewTicker(keepEvery), time.NewTicker(spreadFor), time.NewTicker(sweepEvery)
 	defer keep.Stop()
 	defer spread.Stop()
 	defer sweep.Stop()
 	for {
+		var work func()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-keep.C:
-			p.look()
+			work = p.look
 		case <-spread.C:
-			p.spread()
+			work = p.spread
 		case now := <-sweep.C:
-			if err := p.sweep(ctx, now); err != nil && ctx.Err() == nil {
-				p.options.Logger.Error("counters can't be swept", "error", err)
+			work = func() {
+				if err := p.sweep(ctx, now); err != nil && ctx.Err() == nil {
+					p.options.Logger.Error("counters can't be swept", "error", err)
+				}
 			}
+		}
+		if err := p.during(func() error { work(); return nil }); err != nil {
+			return err
 		}
 	}
 }

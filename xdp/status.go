@@ -80,7 +80,12 @@ type Verdict struct {
 }
 
 // Status tells how things are.
-func (p *Plane) Status(ctx context.Context) (Status, error) {
+func (p *Plane) Status(ctx context.Context) (s Status, err error) {
+	err = p.during(func() error { s, err = p.status(ctx); return err })
+	return s, err
+}
+
+func (p *Plane) status(ctx context.Context) (Status, error) {
 	s := Status{
 		BPFFS:  BPFFSStatus{Directory: p.directory.shown(), Why: p.directory.fs.brief},
 		Writes: p.wrote.Load(),

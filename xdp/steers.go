@@ -14,7 +14,12 @@ import (
 )
 
 // Steers reads the steers that the programs go by, in any order.
-func (p *Plane) Steers(ctx context.Context) ([]tc.Steer, error) {
+func (p *Plane) Steers(ctx context.Context) (steers []tc.Steer, err error) {
+	err = p.during(func() error { steers, err = p.readSteers(ctx); return err })
+	return steers, err
+}
+
+func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
 	steers, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
@@ -59,9 +64,11 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 	for i, s := range drop {
 		gone[i] = keyOf(s)
 	}
-	p.steering.Lock()
-	defer p.steering.Unlock()
-	return p.writeSteers(ctx, keys, values, gone)
+	return p.during(func() error {
+		p.steering.Lock()
+		defer p.steering.Unlock()
+		return p.writeSteers(ctx, keys, values, gone)
+	})
 }
 
 // writeSteers is the writing part of Steer. The programs read the epoch before they look an address up: what they
@@ -85,9 +92,11 @@ func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfS
 
 // Forget makes the programs look every address up again.
 func (p *Plane) Forget() error {
-	p.steering.Lock()
-	defer p.steering.Unlock()
-	return p.forget()
+	return p.during(func() error {
+		p.steering.Lock()
+		defer p.steering.Unlock()
+		return p.forget()
+	})
 }
 
 // spaceBits are those of a key of prefixes before the bits of the address.

@@ -23,7 +23,12 @@ type Flow struct {
 }
 
 // Traffic reads the counters of all circuits that had a packet, in any order.
-func (p *Plane) Traffic(ctx context.Context) ([]Traffic, error) {
+func (p *Plane) Traffic(ctx context.Context) (list []Traffic, err error) {
+	err = p.during(func() error { list, err = p.traffic(ctx); return err })
+	return list, err
+}
+
+func (p *Plane) traffic(ctx context.Context) ([]Traffic, error) {
 	clock, err := newClock()
 	if err != nil {
 		return nil, err
@@ -65,7 +70,7 @@ const keepCounters = 10 * time.Minute
 
 // sweep removes the counters of circuits that no steer had for so long.
 func (p *Plane) sweep(ctx context.Context, now time.Time) error {
-	steers, err := p.Steers(ctx)
+	steers, err := p.readSteers(ctx)
 	if err != nil {
 		return err
 	}
