@@ -12,9 +12,11 @@ import (
 type Live struct {
 	Host  tc.Host
 	Links map[string]tc.Observed // a link that isn't there is missing
-	// Dataplane is what steers packets to the classes; nil where there is none, and then
+	// Dataplane is what steers packets to the classes; nil where that isn't known, and then
 	// mappings aren't compared.
 	Dataplane *LiveSteers
+	// Unsteered says that there is no dataplane, where one is expected.
+	Unsteered bool
 }
 
 // CompareKernel tells what has to happen to a kernel so that it has what the Tree after
@@ -46,8 +48,11 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 			}
 		}
 	}
-	if live.Dataplane != nil {
+	switch n := t.MappingCount(); {
+	case live.Dataplane != nil:
 		r.steers(t, live)
+	case live.Unsteered && n > 0:
+		r.add(Difference{Object: "mapping", ID: "all", To: fmt.Sprintf("%d address mappings, where nothing of lqosd steers", n)})
 	}
 	return r
 }

@@ -23,7 +23,7 @@ type diffFlags struct {
 	from, to, at, link, format, out string
 	bpfFS                           string
 	against                         []string
-	live                            bool
+	live, noMaps                    bool
 }
 
 const diffLong = `Compares two moments of a log, or a moment with tc lines or tc's JSON from files: what would
@@ -63,6 +63,7 @@ func diffCommand() *cobra.Command {
 	fs.StringVar(&f.at, "at", "", "with --against and --live: the log's moment, `SEQ|TIME` (default the end)")
 	fs.StringVar(&f.link, "link", "", "only this link, `IF`; also the one of a file of tc -j class show, which doesn't name it")
 	fs.BoolVar(&f.live, "live", false, "compare with the running kernel")
+	fs.BoolVar(&f.noMaps, "no-maps", false, "with --live: leave the address maps out, where lqosd has bakery.dataplane = \"off\"")
 	fs.StringVar(&f.bpfFS, "bpf-fs", "", "with --live: bakery.bpf_fs of the daemon, if it isn't the usual `DIR`")
 	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(replay.DiffFormats, ", "))
 	fs.StringVarP(&f.out, "output", "o", "", "write to `FILE`")
@@ -110,7 +111,7 @@ func compare(cmd *cobra.Command, s *replay.Source, f diffFlags) (replay.DiffRepo
 		case err != nil:
 			return replay.DiffReport{}, err
 		case f.live:
-			return compareLive(cmd, s, at, f.bpfFS)
+			return compareLive(cmd, s, at, f)
 		}
 		return s.CompareFiles(at, f.link, f.against)
 	}
@@ -126,7 +127,7 @@ func compare(cmd *cobra.Command, s *replay.Source, f diffFlags) (replay.DiffRepo
 }
 
 // compareLive reads the links of the tree from the kernel of this network namespace.
-func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, bpfFS string) (replay.DiffReport, error) {
+func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFlags) (replay.DiffReport, error) {
 	t, err := s.Tree(at)
 	if err != nil {
 		return replay.DiffReport{}, err
@@ -140,27 +141,30 @@ func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, bpfFS st
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
-	steers, err := lookAtDataplane(cmd, t, bpfFS)
-	if err != nil {
-		return replay.DiffReport{}, err
+	live := replay.Live{Host: k.Host(), Links: links}
+	if !f.noMaps {
+		if err := lookAtDataplane(cmd, t, f.bpfFS, &live); err != nil {
+			return replay.DiffReport{}, err
+		}
 	}
-	return replay.CompareKernel(at, t, replay.Live{Host: k.Host(), Links: links, Dataplane: steers}), nil
+	return replay.CompareKernel(at, t, live), nil
 }
 
-// lookAtDataplane reads the maps that lqosd has pinned for this network namespace; nil, with a line on stderr if the
-// tree has mappings, where there are none.
-func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string) (*replay.LiveSteers, error) {
+// lookAtDataplane reads the maps that lqosd has pinned for this network namespace. Who may not is told on stderr.
+func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *replay.Live) error {
 	v, err := xdp.Look(cmd.Context(), xdp.Options{BPFFS: bpfFS})
 	switch {
 	case err == nil:
-		return &replay.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}, nil
+		live.Dataplane = &replay.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}
+	case errors.Is(err, xdp.ErrNotThere):
+		live.Unsteered = true
 	case t.MappingCount() == 0:
-		return nil, nil
-	case errors.Is(err, xdp.ErrNotThere), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission):
 		cmd.PrintErrf("%d address mappings aren't compared: %v\n", t.MappingCount(), err)
-		return nil, nil
+	default:
+		return err
 	}
-	return nil, err
+	return nil
 }
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).

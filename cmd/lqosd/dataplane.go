@@ -31,7 +31,7 @@ func (d *daemon) openDataplane(ctx context.Context) error {
 		return nil
 	case d.settings.Bakery.Dataplane == lqosconf.DataplaneOff:
 		d.noPlane = "bakery.dataplane is off"
-		return nil
+		return d.leaveDataplane()
 	}
 	if b := d.settings.Bridge; b != nil && b.UseXDPBridge {
 		d.log.Warn("bridge.use_xdp_bridge has no effect: lqosd doesn't forward, a Linux bridge or routes have to")
@@ -46,6 +46,18 @@ func (d *daemon) openDataplane(ctx context.Context) error {
 		return nil
 	}
 	d.plane = p
+	return nil
+}
+
+// leaveDataplane removes what a daemon with a dataplane left: its maps would go on steering as they were then.
+func (d *daemon) leaveDataplane() error {
+	removed, err := xdp.Detach(planeOptions(d.settings, d.log))
+	if len(removed) > 0 {
+		d.log.Info("bakery.dataplane is off: what an earlier daemon left was removed", "removed", removed)
+	}
+	if err != nil {
+		return fmt.Errorf("bakery.dataplane is off, and what an earlier daemon left can't be removed: %w", err)
+	}
 	return nil
 }
 

@@ -160,9 +160,15 @@ func TestDetach(t *testing.T) {
 		if code != 0 || strings.TrimSpace(out) != "{\n  \"removed\": []\n}" {
 			f.t.Errorf("nothing there: exit code %d, %q", code, out)
 		}
-		code, _, diag = f.run(f.t, program(f.t, "bakery-replay"), "diff", f.logDir(), "--live")
-		if code != 0 || !strings.Contains(diag, "23 address mappings aren't compared") {
-			f.t.Errorf("diff without a dataplane: exit code %d, %q", code, diag)
+		for _, c := range []struct {
+			flags []string
+			code  int
+			says  string
+		}{{nil, 1, "+ 23 address mappings, where nothing of lqosd steers"}, {[]string{"--no-maps"}, 0, "no difference"}} {
+			code, out, _ = f.run(f.t, program(f.t, "bakery-replay"), append([]string{"diff", f.logDir(), "--live"}, c.flags...)...)
+			if code != c.code || !strings.Contains(out, c.says) {
+				f.t.Errorf("diff without a dataplane, %v: exit code %d, %q", c.flags, code, out)
+			}
 		}
 		f.serve()
 		f.applied()
@@ -173,10 +179,22 @@ func TestDetach(t *testing.T) {
 	})
 }
 
-// TestDataplaneOff: nothing is attached, and mappings are kept all the same.
+// TestDataplaneOff: what an earlier daemon attached goes, and mappings are kept all the same.
 func TestDataplaneOff(t *testing.T) {
-	inField(t, "example", func(f *field) {
+	inMappedField(t, "example", func(f *field) {
+		end := f.serve()
+		if s := f.status(); s.Dataplane.State != "running" {
+			f.t.Fatal(s.Dataplane.State)
+		}
+		end()
+		f.configure(f.t, f.name, func(c *lqosconf.Config) {
+			*c = f.conf
+			c.Bakery.Dataplane = lqosconf.DataplaneOff
+		})
 		f.serve()
+		if shown := command(f.t, "ip", "-d", "link", "show", "dev", f.links[0]); strings.Contains(shown, "prog/xdp") {
+			f.t.Errorf("a program is left: %s", shown)
+		}
 		f.play(append(f.trace("trace.jsonl"), f.trace("ip.jsonl")...))
 		s := f.status()
 		if s.Dataplane.State != "none: bakery.dataplane is off" || s.Kernel.Steering != nil || s.Tree.Mappings != 23 {
@@ -185,7 +203,7 @@ func TestDataplaneOff(t *testing.T) {
 		if code, _, diag := f.run(f.t, program(f.t, "lqosd"), "traffic", "--socket", f.socket()); code != 1 || !strings.Contains(diag, "there is no dataplane: bakery.dataplane is off") {
 			f.t.Errorf("traffic: exit code %d, %q", code, diag)
 		}
-	}, func(c *lqosconf.Config) { c.Bakery.Dataplane = lqosconf.DataplaneOff })
+	})
 }
 
 // TestLayoutFollows: a configuration that swaps the links moves the programs with the next MqSetup.
