@@ -77,6 +77,7 @@ func (p *Plane) keep() error {
 			p.chooseQueues(a)
 		}
 	}
+	p.keepPins()
 	if whole && p.moved {
 		p.giveBack()
 	}

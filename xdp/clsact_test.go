@@ -68,6 +68,14 @@ func testClsact(l lab) {
 	if out := run(l, "tc", "qdisc", "show", "dev", "v1"); strings.Contains(out, "clsact") {
 		l.Error("a link that isn't in the layout any more:", out)
 	}
+	run(l, "ip", "link", "set", "p1", "name", "p9")
+	p.look()
+	if out := run(l, "tc", "qdisc", "show", "dev", "p9"); strings.Contains(out, "clsact") {
+		l.Error("a link that has another name now:", out)
+	}
+	run(l, "ip", "link", "set", "p9", "name", "p1")
+	p.look()
+	l.wantFilters(p)
 	ids := l.state(p)
 	l.close(p)
 

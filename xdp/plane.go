@@ -2,7 +2,6 @@ package xdp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,12 +42,14 @@ type Filters interface {
 // Plane steers the packets of this network namespace. Its methods may be called from any
 // goroutine.
 type Plane struct {
-	options   Options
-	directory *directory
-	objects   objects
-	seams     seams
-	wrote     atomic.Uint64        // entries of maps
-	absent    map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
+	options        Options
+	directory      *directory
+	objects        objects
+	folder         string // of maps, in directory; and in it that of programs
+	programsFolder string
+	seams          seams
+	wrote          atomic.Uint64        // entries of maps
+	absent         map[uint64]time.Time // circuits that no steer has, since when; sweep's alone
 
 	using  sync.RWMutex // for what follows: who uses descriptors reads
 	closed bool
@@ -64,6 +65,7 @@ type Plane struct {
 	noTCX     bool
 	moved     bool   // links went out of the layout that may have something of ours yet
 	kept      string // why they have, when that was last tried
+	unpinned  string // why pins are missing, when that was last tried
 }
 
 // seams are what tests change.
@@ -117,6 +119,7 @@ func (p *Plane) open() error {
 	if p.directory.fs.brief != "" {
 		p.options.Logger.Warn("programs may not outlive this process", "reason", p.directory.fs.brief)
 	}
+	p.folder, p.programsFolder = b.maps, b.programs
 	p.directory.removeDead(p.options.Logger)
 	if p.objects.maps, err = p.directory.openMaps(b, p.seams.step); err != nil {
 		return permission(err)
@@ -147,11 +150,7 @@ func (p *Plane) settle(l Layout) error {
 	if err := p.seams.step("settings"); err != nil {
 		return err
 	}
-	text, err := json.Marshal(l)
-	if err != nil {
-		return err
-	}
-	if err := writeNote(p.directory.in(layoutNote), string(text)); err != nil {
+	if err := p.noteLayout(l); err != nil {
 		return err
 	}
 	if err := p.seams.step("layout"); err != nil {

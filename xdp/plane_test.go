@@ -166,6 +166,37 @@ func TestBrokenPins(t *testing.T) {
 	})
 }
 
+// TestPinsRemoved: pins that somebody removes are made again while a process runs, and what they keep outlives it.
+func TestPinsRemoved(t *testing.T) {
+	for name, what := range map[string][]string{
+		"of links": {"netns-*", linksFolder, "*"}, "of a map": {"netns-*", "v*", bpfMapCounts}, "all": {""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l lab) {
+				p := l.open()
+				l.steer(p, someSteers, nil)
+				before := l.state(p)
+				found, err := filepath.Glob(filepath.Join(append([]string{l.options.BPFFS, ourFolder}, what...)...))
+				if err != nil || len(found) == 0 {
+					l.Fatal(found, err)
+				}
+				for _, path := range found {
+					if err := os.RemoveAll(path); err != nil {
+						l.Fatal(err)
+					}
+				}
+				p.look()
+				l.close(p)
+				p = l.open()
+				defer l.close(p)
+				l.wantSame(before, l.state(p))
+				l.wantAttached(p, kindTCX)
+				l.wantSteers(p, someSteers)
+			})
+		})
+	}
+}
+
 // TestForeignMaps: programs with pins of the right name that use other maps than ours aren't taken.
 func TestForeignMaps(t *testing.T) {
 	inLab(t, func(l lab) {

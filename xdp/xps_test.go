@@ -81,6 +81,34 @@ func TestXPSGivenBack(t *testing.T) {
 	})
 }
 
+// TestXPSKept: what can't be given back is noted until it can be.
+func TestXPSKept(t *testing.T) {
+	inLab(t, func(l lab) {
+		setXPS(l.T, "tx-0/xps_cpus", "1")
+		p := l.open()
+		defer l.close(p)
+		d, err := lookUp("v0")
+		if err != nil {
+			l.Fatal(err)
+		}
+		bad := mask{d.index, "tx-9", "xps_cpus"} // there is no such queue
+		if err := writeNote(p.directory.in(bad.note()), "1"); err != nil {
+			l.Fatal(err)
+		}
+		for range 2 {
+			if _, err := p.directory.restoreQueues(nil); err == nil {
+				l.Error("a queue that isn't there was given back")
+			}
+		}
+		if note, err := readNote(p.directory.in(bad.note())); note != "1" || err != nil {
+			l.Error(note, err)
+		}
+		if got := xpsOf(l.T, "tx-0/xps_cpus"); got != "1" {
+			l.Error(got)
+		}
+	})
+}
+
 // TestOtherSysfs: /sys may be of another network namespace.
 func TestOtherSysfs(t *testing.T) {
 	inLab(t, func(l lab) {
