@@ -26,7 +26,10 @@ func (p *Plane) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-keep.C:
-			work = p.look
+			work = func() {
+				p.reconfigure()
+				p.look()
+			}
 		case <-spread.C:
 			work = p.spread
 		case now := <-sweep.C:

@@ -49,11 +49,14 @@ func (p *Plane) configure(l Layout) error {
 	status := CPUStatus{Online: len(cpus), Redirect: true}
 	if err := p.writeCPUs(cpus); err != nil {
 		status.Redirect, status.Why = false, err.Error()
-		p.options.Logger.Warn("packets stay on the CPU that they come in by", "reason", err)
 	}
 	p.attaching.Lock()
+	before := p.cpus
 	p.cpus = status
 	p.attaching.Unlock()
+	if status != before && status.Why != "" {
+		p.options.Logger.Warn("packets stay on the CPU that they come in by", "reason", status.Why)
+	}
 	return p.adjust(func(c *bpfControl) {
 		c.Cpus = uint32(len(cpus))
 		c.InternetVlan, c.NetworkVlan = 0, 0
@@ -61,6 +64,23 @@ func (p *Plane) configure(l Layout) error {
 			c.InternetVlan, c.NetworkVlan = l.InternetVLAN, l.NetworkVLAN
 		}
 	})
+}
+
+// reconfigure writes settings and CPUs that somebody else changed, and CPUs that came.
+func (p *Plane) reconfigure() {
+	p.steering.Lock()
+	defer p.steering.Unlock()
+	p.attaching.Lock()
+	layout := p.layout
+	p.attaching.Unlock()
+	wrote := p.wrote.Load()
+	err := p.configure(layout)
+	switch {
+	case err != nil:
+		p.options.Logger.Error("settings of the programs can't be written", "error", err)
+	case p.wrote.Load() != wrote:
+		p.options.Logger.Warn("drift", "what", "settings of the programs or CPUs were others; they are written again")
+	}
 }
 
 // writeCPUs makes the kernel start a thread for every CPU that has none.

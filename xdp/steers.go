@@ -19,32 +19,35 @@ func (p *Plane) Steers(ctx context.Context) (steers []tc.Steer, err error) {
 	return steers, err
 }
 
+// readSteers reads the steers. Keys that aren't of our making are nobody's: they go.
 func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
-	steers, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	if err == nil && len(strays) > 0 {
+		p.options.Logger.Warn("drift", "what", "somebody put keys that mean nothing in the map of prefixes; they are removed", "keys", len(strays))
+		err = p.writeSteers(ctx, nil, nil, strays)
+	}
 	if err == nil {
 		p.steers.Store(int64(len(steers)))
 	}
 	return steers, err
 }
 
-func readSteers(ctx context.Context, prefixes *ebpf.Map) ([]tc.Steer, error) {
-	var steers []tc.Steer
-	var bad error
-	err := readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
+func readSteers(ctx context.Context, prefixes *ebpf.Map) (steers []tc.Steer, strays []bpfPrefix, err error) {
+	err = readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
 		for i := range keys {
-			s, err := steerOf(keys[i], values[i])
-			if err != nil {
-				bad = err
+			if s, ok := steerOf(keys[i], values[i]); ok {
+				steers = append(steers, s)
+			} else {
+				strays = append(strays, keys[i])
 			}
-			steers = append(steers, s)
 		}
 	})
-	if err := errors.Join(err, bad); err != nil {
-		return nil, fmt.Errorf("reading steers: %w", err)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading steers: %w", err)
 	}
-	return steers, nil
+	return steers, strays, nil
 }
 
 // Steer adds or changes what is in set, then removes what is in drop, then makes the programs
@@ -124,7 +127,8 @@ func keyOf(s tc.Steer) bpfPrefix {
 	return k
 }
 
-func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, error) {
+// steerOf is the inverse of keyOf; false for a key that it doesn't make.
+func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, bool) {
 	var bytes [16]byte
 	for i, word := range k.Address {
 		binary.NativeEndian.PutUint32(bytes[4*i:], word)
@@ -134,8 +138,6 @@ func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, error) {
 		address = netip.AddrFrom4([4]byte(bytes[:4]))
 	}
 	prefix := netip.PrefixFrom(address, int(k.Length)-spaceBits)
-	if !prefix.IsValid() || k.Space > familyIPv6+up {
-		return tc.Steer{}, fmt.Errorf("a key that isn't ours: %+v", k)
-	}
-	return tc.Steer{Prefix: prefix, Upload: k.Space&up == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}, nil
+	s := tc.Steer{Prefix: prefix, Upload: k.Space&up == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}
+	return s, prefix.IsValid() && keyOf(s) == k
 }
