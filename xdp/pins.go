@@ -62,6 +62,9 @@ func (p *Plane) pinAgain() (made []string, err error) {
 		}
 		made = append(made, filepath.Base(path))
 	}
+	if !p.noLife {
+		errs = append(errs, p.directory.markLife())
+	}
 	if text, err := readNote(p.directory.in(layoutNote)); err == nil && text == "" {
 		errs = append(errs, p.noteLayout(p.layout))
 	}

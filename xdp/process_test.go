@@ -28,6 +28,7 @@ func init() {
 		"serves below":     childServesBelow,
 		"serves alone":     childServesAlone,
 		"serves beside":    childServesBeside,
+		"loses its links":  childLosesItsLinks,
 		"sees other sysfs": childSeesOtherSysfs,
 		"may not":          childMayNot,
 	}
