@@ -97,6 +97,9 @@ func (s search) ensure(path string) error {
 	if there, err := isBPFFS(path); err != nil || there {
 		return err
 	}
+	if inside, err := os.ReadDir(path); err != nil || len(inside) > 0 {
+		return errors.Join(fmt.Errorf("%s is no bpffs, and isn't empty: nothing is mounted over it", path), err)
+	}
 	if err := unix.Mount("bpf", path, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 		return fmt.Errorf("mounting a bpffs on %s: %w", path, err)
 	}
