@@ -68,13 +68,17 @@ func testClsact(l lab) {
 	if out := run(l, "tc", "qdisc", "show", "dev", "v1"); strings.Contains(out, "clsact") {
 		l.Error("a link that isn't in the layout any more:", out)
 	}
-	run(l, "ip", "link", "set", "p1", "name", "p9")
-	p.look()
+	rename := func(from, to string) {
+		for _, c := range []string{from + " down", from + " name " + to, to + " up"} { // not every kernel renames what is up
+			run(l, "ip", append([]string{"link", "set"}, strings.Fields(c)...)...)
+		}
+		p.look()
+	}
+	rename("p1", "p9")
 	if out := run(l, "tc", "qdisc", "show", "dev", "p9"); strings.Contains(out, "clsact") {
 		l.Error("a link that has another name now:", out)
 	}
-	run(l, "ip", "link", "set", "p9", "name", "p1")
-	p.look()
+	rename("p9", "p1")
 	l.wantFilters(p)
 	ids := l.state(p)
 	l.close(p)
