@@ -103,6 +103,7 @@ func TestEgressFilterRefused(t *testing.T) {
 		var f EgressFilters
 		one, _ := passes(l.T)
 		l.batch("qdisc add dev v0 ingress")
+		l.wantEgress(0)
 		if err := f.AttachEgress("v0", one.FD(), "ours"); err == nil || !strings.Contains(err.Error(), "ingress qdisc") {
 			l.Error(err)
 		}
