@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeDead removes the directories of network namespaces that are no more, unless a process has them locked. Their
-// lifePin tells. Where the kernel doesn't do that: those that have bpf_links, of which none is on a link any more; there, a
+// removeDead removes the directories of network namespaces that are no more: those that no
+// process has locked, and that have bpf_links, of which none is on a link any more. A
 // namespace that lives but has lost its links loses nothing that its next Open wouldn't make anew.
 func (d *directory) removeDead(log *slog.Logger) {
 	parent, own := filepath.Split(d.path)
@@ -41,13 +41,6 @@ func removeIfDead(path string) (removed bool, err error) {
 		return false, err
 	}
 	defer func() { _ = locked.Close() }()
-	alive, err := lives(path)
-	switch {
-	case err == nil && !alive:
-		return true, remove(path)
-	case !errors.Is(err, errUnknown):
-		return false, err
-	}
 	pins, err := os.ReadDir(filepath.Join(path, linksFolder))
 	if err != nil || len(pins) == 0 { // who knows
 		return false, err

@@ -24,7 +24,6 @@ var ErrNotThere = errors.New("nothing is pinned for this network namespace")
 //	    programs-60303ae2/            and the fingerprint of their code
 //	      enter_internet …
 //	  links/xdp-7, tcx-7              bpf_links by hook and index of the link
-//	  namespace                       a bpf_link to the namespace, which tells whether it lives
 //	  layout                          a note: the Layout, as JSON
 //	  queue-7-tx-0-xps_cpus           a note: what was in this file of tx queue 0 of link 7
 //	  tags-7                          a note: by which features its card took VLAN tags off

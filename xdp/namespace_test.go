@@ -90,42 +90,6 @@ func TestDeadNamespaces(t *testing.T) {
 	})
 }
 
-// TestDeadWithoutLinks: a network namespace that has lost its links keeps its pins while it lives, and no longer.
-func TestDeadWithoutLinks(t *testing.T) {
-	inLab(t, func(l lab) {
-		names := func() []string {
-			l.close(l.open())
-			list, err := folders(filepath.Join(l.options.BPFFS, ourFolder), "netns-")
-			if err != nil {
-				l.Fatal(err)
-			}
-			return list
-		}
-		other := startChild(l.T, "loses its links", unix.CLONE_NEWNET, "LQOSD_XDP_BPFFS="+l.options.BPFFS)
-		if list := names(); len(list) != 2 {
-			l.Error("of two that live there are", list)
-		}
-		other.kill()
-		l.eventually("the pins of the other are gone", func() bool { return len(names()) == 1 })
-	})
-}
-
-func childLosesItsLinks(t *testing.T) {
-	addLink(t, "0")
-	addLink(t, "1")
-	l := lab{T: t, options: Options{Layout: twoLinks, BPFFS: os.Getenv("LQOSD_XDP_BPFFS")}, seams: defaultSeams()}
-	p := l.open()
-	run(t, "ip", "link", "del", "v0")
-	run(t, "ip", "link", "del", "v1")
-	p.look()
-	left, err := os.ReadDir(p.directory.in(linksFolder))
-	if err != nil || len(left) > 0 {
-		t.Fatal(left, err)
-	}
-	l.close(p)
-	readyAndWait(t)
-}
-
 // TestLockedNamespaces: a directory whose links are all gone is left while a process has it open.
 func TestLockedNamespaces(t *testing.T) {
 	inLab(t, func(l lab) {

@@ -62,9 +62,6 @@ func (p *Plane) pinAgain() (made []string, err error) {
 		}
 		made = append(made, filepath.Base(path))
 	}
-	if !p.noLife {
-		errs = append(errs, p.directory.markLife())
-	}
 	if text, err := readNote(p.directory.in(layoutNote)); err == nil && text == "" {
 		errs = append(errs, p.noteLayout(p.layout))
 	}

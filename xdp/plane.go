@@ -63,7 +63,6 @@ type Plane struct {
 	links     map[string]link.Link // that are pinned, by the names of their pins
 	attached  map[string]*attached // by link
 	noTCX     bool
-	noLife    bool   // nothing tells whether the network namespace lives
 	moved     bool   // links went out of the layout that may have something of ours yet
 	kept      string // why they have, when that was last tried
 	unpinned  string // why pins are missing, when that was last tried
@@ -121,10 +120,6 @@ func (p *Plane) open() error {
 		p.options.Logger.Warn("programs may not outlive this process", "reason", p.directory.fs.brief)
 	}
 	p.folder, p.programsFolder = b.maps, b.programs
-	if err := p.directory.markLife(); err != nil {
-		p.options.Logger.Info("when this network namespace has ended its maps may stay", "reason", err)
-		p.noLife = true
-	}
 	p.directory.removeDead(p.options.Logger)
 	if p.objects.maps, err = p.directory.openMaps(b, p.seams.step); err != nil {
 		return permission(err)

@@ -28,7 +28,6 @@ func init() {
 		"serves below":     childServesBelow,
 		"serves alone":     childServesAlone,
 		"serves beside":    childServesBeside,
-		"loses its links":  childLosesItsLinks,
 		"sees other sysfs": childSeesOtherSysfs,
 		"may not":          childMayNot,
 	}

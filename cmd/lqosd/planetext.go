@@ -16,6 +16,9 @@ func (s dataplaneStatus) rows(row func(name, format string, args ...any)) {
 	}
 	for _, l := range s.Links {
 		row("  "+l.Link, "%s; ingress %s; egress %s%s", l.Role, hookText(l.Ingress), hookText(l.Egress), parenthesis(l.Queues.Why))
+		if l.Stays != "" {
+			row("", "packets stay on the CPU that they come in by: %s", l.Stays)
+		}
 	}
 	if s.CPUs.Why != "" {
 		row("  CPUs", "%s", s.CPUs.Why)
