@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,7 +75,7 @@ func openDirectory(s search) (*directory, error) {
 			return nil, errors.Join(err, d.Close())
 		}
 	}
-	if d.lock, err = lock(d.path); err != nil {
+	if d.lock, err = lockSoon(d.path); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -94,6 +95,19 @@ func lookForDirectory(s search) (*directory, error) {
 		return nil, permission(err)
 	}
 	return &directory{fs: fs, path: filepath.Join(fs.path, ourFolder, name)}, nil
+}
+
+// exitTime is how long a process that was killed may still have its lock.
+const exitTime = time.Second
+
+// lockSoon is lock, with patience for a process that is just ending.
+func lockSoon(path string) (*os.File, error) {
+	for deadline := time.Now().Add(exitTime); ; time.Sleep(exitTime / 50) {
+		f, err := lock(path)
+		if !errors.Is(err, ErrInUse) || time.Now().After(deadline) {
+			return f, err
+		}
+	}
 }
 
 // lock locks a directory, as long as the file is open and the process lives.
