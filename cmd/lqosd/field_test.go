@@ -181,7 +181,8 @@ func (f *field) show() string {
 	var lines []string
 	for _, link := range f.links {
 		for line := range strings.Lines(command(f.t, "tc", "-d", "qdisc", "show", "dev", link)) {
-			if line = strings.TrimSpace(line); line == "" || strings.Contains(line, " 0: ") {
+			if line = strings.TrimSpace(line); line == "" || strings.Contains(line, " 0: ") ||
+				strings.HasPrefix(line, "qdisc clsact ") { // of the dataplane, where the kernel has no TCX
 				continue
 			}
 			line = directStat.ReplaceAllString(line, "")
