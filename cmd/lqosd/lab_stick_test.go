@@ -12,8 +12,8 @@ import (
 	"lqosd/internal/testenv"
 )
 
-// TestLabStick measures circuits of a stick, where VLANs tell the directions, on a kernel that has VLANs. Its timers are too slow for an HTB
-// of 100 Mbit/s, see TestLabTrunk.
+// TestLabStick measures circuits of a stick, where VLANs tell the directions, on a kernel that has VLANs. It can't be precise there: that is
+// TestLabTrunk's part.
 func TestLabStick(t *testing.T) {
 	for _, tags := range []struct {
 		name   string

@@ -72,14 +72,18 @@ func TestVerdict(t *testing.T) {
 		name   string
 		stream Shaped
 		got    float64 // Mbit/s of payload
+		slack  float64
 		want   string
 	}{
-		{"UDP is right", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.72, ""},
-		{"UDP is slow", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.2, "too slow"},
-		{"UDP is fast", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 10.3, "too fast"},
-		{"TCP is right", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 9.1, ""},
-		{"TCP is slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 8.9, "too slow"},
-		{"TCP is fast", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 11.1, "too fast"},
+		{"UDP is right", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.72, 0, ""},
+		{"UDP is slow", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 9.2, 0, "too slow"},
+		{"UDP is fast", Shaped{Stream{Subscriber: Subscriber(1), UDP: 1}, 10}, 10.3, 0, "too fast"},
+		{"TCP is right", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 9.1, 0, ""},
+		{"TCP is slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 8.9, 0, "too slow"},
+		{"TCP is fast", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 11.1, 0, "too fast"},
+		{"with slack TCP is slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 5.2, 0.5, ""},
+		{"with slack TCP is too slow", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 4.8, 0.5, "too slow"},
+		{"with slack TCP is fast", Shaped{Stream{Subscriber: Subscriber6(1)}, 10}, 11.1, 0.5, "too fast"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := Received{Stream: tc.stream.Stream, Intervals: []Interval{
@@ -88,7 +92,7 @@ func TestVerdict(t *testing.T) {
 				{2 * time.Second, 4050 * time.Millisecond, int64(tc.got * 1e6 / 8 * 2.05)},
 				{4050 * time.Millisecond, 6 * time.Second, 7}, // the sender has ended
 			}}
-			if got := (measured{tc.stream, r}).verdict(); got != tc.want {
+			if got := (measured{tc.stream, r}).verdict(tc.slack); got != tc.want {
 				t.Errorf("verdict %q, want %q: %.2f, %.2f", got, tc.want, r.Goodput(), r.Rate())
 			}
 		})

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -20,6 +21,9 @@ const attempts = 3
 // Measure makes streams, all at once, and wants each to be as fast as its ceil: UDP's frames within 5 %, TCP's payload within 10 %.
 // The UDP of a stream is 1 for any rate. If one misses its ceil all are made again, twice at most: other work on the machine slows streams
 // down, and TCP's receiver hands over late what waited for a lost frame. A stream that was right once is right.
+//
+// In a virtual machine a stream may be slower, down to half its ceil: the machine has one CPU, which waits for the host's whenever other tests
+// run there, and HTB gives back nothing of what it missed. It must not be faster.
 func (l *Lab) Measure(t testing.TB, streams ...Shaped) {
 	t.Helper()
 	l.MeasureWhile(t, func() {}, streams...)
@@ -35,7 +39,7 @@ func (l *Lab) MeasureWhile(t testing.TB, work func(), streams ...Shaped) {
 	for attempt := 1; attempt <= attempts && len(wrong) > 0 && !t.Failed(); attempt++ {
 		for _, r := range l.transferWhile(t, work, streams) {
 			t.Log(r)
-			if verdict := r.verdict(); verdict == "" {
+			if verdict := r.verdict(slack()); verdict == "" {
 				delete(wrong, r.Shaped)
 			} else if _, yet := wrong[r.Shaped]; yet {
 				wrong[r.Shaped] = verdict
@@ -80,8 +84,16 @@ func (l *Lab) transferWhile(t testing.TB, work func(), streams []Shaped) []measu
 	return list
 }
 
+// slack is how much slower, as a part of the ceil, a stream may be where the test runs; 0 for what the kind of stream allows.
+func slack() float64 {
+	if os.Getenv(insideVM) != "" {
+		return 0.5
+	}
+	return 0
+}
+
 // verdict says in which way a stream missed its ceil; empty if it didn't.
-func (m measured) verdict() string {
+func (m measured) verdict(slack float64) string {
 	tolerance := 0.10
 	if m.UDP > 0 {
 		tolerance = 0.05
@@ -89,7 +101,7 @@ func (m measured) verdict() string {
 	switch off := m.off(); {
 	case off > tolerance:
 		return "too fast"
-	case off < -tolerance:
+	case off < -max(tolerance, slack):
 		return "too slow"
 	}
 	return ""
