@@ -19,6 +19,8 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
 # Packages with tests that run in a virtual machine.
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
+# Tests that measure traffic.
+MEASURING := ^TestLab
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
 NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool
 MUST  := gcc
@@ -54,8 +56,10 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
+# Those that measure how fast packets go come last and alone: beside other packages' tests they would measure those.
 test: needs ## run all tests with the race detector; installs what they need as root on Debian
-	$(GO) test -race -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
+	{ $(GO) test -race -timeout $(TIMEOUT) -json -skip '$(MEASURING)' ./...; \
+	  $(GO) test -race -timeout $(TIMEOUT) -json -p 1 -run '$(MEASURING)' ./cmd/lqosd ./internal/testenv; } | $(GO) run ./internal/testsum
 
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum

@@ -16,10 +16,10 @@ type Shaped struct {
 const offer = 1.2
 
 // attempts is how often a stream is measured that misses its ceil.
-const attempts = 3
+const attempts = 5
 
 // Measure makes streams, all at once, and wants each to be as fast as its ceil: UDP's frames within 5 %, TCP's payload within 10 %.
-// The UDP of a stream is 1 for any rate. If one misses its ceil all are made again, twice at most: other work on the machine slows streams
+// The UDP of a stream is 1 for any rate. If one misses its ceil all are made again, four times at most: other work on the machine slows streams
 // down, and TCP's receiver hands over late what waited for a lost frame. A stream that was right once is right.
 //
 // In a virtual machine a stream may be slower, down to half its ceil: the machine has one CPU, which waits for the host's whenever other tests
