@@ -101,7 +101,7 @@ func (a *acker) resume(last eventlog.Seq) {
 // nothing to render: its lines were written the first time.
 func (a *acker) writeAll(last eventlog.Seq, list []accepted) {
 	shapes := func(c accepted) bool { return c.command != nil && c.command.Kind().shapes() }
-	maps := func(c accepted) bool { return c.command != nil && !c.command.Kind().shapes() }
+	maps := func(c accepted) bool { return c.command != nil && c.command.Kind().maps() }
 	if slices.ContainsFunc(list, shapes) {
 		a.h.asksNow(a.now())
 	}

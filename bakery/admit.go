@@ -19,6 +19,7 @@ func (f *folder) admit(t *Ticket) [][]byte {
 	}
 	payloads := make([][]byte, 0, len(t.sub.Commands))
 	refused := false
+	var adopted []func()
 	for i, c := range t.sub.Commands {
 		command, out := f.admitOne(t.sub.Sender, c, &payloads)
 		t.outcomes[i] = out
@@ -26,12 +27,18 @@ func (f *folder) admit(t *Ticket) [][]byte {
 			t.accepted = append(t.accepted, accepted{i, command})
 		}
 		refused = refused || out.Err != nil
+		if f.adopted != nil && out.Err == nil {
+			adopted = append(adopted, f.adopted)
+		}
 	}
 	if undo != nil && refused {
 		f.tree, f.setup = undo, setup
 		t.accepted = nil
 		t.failAll(errOtherRefused)
 		return nil
+	}
+	for _, tell := range adopted {
+		tell()
 	}
 	return payloads
 }
@@ -40,6 +47,7 @@ func (f *folder) admit(t *Ticket) [][]byte {
 // error. The command comes back as it is logged.
 func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command, Outcome) {
 	r := Record{Seq: f.tree.Seq + 1, Time: f.o.Now(), Sender: by}
+	f.adopted = nil
 	var refused []LineError
 	var err error
 	if e, ok := asked.(ExecuteTCCommands); ok {
@@ -54,8 +62,11 @@ func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command
 		return nil, Outcome{Err: err}
 	}
 	f.tree.folded(r)
-	if m, ok := r.Command.(MqSetup); ok {
+	switch m := r.Command.(type) {
+	case MqSetup:
 		f.setup.DownLink, f.setup.UpLink = m.Down.Link, m.Up.Link
+	case Commit:
+		f.setup.DownLink, f.setup.UpLink = m.Setup.Down.Link, m.Setup.Up.Link
 	}
 	*payloads = append(*payloads, AppendRecord(nil, r))
 	return r.Command, Outcome{Seq: r.Seq, Refused: refused}
@@ -80,7 +91,14 @@ func (f *folder) resolve(c Command) (Command, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.adopted = s.Adopted
 		return resolveMqSetup(c, s)
+	case Commit:
+		return f.resolveCommit(c)
+	case ChangeSiteSpeedLive:
+		return f.tree.resolveSpeed(c, f.setup)
+	case refusedCommand:
+		return nil, c.why
 	case AddStructuralHTBClass:
 		return c, f.allowed(c.Link)
 	case AddCircuitHTBClass:
@@ -91,6 +109,23 @@ func (f *folder) resolve(c Command) (Command, error) {
 		return c, f.tree.checkClaim(c, f.setup.Roles())
 	}
 	return c, nil
+}
+
+// resolveCommit gives a batch its skeleton: the queues are those that it states, or else those
+// of the skeleton that is there.
+func (f *folder) resolveCommit(c Commit) (Command, error) {
+	s, err := f.o.Setup()
+	if err != nil {
+		return nil, err
+	}
+	asked := c.Setup
+	if m := f.tree.Setup; asked.QueuesAvailable == nil && m != nil {
+		asked.QueuesAvailable, asked.StickOffset = m.QueuesAvailable, m.StickOffset
+	}
+	f.adopted = s.Adopted
+	c.Leaf = s.Leaf
+	c.Setup, err = resolveMqSetup(MqSetup{QueuesAvailable: asked.QueuesAvailable, StickOffset: asked.StickOffset}, s)
+	return c, err
 }
 
 // managed are the links that the configuration names, or named when the tree's

@@ -43,9 +43,7 @@ func (t *Tree) foldClass(a classAsk, seq eventlog.Seq) error {
 	if old, ok := t.Note(a.link, class.ID); ok {
 		a.note.LeafSeq = old.LeafSeq
 	}
-	if a.rateMbps*1e6 < float64(MinRate) || a.ceilMbps*1e6 < float64(MinRate) {
-		a.note.AskedMbps = &[2]float64{a.rateMbps, a.ceilMbps}
-	}
+	a.note.AskedMbps = askedMbps(a.rateMbps, a.ceilMbps)
 	t.setNote(a.link, class.ID, a.note)
 	return nil
 }

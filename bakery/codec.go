@@ -90,6 +90,10 @@ func (e *encoder) command(c Command) {
 		e.flags(false, false, c.Upload)
 		e.string(c.Address)
 	case ClearIPFlow:
+	case Commit:
+		e.commit(c)
+	case ChangeSiteSpeedLive:
+		e.speed(c)
 	default:
 		panic(fmt.Sprintf("bakery: no encoding for %T", c))
 	}
@@ -124,6 +128,10 @@ func (d *decoder) command(k Kind) Command {
 		return DelIPFlow{Upload: d.byte()&flagUpload != 0, Address: d.string()}
 	case KindClearIPFlow:
 		return ClearIPFlow{}
+	case KindCommit:
+		return d.commit()
+	case KindChangeSiteSpeedLive:
+		return d.speed()
 	}
 	d.fail(fmt.Errorf("unknown %v: %w", k, eventlog.ErrNewerFormat))
 	return nil

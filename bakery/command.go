@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Command is what a client asked for. The concrete types are those of this file;
-// their JSON tags are the field names on the bus.
+// Command is what a client asked for. The concrete types are those of this file,
+// [Commit] and [ChangeSiteSpeedLive]; their JSON tags are the field names on the bus.
 type Command interface {
 	// Kind names the command in logs, listings and the record format.
 	Kind() Kind
@@ -26,6 +26,8 @@ const (
 	KindMapIPToFlow           Kind = 7
 	KindDelIPFlow             Kind = 8
 	KindClearIPFlow           Kind = 9
+	KindCommit                Kind = 10
+	KindChangeSiteSpeedLive   Kind = 11
 )
 
 var kindNames = map[Kind]string{
@@ -38,6 +40,8 @@ var kindNames = map[Kind]string{
 	KindMapIPToFlow:           "MapIpToFlow",
 	KindDelIPFlow:             "DelIpFlow",
 	KindClearIPFlow:           "ClearIpFlow",
+	KindCommit:                "Commit",
+	KindChangeSiteSpeedLive:   "ChangeSiteSpeedLive",
 }
 
 // String is the name that documents and listings use: "AddCircuitHTBClass".
@@ -53,13 +57,16 @@ func (k Kind) shapes() bool {
 	return k != KindMapIPToFlow && k != KindDelIPFlow && k != KindClearIPFlow
 }
 
+// maps reports a kind whose commands change address mappings.
+func (k Kind) maps() bool { return !k.shapes() || k == KindCommit }
+
 // MarshalText makes a Kind readable in JSON.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // ParseKind reads the name of a kind, with or without the bus's "Bakery" in
 // front ("BakeryMqSetup", "MqSetup").
 func ParseKind(s string) (Kind, error) {
-	for k := KindClearPriorSettings; k <= KindClearIPFlow; k++ {
+	for k := KindClearPriorSettings; k <= KindChangeSiteSpeedLive; k++ {
 		if n := k.String(); s == n || s == "Bakery"+n {
 			return k, nil
 		}
@@ -205,6 +212,7 @@ var decoders = map[string]func(decode func(any) error) (Command, error){
 	"MapIpToFlow":                 decodeAs[MapIPToFlow],
 	"DelIpFlow":                   decodeAs[DelIPFlow],
 	"ClearIpFlow":                 fixed(ClearIPFlow{}),
+	"BakeryChangeSiteSpeedLive":   decodeSpeed,
 }
 
 // DecodeCommand makes the command that a bus request of this name asks for.
@@ -252,5 +260,13 @@ func decodeExecute(decode func(any) error) (Command, error) {
 	var c ExecuteTCCommands
 	err := decode(&c)
 	c.Opaque = nil
+	return c, err
+}
+
+// decodeSpeed leaves out, too, what the resolver fills in.
+func decodeSpeed(decode func(any) error) (Command, error) {
+	var c ChangeSiteSpeedLive
+	err := decode(&c)
+	c.Classes, c.R2Q = nil, 0
 	return c, err
 }

@@ -23,7 +23,8 @@ func (t *Tree) folded(r Record) {
 	t.Seq = r.Seq
 	if r.Command.Kind().shapes() {
 		t.shaped = r.Seq
-	} else {
+	}
+	if r.Command.Kind().maps() {
 		t.mapped = r.Seq
 	}
 }
@@ -52,6 +53,10 @@ func (t *Tree) fold(r Record) error {
 		t.mappings.Clear()
 		t.guessed = false
 		return nil
+	case Commit:
+		return t.foldCommit(c, r.Seq)
+	case ChangeSiteSpeedLive:
+		return t.foldSpeed(c, r.Seq)
 	}
 	return fmt.Errorf("no fold for %T", r.Command)
 }

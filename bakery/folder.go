@@ -17,8 +17,10 @@ type folder struct {
 	log   Log
 	tree  *Tree
 	setup Setup
-	out   chan *Ticket  // to the acker; capacity waiting, blocks when full
-	torn  chan struct{} // from the acker: a commit failed; capacity 1, coalesces
+	// adopted is the Adopted of the Setup that the command in hand was resolved with, if it was.
+	adopted func()
+	out     chan *Ticket  // to the acker; capacity waiting, blocks when full
+	torn    chan struct{} // from the acker: a commit failed; capacity 1, coalesces
 	// roll is the new segment in the making; noRollBefore keeps a failing one from
 	// being tried at every submission.
 	roll         *eventlog.Pending

@@ -76,6 +76,67 @@ func (t *Tree) leafHandle(link string, slot tc.Handle) (tc.Handle, error) {
 	return 0, fmt.Errorf("link %s: %w", link, errNoHandle)
 }
 
+// remembers reports a slot that was given a handle before.
+func (t *Tree) remembers(link string, slot tc.Handle) bool {
+	h := t.handles[link]
+	if h == nil {
+		return false
+	}
+	_, ok := h.bySlot.Get(slot)
+	return ok
+}
+
+// scarceHandles counts, while many leaves are made, how many majors of each ring are in use on
+// a link, once that matters.
+type scarceHandles struct {
+	counted bool
+	inRing  [rings]uint32
+}
+
+// scarceHandle is leafHandle for one of many new qdiscs, each of which is put into the Tree
+// before the next is asked for: full rings aren't walked for every one of them.
+func (t *Tree) scarceHandle(s *scarceHandles, link string, slot tc.Handle) (tc.Handle, error) {
+	h := t.handles[link]
+	if h == nil {
+		h = &leafHandles{}
+	}
+	inUse := func(major uint16) bool { return t.state.HandleInUse(link, major) }
+	if major, ok := h.bySlot.Get(slot); ok && !inUse(major) {
+		s.use(major)
+		return tc.NewHandle(major, 0), nil
+	}
+	taken := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok || inUse(major) }
+	major, ok := probe(slot, h.inRing, taken)
+	if !ok {
+		s.count(inUse)
+		major, ok = probe(slot, s.inRing, inUse)
+	}
+	if !ok {
+		return 0, fmt.Errorf("link %s: %w", link, errNoHandle)
+	}
+	s.use(major)
+	return tc.NewHandle(major, 0), nil
+}
+
+func (s *scarceHandles) count(inUse func(uint16) bool) {
+	if s.counted {
+		return
+	}
+	s.counted = true
+	for major := 1; major <= 0xffff; major++ {
+		if m := uint16(major); !reserved(m) && inUse(m) {
+			s.inRing[bits.Len16(m)-1]++
+		}
+	}
+}
+
+// use counts a major that comes into use.
+func (s *scarceHandles) use(major uint16) {
+	if s.counted {
+		s.inRing[bits.Len16(major)-1]++
+	}
+}
+
 func (t *Tree) rememberHandle(link string, slot, handle tc.Handle) {
 	h := t.handles[link]
 	if h == nil {

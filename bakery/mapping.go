@@ -23,6 +23,8 @@ type Mapping struct {
 	// Generation is that of the Tree when the prefix was mapped last: a claim of an older one
 	// stands in nobody's way.
 	Generation uint64 `json:"generation"`
+	// Stated says that a batch has it: the next one that leaves it out removes it.
+	Stated bool `json:"stated,omitempty"`
 }
 
 // named reports a mapping whose circuit a client named.

@@ -18,6 +18,10 @@ func (e *encoder) uvarint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
 func (e *encoder) varint(v int64)   { e.b = binary.AppendVarint(e.b, v) }
 func (e *encoder) uint64(v uint64)  { e.b = binary.LittleEndian.AppendUint64(e.b, v) }
 func (e *encoder) float(v float64)  { e.uint64(math.Float64bits(v)) }
+func (e *encoder) float32(v float32) {
+	e.b = binary.LittleEndian.AppendUint32(e.b, math.Float32bits(v))
+}
+
 func (e *encoder) string(s string)  { e.uvarint(uint64(len(s))); e.b = append(e.b, s...) }
 
 func (e *encoder) strings(s []string) {
@@ -95,6 +99,16 @@ func (d *decoder) upTo(limit uint64) uint64 {
 func (d *decoder) uint32() uint32 { return uint32(d.upTo(math.MaxUint32)) }
 func (d *decoder) uint16() uint16 { return uint16(d.upTo(math.MaxUint16)) }
 func (d *decoder) float() float64 { return math.Float64frombits(d.uint64()) }
+
+func (d *decoder) float32() float32 {
+	if len(d.b) < 4 {
+		d.fail(errTruncated)
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
+	return math.Float32frombits(v)
+}
 
 func (d *decoder) int32() int32 {
 	v := d.varint()

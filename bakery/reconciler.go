@@ -313,12 +313,12 @@ func (r *reconciler) known() []*managedLink {
 }
 
 // settled reports whether tree may be applied now. A reset over a live tree waits until
-// the commands have been quiet for a while.
+// the commands have been quiet for a while; what a batch stated is whole and goes at once.
 func (r *reconciler) settled(tree *Tree) bool {
 	r.settleAt = time.Time{}
 	_, unread := r.problems[readKey]
 	live := unread || slices.ContainsFunc(r.known(), func(l *managedLink) bool { return l.seen.State.ClassCount(l.name) > 0 })
-	if tree.Generation == r.generation || !live {
+	if tree.Generation == r.generation || !live || tree.isStated() {
 		r.resetSeen = time.Time{}
 		return true
 	}

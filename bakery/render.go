@@ -36,6 +36,10 @@ func AppendLines(dst []byte, c Command, rates Rates) []byte {
 	case AddCircuitQdisc:
 		p.put("qdisc add dev ", c.Link, " parent ", hexText(c.ParentMajor), ":", hexText(c.ParentMinor), " ")
 		p.line(strings.Join(splitWords(c.SQM), " "))
+	case Commit:
+		p.commit(c)
+	case ChangeSiteSpeedLive:
+		p.speed(c)
 	case ExecuteTCCommands:
 		for _, l := range c.Lines {
 			p.line(l)
@@ -80,10 +84,50 @@ func quantumText(ceilMbps float64, r2q uint64) string {
 }
 
 func (p *printer) class(a classAsk) {
-	p.put("class add dev ", a.link, " parent ", a.parent, " classid ", a.classID,
-		" htb rate ", p.rate(a.rateMbps), " ceil ", p.rate(a.ceilMbps), " prio ", strconv.Itoa(clientPrio))
-	p.put(" quantum ")
-	p.line(quantumText(a.ceilMbps, a.r2q))
+	p.put("class add dev ", a.link, " parent ", a.parent, " classid ", a.classID)
+	p.ratesOf(a.rateMbps, a.ceilMbps, a.r2q)
+}
+
+// commit prints the skeleton, then each member: its class and leaf of the download, then those
+// of the upload.
+func (p *printer) commit(c Commit) {
+	p.mqSetup(c.Setup)
+	for _, m := range c.Members {
+		for _, upload := range []bool{false, true} {
+			link, b := c.directionOf(upload).Link, m.branch(upload)
+			p.htbClass("add", link, b.parent, b.class)
+			p.ratesOf(b.rate, b.ceil, c.Setup.R2Q)
+			if m.Circuit == nil {
+				continue
+			}
+			l, err := c.leaf(*m.Circuit, upload)
+			if err != nil {
+				panic("bakery: rendering a leaf that Fold refuses: " + err.Error())
+			}
+			if l.words != nil {
+				p.put("qdisc add dev ", link, " parent ", b.class.String(), " ")
+				p.line(l.text())
+			}
+		}
+	}
+}
+
+func (p *printer) speed(c ChangeSiteSpeedLive) {
+	for _, s := range c.Classes {
+		rate, ceil := c.mbps(s.Upload)
+		p.htbClass("change", s.Link, s.Parent, s.ID)
+		p.ratesOf(rate, ceil, c.R2Q)
+	}
+}
+
+// htbClass begins a class line; the id takes the major of its parent, as clients write it.
+func (p *printer) htbClass(verb, link string, parent, class tc.Handle) {
+	p.put("class ", verb, " dev ", link, " parent ", parent.String(), " classid ", hexText(class.Minor()))
+}
+
+func (p *printer) ratesOf(rate, ceil float64, r2q uint64) {
+	p.put(" htb rate ", p.rate(rate), " ceil ", p.rate(ceil), " prio ", strconv.Itoa(clientPrio), " quantum ")
+	p.line(quantumText(ceil, r2q))
 }
 
 func (p *printer) mqSetup(m MqSetup) {

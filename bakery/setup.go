@@ -32,6 +32,11 @@ type Setup struct {
 	UpMbps   float64
 	SQM      []string // words of the default leaf qdisc
 	Queues   int      // per direction
+	Leaf     LeafRule // of the circuits of batches
+
+	// Adopted is called when a command was accepted that made a skeleton of it; nil: nobody
+	// wants to know.
+	Adopted func()
 }
 
 // Links are the managed links, the subscribers' side first.

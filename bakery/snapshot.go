@@ -31,7 +31,7 @@ func (t *Tree) appendSnapshot(dst []byte, version byte) []byte {
 	e.byte(version)
 	e.uvarint(uint64(t.Seq))
 	e.uvarint(t.Generation)
-	e.flags(t.Setup != nil, t.guessed && version > firstSnapshotVersion, false)
+	e.flags(t.Setup != nil, t.guessed && version > firstSnapshotVersion, t.isStated())
 	if t.Setup != nil {
 		e.mqSetup(*t.Setup)
 	}
@@ -83,6 +83,9 @@ func DecodeSnapshot(b []byte) (*Tree, error) {
 		t.Setup = &m
 	}
 	t.guessed = flags&flagSecond != 0
+	if flags&flagUpload != 0 {
+		t.stated = t.Generation
+	}
 	d.state(t)
 	d.notes(t)
 	d.identities(t)
@@ -236,7 +239,7 @@ func (d *decoder) handles(t *Tree) {
 }
 
 func (e *encoder) mappingEntry(m Mapping, version byte) {
-	e.flags(false, false, m.Upload)
+	e.flags(m.Stated, false, m.Upload)
 	addr := m.Prefix.Addr().AsSlice()
 	e.string(string(addr))
 	e.uvarint(uint64(m.Prefix.Bits()))
@@ -251,7 +254,8 @@ func (e *encoder) mappingEntry(m Mapping, version byte) {
 }
 
 func (d *decoder) mappingEntry(version byte) Mapping {
-	m := Mapping{Upload: d.byte()&flagUpload != 0}
+	flags := d.byte()
+	m := Mapping{Upload: flags&flagUpload != 0, Stated: flags&flagFirst != 0}
 	addr, ok := netip.AddrFromSlice(slices.Clone([]byte(d.string())))
 	bits := d.upTo(128)
 	if !ok || int(bits) > addr.BitLen() {

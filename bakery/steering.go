@@ -172,7 +172,7 @@ func (r *reconciler) steer(ctx context.Context, tree *Tree) {
 		since = now
 	}
 	s.dropAt = earlier(r.h.lastCommand().Add(r.o.Settle), since.Add(r.o.SettleMax))
-	due := !s.dropAt.After(now)
+	due := !s.dropAt.After(now) || tree.statedAt != 0 && tree.statedAt == tree.mapped // a batch is whole
 	if tree.mapped == s.mapped && r.roles == s.roles && !s.stale && (s.lingers == 0 || !due) {
 		return
 	}

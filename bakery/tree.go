@@ -35,6 +35,10 @@ type Tree struct {
 	// mapped is the record that last changed mappings, shaped the one that last changed
 	// anything else, or newer ones. They aren't part of snapshots either.
 	mapped, shaped eventlog.Seq
+	// stated is the generation that a Commit began, 0 before the first, and statedAt its record,
+	// which isn't part of snapshots.
+	stated   uint64
+	statedAt eventlog.Seq
 	// guessed says that the Circuits of the mappings were made from a snapshot that
 	// doesn't have them, by the names of today.
 	guessed bool
@@ -113,3 +117,6 @@ func (t *Tree) Equal(o *Tree) bool {
 	}
 	return t.Hash() == o.Hash()
 }
+
+// isStated reports a Tree that begins with a Commit: it is whole, whatever was before.
+func (t *Tree) isStated() bool { return t.stated != 0 && t.stated == t.Generation }

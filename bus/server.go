@@ -21,6 +21,12 @@ type Conn interface {
 	Close()
 }
 
+// BadDocumentHandler is a [Conn] that wants to know of documents that can't be read. BadDocument is called in their
+// place, on the goroutine of Submit; the answer is made without it.
+type BadDocumentHandler interface {
+	BadDocument(err error)
+}
+
 // Server serves the bus on a listener. It holds no goroutines outside of Serve.
 type Server struct {
 	opts     Options

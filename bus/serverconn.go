@@ -96,6 +96,9 @@ func (c *serverConn) read(ctx context.Context) error {
 		switch {
 		case bad != nil:
 			c.s.counters.badDocuments.Add(1)
+			if err := c.badDocument(bad); err != nil {
+				return err
+			}
 			p.n, p.wait = 1, func() []Reply { return []Reply{Fail(bad.Error())} }
 		case p.n == 0:
 			p.wait = func() []Reply { return nil }
@@ -124,6 +127,15 @@ func (c *serverConn) submit(ctx context.Context, s Session) (wait func() []Reply
 		panic("Submit returned no wait function")
 	}
 	return wait, nil
+}
+
+// badDocument tells the handler, if it wants to know.
+func (c *serverConn) badDocument(bad error) (err error) {
+	defer c.recovered("BadDocument", &err)
+	if h, ok := c.handler.(BadDocumentHandler); ok {
+		h.BadDocument(bad)
+	}
+	return nil
 }
 
 // ended looks at why reading ended. Whatever it was, what was submitted is still answered.

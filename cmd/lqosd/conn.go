@@ -17,11 +17,12 @@ type conn struct {
 	peer   bus.Peer
 	right  right
 	copies copies
+	batch  *bakery.Batch // between BakeryStart and BakeryCommit; only Submit and BadDocument use it
 }
 
 // Submit implements bus.Conn.
 func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
-	b := batch{replies: make([]bus.Reply, len(s.Requests)), key: s.Key}
+	b := work{replies: make([]bus.Reply, len(s.Requests)), key: s.Key}
 	for i, r := range s.Requests {
 		c.sort(&b, i, r)
 	}
@@ -40,16 +41,17 @@ func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
 // Close implements bus.Conn.
 func (c *conn) Close() { c.copies.close() }
 
-// batch is a session on its way: its commands go to the bakery together; its
+// work is a session on its way: its commands go to the bakery together; its
 // queries are answered after them.
-type batch struct {
+type work struct {
 	replies  []bus.Reply
 	key      string
 	commands []bakery.Command
 	indices  []int // of the commands' replies
 	ticket   *bakery.Ticket
 	queries  []pendingQuery
-	refused  bool // a command that never reached the bakery
+	taken    []int // of the replies to what a batch took
+	refused  bool  // a command that never reached the bakery
 }
 
 type pendingQuery struct {
@@ -59,37 +61,55 @@ type pendingQuery struct {
 }
 
 // sort puts a request among the commands or the queries, or answers it with Fail.
-func (c *conn) sort(b *batch, i int, r bus.Request) {
+func (c *conn) sort(b *work, i int, r bus.Request) {
 	if err := r.Err(); err != nil {
-		b.refuse(i, err)
+		b.refuse(i, c.unread(r, err))
 		return
 	}
 	if q, ok := queries[r.Name]; ok {
 		b.queries = append(b.queries, pendingQuery{i, r, q})
 		return
 	}
+	if step := c.stepOf(r); step != nil && c.right == mayCommand {
+		command, err := step(c, r)
+		if command != nil {
+			b.commands, b.indices = append(b.commands, command), append(b.indices, i)
+			return
+		}
+		b.take(i, err)
+		return
+	}
 	command, err := bakery.DecodeCommand(r.Name, r.HasBody(), r.Decode)
-	if err == nil && c.right < mayCommand {
+	if c.right < mayCommand && (err == nil || batchSteps[r.Name] != nil) {
 		err = fmt.Errorf("uid %d may only read", c.peer.UID)
 	}
 	if err != nil {
-		b.refuse(i, err)
+		b.refuse(i, c.unread(r, err))
 		return
 	}
 	b.commands, b.indices = append(b.commands, command), append(b.indices, i)
 }
 
-func (b *batch) refuse(i int, err error) {
+// take answers what a batch took, or didn't: the commit, which decides, comes later.
+func (b *work) take(i int, err error) {
+	b.replies[i] = bus.Ack()
+	if err != nil {
+		b.replies[i] = bus.Fail(err.Error())
+	}
+	b.taken = append(b.taken, i)
+}
+
+func (b *work) refuse(i int, err error) {
 	b.replies[i], b.refused = bus.Fail(err.Error()), true
 }
 
-func (b *batch) refuseAll(why string) {
+func (b *work) refuseAll(why string) {
 	for _, i := range b.indices {
 		b.replies[i] = bus.Fail(why)
 	}
 }
 
-func (c *conn) submit(ctx context.Context, b *batch) {
+func (c *conn) submit(ctx context.Context, b *work) {
 	switch {
 	case c.d.bakery == nil:
 		b.refuseAll("the bakery is not running: " + c.d.bakeryErr.Error())
@@ -108,12 +128,23 @@ func (c *conn) submit(ctx context.Context, b *batch) {
 }
 
 // settle waits for the bakery and writes the commands' replies.
-func (b *batch) settle() {
+func (b *work) settle() {
 	if b.ticket == nil {
 		return
 	}
 	for k, out := range b.ticket.Wait() {
 		b.replies[b.indices[k]] = replyOf(out)
+		if b.key == "" {
+			continue
+		}
+		for _, i := range b.taken { // one with its commands
+			switch {
+			case out.Duplicate && out.Err == nil:
+				b.replies[i] = bus.Ack()
+			case out.Err != nil && b.replies[i].IsAck():
+				b.replies[i] = bus.Fail("not appended: a command of the same keyed session was refused")
+			}
+		}
 	}
 }
 

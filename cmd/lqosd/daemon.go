@@ -212,15 +212,17 @@ func (d *daemon) removeCopies() error {
 func (d *daemon) logDir() string { return filepath.Join(d.settings.Bakery.StateDirectory, "eventlog") }
 
 // readSetup reads the configuration again: an edited file counts from the next
-// MqSetup on.
+// MqSetup or batch on that is accepted.
 func (d *daemon) readSetup() (bakery.Setup, error) {
 	c, err := d.settings.reread()
 	if err != nil {
 		return bakery.Setup{}, err
 	}
-	d.moveDataplane(c)
 	s, why := setup(c, d.host)
-	d.queueCount.Store(&queueCount{s.Queues, why})
+	s.Adopted = func() {
+		d.moveDataplane(c)
+		d.queueCount.Store(&queueCount{s.Queues, why})
+	}
 	return s, nil
 }
 

@@ -80,6 +80,9 @@ func (s settings) reread() (lqosconf.Config, error) {
 	return c, err
 }
 
+// defaultFastMbps is what clients take where fast_queues_fq_codel isn't set, in Mbit/s.
+const defaultFastMbps = 1000
+
 // setup is what the configuration and the host say about the skeleton, and why
 // there are as many queues.
 func setup(c lqosconf.Config, facts host.Host) (bakery.Setup, string) {
@@ -88,6 +91,13 @@ func setup(c lqosconf.Config, facts host.Host) (bakery.Setup, string) {
 		s.DownLink, s.UpLink = c.SingleInterface.Interface, c.SingleInterface.Interface
 	} else {
 		s.DownLink, s.UpLink = c.Bridge.ToNetwork, c.Bridge.ToInternet
+	}
+	s.Leaf.FastMbps = defaultFastMbps
+	if fast := c.Queues.FastQueuesFqCodel; fast != nil {
+		s.Leaf.FastMbps = *fast
+	}
+	if c.Bakery.SlowPlanRTT == lqosconf.SlowPlanUpTo {
+		s.Leaf.SlowRTT = bakery.SlowRTTUpTo
 	}
 	var why string
 	s.Queues, why = queues(c, facts, s.Links())

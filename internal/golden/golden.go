@@ -112,8 +112,8 @@ var names = map[string]string{
 	"BatchedCommands.add_ip_mapping":  "MapIpToFlow",
 }
 
-// Trace reads a recording of first-generation calls: trace.jsonl, trace-bulk.jsonl
-// or ip.jsonl. Calls that send nothing are left out; mappings, which the client
+// Trace reads a recording of calls: trace.jsonl, trace-bulk.jsonl or ip.jsonl of the first
+// generation, trace-head.jsonl or ip-head.jsonl of the second. Calls that send nothing are left out; mappings, which the client
 // collects, stand where it submitted them.
 func (c Case) Trace(file string) ([]Request, error) {
 	data, err := os.ReadFile(filepath.Join(c.Dir, file))
@@ -146,13 +146,19 @@ func parseCall(line []byte) (fn string, r Request, err error) {
 		Parsed struct {
 			Handle uint32 `json:"tc_handle"`
 			CPU    uint32 `json:"cpu_num"`
+			// The second generation's are there in its recordings alone.
+			CircuitID *uint64 `json:"circuit_id_u64"`
+			DeviceID  *uint64 `json:"device_id_u64"`
 		} `json:"parsed"`
+		Bus map[string]json.RawMessage `json:"bus"`
 	}
 	if err := json.Unmarshal(line, &call); err != nil {
 		return "", Request{}, err
 	}
 	r = Request{Name: names[call.Fn], Args: call.Args}
 	switch {
+	case call.Bus != nil:
+		r, err = sent(call.Bus)
 	case string(call.Args) == "{}":
 		r.Args = nil
 	case r.Name == "MapIpToFlow":
@@ -163,10 +169,25 @@ func parseCall(line []byte) (fn string, r Request, err error) {
 		if err := json.Unmarshal(call.Args, &ip); err != nil {
 			return "", Request{}, err
 		}
-		r.Args, err = json.Marshal(map[string]any{"ip_address": ip.IP, "tc_handle": call.Parsed.Handle,
-			"cpu": call.Parsed.CPU, "upload": ip.Upload})
+		args := map[string]any{"ip_address": ip.IP, "tc_handle": call.Parsed.Handle, "cpu": call.Parsed.CPU, "upload": ip.Upload}
+		if p := call.Parsed; p.CircuitID != nil && p.DeviceID != nil {
+			args["circuit_id"], args["device_id"] = p.CircuitID, p.DeviceID
+		}
+		r.Args, err = json.Marshal(args)
 	}
 	return call.Fn, r, err
+}
+
+// sent is what went over the bus: the fields of a request, with its name among them.
+func sent(fields map[string]json.RawMessage) (r Request, err error) {
+	if err := json.Unmarshal(fields["request"], &r.Name); err != nil {
+		return r, err
+	}
+	delete(fields, "request")
+	if len(fields) > 0 {
+		r.Args, err = json.Marshal(fields)
+	}
+	return r, err
 }
 
 // Lines are the tc lines that the client itself computed: linux_tc.txt.
@@ -195,6 +216,26 @@ func (c Case) Check(got string) error {
 		return fmt.Errorf("after ClearPriorSettings: %w", err)
 	}
 	return nil
+}
+
+// HeadLines are the tc lines that the second generation wrote for debugging:
+// linux_tc-head.txt, without "0x".
+func (c Case) HeadLines() (string, error) {
+	data, err := os.ReadFile(filepath.Join(c.Dir, "linux_tc-head.txt"))
+	if err != nil {
+		return "", fmt.Errorf("recording %s: %w", c.Name, err)
+	}
+	return strings.ReplaceAll(string(data), "0x", ""), nil
+}
+
+// CheckHead compares the tc file that trace-head.jsonl gave with what the client wrote. The
+// error names the first difference.
+func (c Case) CheckHead(got string) error {
+	want, err := c.HeadLines()
+	if err != nil {
+		return err
+	}
+	return sameLines(got, want)
 }
 
 // split cuts the deletions of ClearPriorSettings out.

@@ -43,7 +43,7 @@ type Queues struct {
 
 	OverrideAvailableQueues *int `toml:"override_available_queues,omitempty"` // of both directions on a stick; nil: count them
 
-	FastQueuesFqCodel  *float64 `toml:"fast_queues_fq_codel,omitempty"` // Mbit/s from which clients take fq_codel; nil: never
+	FastQueuesFqCodel  *float64 `toml:"fast_queues_fq_codel,omitempty"` // Mbit/s from which a circuit gets fq_codel in place of cake; nil: 1000
 	LazyQueues         string   `toml:"lazy_queues"`                    // No, Htb or Full
 	LazyExpireSeconds  int      `toml:"lazy_expire_seconds"`            // 0: never
 	LazyThresholdBytes int      `toml:"lazy_threshold_bytes"`
@@ -68,6 +68,7 @@ type Bakery struct {
 	RetainGenerations int    `toml:"retain_generations"` // 0: any number
 	RetainDays        int    `toml:"retain_days"`        // 0: for ever
 	Drift             string `toml:"drift"`
+	SlowPlanRTT       string `toml:"slow_plan_rtt"`
 	Dataplane         string `toml:"dataplane"`
 	CPURedirect       string `toml:"cpu_redirect"`
 	BPFFS             string `toml:"bpf_fs"` // "": where the kernel's usual one is
@@ -83,6 +84,12 @@ const (
 const (
 	DriftRepair = "repair"
 	DriftReport = "report"
+)
+
+// The values of Bakery.SlowPlanRTT: which circuits' cake is told a longer round-trip time.
+const (
+	SlowPlanExact = "exact" // plans of exactly 1, 2, 3 and 4 Mbit/s, as clients do it
+	SlowPlanUpTo  = "up_to" // all plans up to them
 )
 
 // The values of Bakery.Dataplane: how packets get to the classes of their addresses in apply mode.

@@ -1,0 +1,159 @@
+package bakery
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"lqosd/bakery/tc"
+	"lqosd/eventlog"
+)
+
+// Batch collects what a client states between BakeryStart and BakeryCommit. It belongs to
+// one connection and isn't for several goroutines.
+type Batch struct {
+	setup   *MqSetup
+	members []Member
+	refused []error
+	items   int // what was added, refused ones too
+	size    int // bytes of the members in the record, about
+
+	classes [2]map[tc.Handle]int // by direction: the class's index in members
+	owners  map[netip.Prefix]int // the prefix's
+}
+
+// NewBatch begins a batch.
+func NewBatch() *Batch {
+	return &Batch{classes: [2]map[tc.Handle]int{{}, {}}, owners: map[netip.Prefix]int{}}
+}
+
+// Items is how many items were added, refused ones too.
+func (b *Batch) Items() int { return b.items }
+
+// SetUp states the queues. What is wrong refuses the batch.
+func (b *Batch) SetUp(m MqSetup) error {
+	b.items++
+	if b.setup != nil && (*b.setup.QueuesAvailable != *m.QueuesAvailable || *b.setup.StickOffset != *m.StickOffset) {
+		return b.refuse(errors.New("BakeryMqSetup: the batch has one with other values"))
+	}
+	if n := *m.QueuesAvailable; n < 1 || n > maxQueues {
+		return b.refuse(fmt.Errorf("BakeryMqSetup: %d queues: must be 1 to %d", n, maxQueues))
+	}
+	b.setup = &m
+	return nil
+}
+
+// Add states a site or a circuit. What is wrong with it refuses the batch, too.
+func (b *Batch) Add(m Member) error {
+	b.items++
+	if err := b.admit(m); err != nil {
+		return b.refuse(fmt.Errorf("%s: %w", m.name(), err))
+	}
+	return nil
+}
+
+// Refuse refuses the batch for a reason of the caller's: something that was meant for it, and
+// that nobody could read.
+func (b *Batch) Refuse(err error) {
+	b.items++
+	_ = b.refuse(err)
+}
+
+func (b *Batch) refuse(err error) error {
+	b.refused = append(b.refused, fmt.Errorf("item %d, %w", b.items, err))
+	return err
+}
+
+// maxBatch keeps the record of a batch within what the log takes.
+const maxBatch = eventlog.MaxRecord - 1<<20
+
+func (b *Batch) admit(m Member) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	if b.size += len(appendMember(nil, m)); b.size > maxBatch {
+		return fmt.Errorf("the batch is over %d bytes", maxBatch)
+	}
+	at := len(b.members)
+	for i, upload := range []bool{false, true} {
+		class := m.branch(upload).class
+		if other, taken := b.classes[i][class]; taken {
+			return fmt.Errorf("class %s%s belongs to %s", class, direction(upload), b.members[other].name())
+		}
+	}
+	var prefixes []netip.Prefix
+	if m.Circuit != nil {
+		prefixes, _ = m.Circuit.prefixes() // checked
+	}
+	for _, p := range prefixes {
+		if other, taken := b.owners[p]; taken {
+			return fmt.Errorf("%s belongs to %s", p, b.members[other].name())
+		}
+	}
+	for i, upload := range []bool{false, true} {
+		b.classes[i][m.branch(upload).class] = at
+	}
+	for _, p := range prefixes {
+		b.owners[p] = at
+	}
+	b.members = append(b.members, m)
+	return nil
+}
+
+// Commit is the command that the batch asks for. Of a refused batch it is one that the bakery
+// refuses, with every reason, once it knows that a key doesn't make it a repetition.
+func (b *Batch) Commit() Command {
+	members, err := b.parentsFirst()
+	if err != nil {
+		b.refused = append(b.refused, err)
+	}
+	if len(b.refused) > 0 {
+		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", len(b.refused), b.items, joinRefused(b.refused)))
+	}
+	c := Commit{Members: members}
+	if b.setup != nil {
+		c.Setup = *b.setup
+	}
+	return c
+}
+
+// parentsFirst gives the members in their order, but every site before what is below it.
+func (b *Batch) parentsFirst() ([]Member, error) {
+	const unseen, open, done = 0, 1, 2
+	state := make([]uint8, len(b.members))
+	sorted := make([]Member, 0, len(b.members))
+	var visit func(i int) error
+	visit = func(i int) error {
+		switch state[i] {
+		case done:
+			return nil
+		case open:
+			return fmt.Errorf("%s: it is below itself", b.members[i].name())
+		}
+		state[i] = open
+		for d, upload := range []bool{false, true} {
+			if parent, ok := b.classes[d][b.members[i].branch(upload).parent]; ok {
+				if err := visit(parent); err != nil {
+					return err
+				}
+			}
+		}
+		state[i] = done
+		sorted = append(sorted, b.members[i])
+		return nil
+	}
+	for i := range b.members {
+		if err := visit(i); err != nil {
+			return nil, err
+		}
+	}
+	return sorted, nil
+}
+
+// Refused is a command that is refused for a reason that is known already.
+func Refused(why error) Command { return refusedCommand{why} }
+
+type refusedCommand struct{ why error }
+
+// Kind implements Command. The command is never logged.
+func (refusedCommand) Kind() Kind { return KindCommit }
