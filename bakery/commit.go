@@ -20,6 +20,18 @@ type Commit struct {
 // Kind implements Command.
 func (Commit) Kind() Kind { return KindCommit }
 
+// Count tells how many sites and circuits the batch states.
+func (c Commit) Count() (sites, circuits int) {
+	for _, m := range c.Members {
+		if m.Site != nil {
+			sites++
+		} else {
+			circuits++
+		}
+	}
+	return sites, circuits
+}
+
 // directionOf is the direction of the skeleton that a member's branch belongs to.
 func (c Commit) directionOf(upload bool) Direction {
 	if upload {

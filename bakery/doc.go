@@ -10,6 +10,9 @@
 //	                      │                                 │ │
 //	                    Tree (tentative)  Sink (tc-rust.txt)◀┘ └─wakes─▶ reconciler ◀──▶ Kernel, Dataplane
 //
+// Second-generation clients state their whole network as a [Batch], which becomes one
+// [Commit].
+//
 // In apply mode the reconciler brings a [Kernel] to what the newest durable Tree asks for:
 // it reads the links, tells what drifted from what has to be done, writes the difference,
 // and reads again ([KernelStatus], [Handle.WaitApplied]).

@@ -64,8 +64,12 @@ func newEntry(r bakery.Record) Entry {
 func (e Entry) Summary() string {
 	switch c := e.Command.(type) {
 	case bakery.MqSetup:
-		return fmt.Sprintf("%s queues %d at %x:, %s queues %d at %x:", c.Down.Link, c.Down.Queues, c.Down.FirstMajor,
-			c.Up.Link, c.Up.Queues, c.Up.FirstMajor)
+		return queues(c)
+	case bakery.Commit:
+		sites, circuits := c.Count()
+		return fmt.Sprintf("%s; %d sites, %d circuits", queues(c.Setup), sites, circuits)
+	case bakery.ChangeSiteSpeedLive:
+		return fmt.Sprintf("site %d  %s", c.SiteHash, e.line())
 	case bakery.ExecuteTCCommands:
 		return fmt.Sprintf("%d lines", len(c.Lines))
 	case bakery.MapIPToFlow:
@@ -76,6 +80,11 @@ func (e Entry) Summary() string {
 		return strings.Join(c.Links, " ")
 	}
 	return strings.TrimRight(e.line()+"  "+e.name(), " ")
+}
+
+func queues(m bakery.MqSetup) string {
+	return fmt.Sprintf("%s queues %d at %x:, %s queues %d at %x:", m.Down.Link, m.Down.Queues, m.Down.FirstMajor,
+		m.Up.Link, m.Up.Queues, m.Up.FirstMajor)
 }
 
 // name is what the client calls the circuit, quoted; "" where it has none.

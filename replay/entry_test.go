@@ -12,7 +12,9 @@ func TestSummaries(t *testing.T) {
 	commands := append(someCommands(), mapping("2001:db8::/56", 0x10004, true), bakery.DelIPFlow{Address: "2001:db8::/56", Upload: true},
 		bakery.ClearIPFlow{}, bakery.AddCircuitQdisc{Link: "eth1", ParentMajor: 1, ParentMinor: 4, SQM: []string{"cake"}},
 		bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x9", RateMbps: 1, CeilMbps: 2, SiteHash: 3, R2Q: 10},
-		bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}})
+		bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}, aCommit(),
+		bakery.ChangeSiteSpeedLive{SiteHash: 7, Bandwidths: bakery.Bandwidths{DownMin: 1, UpMin: 1, DownMax: 2.5, UpMax: 2}, R2Q: 10,
+			Classes: []bakery.SiteClass{{Link: "eth1", Parent: 0x10000, ID: 0x10003}}})
 	want := []string{
 		"MqSetup  eth1 queues 1 at 1:, eth0 queues 1 at 1:",
 		`AddCircuitHTBClass  class add dev eth1 parent 1: classid 4 htb rate 1.0mbit ceil 10.0mbit prio 3 quantum 125000  "Smith"`,
@@ -26,6 +28,8 @@ func TestSummaries(t *testing.T) {
 		"AddCircuitQdisc  qdisc add dev eth1 parent 1:4 cake",
 		"AddStructuralHTBClass  class add dev eth1 parent 0x1: classid 0x9 htb rate 1.0mbit ceil 2.0mbit prio 3 quantum 25000",
 		"ClearPriorSettings  eth1 eth0",
+		"Commit  eth1 queues 1 at 1:, eth0 queues 1 at 1:; 1 sites, 1 circuits",
+		"ChangeSiteSpeedLive  site 7  class change dev eth1 parent 1: classid 3 htb rate 1.0mbit ceil 2.5mbit prio 3 quantum 31250",
 	}
 	s := openLog(t, writeLog(t, commands))
 	i := 0
@@ -69,4 +73,15 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s: records %v, want %d from %d", tc.name, seqs, tc.n, tc.first)
 		}
 	}
+}
+
+// aCommit is a batch of a site with a circuit.
+func aCommit() bakery.Command {
+	speed := bakery.Bandwidths{DownMin: 1, UpMin: 1, DownMax: 10, UpMax: 5}
+	c := bakery.Commit{Members: []bakery.Member{
+		{Site: &bakery.AddSite{SiteHash: 7, Parent: 0x10000, UpParent: 0x10000, Minor: 3, Bandwidths: speed}},
+		{Circuit: &bakery.AddCircuit{CircuitHash: 8, Parent: 0x10003, UpParent: 0x10003, Minor: 4, Bandwidths: speed, Major: 1, UpMajor: 1,
+			Addresses: "192.0.2.7"}}}}
+	c.Setup = someCommands()[0].(bakery.MqSetup)
+	return c
 }
