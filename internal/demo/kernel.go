@@ -51,7 +51,7 @@ func actInKernel(bin, data string) (err error) {
 	defer s.kill()
 	s.mode = lqosconf.ModeApply
 	network := golden.Case{Name: "n1000", Dir: filepath.Join(data, "n1000")}
-	for _, act := range []func(golden.Case) error{s.prepareLinks, s.buildAndKill, s.refresh, s.meddle, s.steer} {
+	for _, act := range []func(golden.Case) error{s.prepareLinks, s.buildAndKill, s.refresh, s.meddle, s.batch, s.steer} {
 		if err := act(network); err != nil {
 			return err
 		}

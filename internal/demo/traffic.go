@@ -37,7 +37,7 @@ const (
 // steer sends the client's addresses, and traffic for one of them.
 func (s *stage) steer(c golden.Case) error {
 	heading("The client's addresses, and traffic from a server to one of its subscribers, through a bridge of both links")
-	mappings, err := c.Trace("ip.jsonl")
+	mappings, err := c.Trace("ip-head.jsonl")
 	if err != nil {
 		return err
 	}
