@@ -16,7 +16,8 @@ type Batch struct {
 	members []Member
 	refused []error
 	items   int // what was added, refused ones too
-	size    int // bytes of the members in the record, about
+	size    int // bytes of the members in the record
+	scratch []byte
 
 	classes [2]map[tc.Handle]int // by direction: the class's index in members
 	owners  map[netip.Prefix]int // the prefix's
@@ -71,7 +72,8 @@ func (b *Batch) admit(m Member) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if b.size += len(appendMember(nil, m)); b.size > maxBatch {
+	b.scratch = appendMember(b.scratch[:0], m)
+	if b.size += len(b.scratch); b.size > maxBatch {
 		return fmt.Errorf("the batch is over %d bytes", maxBatch)
 	}
 	at := len(b.members)

@@ -61,7 +61,11 @@ func listMappings(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	}
 	mapped := make([]mappedIP, 0, t.MappingCount())
 	for m := range t.Mappings {
-		mapped = append(mapped, mappedIP{m.Prefix.Addr().String(), m.Prefix.Bits(), uint32(m.Handle), m.CPU, m.CircuitID, m.DeviceID})
+		circuit := m.CircuitID
+		if m.Stated && circuit == 0 {
+			circuit = m.Circuit // clients make the id of the name that the hash is of
+		}
+		mapped = append(mapped, mappedIP{m.Prefix.Addr().String(), m.Prefix.Bits(), uint32(m.Handle), m.CPU, circuit, m.DeviceID})
 	}
 	return bus.Reply{Name: "MappedIps", Value: mapped}
 }
