@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from lqosd.bus import Connection, Request
 
@@ -32,7 +32,7 @@ class Facts:
     applies: bool = True  # to a kernel
     links: List[str] = field(default_factory=list)  # towards the subscribers, towards the internet; one on a stick
     default_sqm: str = "cake"
-    fast_fq_codel_mbps: Optional[float] = None
+    fast_fq_codel_mbps: float = 1000
     qdiscs_there: int = 0
 
 
@@ -112,7 +112,7 @@ def _leaves(fields: Mapping[str, Any], facts: Facts) -> Tuple[str, str]:
     down, slash, up = override.partition("/")
     words = [down.strip(), (up if slash else down).strip()]
     for i, direction in enumerate(("download", "upload")):
-        fast = facts.fast_fq_codel_mbps is not None and fields[direction + "_bandwidth_max"] >= facts.fast_fq_codel_mbps
+        fast = fields[direction + "_bandwidth_max"] >= facts.fast_fq_codel_mbps
         words[i] = words[i] or ("fq_codel" if fast else facts.default_sqm)
     return words[0], words[1]
 

@@ -26,6 +26,7 @@ from lqosd.bus import (
     fail_text,
     name_of,
     plain,
+    socket_path,
 )
 from lqosd.values import number, texts, utf8, whole
 
@@ -54,7 +55,8 @@ class _Shared:
                     raise UnknownOutcome("%s; and then: %s" % (first, again)) from again
 
     def _connect(self, seconds: float) -> Connection:
-        if self._connection is not None and not self._connection.is_usable():
+        kept = self._connection
+        if kept is not None and (kept.path != socket_path() or not kept.is_usable()):
             self.close()
         if self._connection is None:
             self._connection = connect_within(seconds)
