@@ -26,7 +26,7 @@ if HERE not in sys.path:
 
 from lqosd import launch, recording
 from lqosd.bus import LqosdError, plain
-from lqosd.process import PrivateDaemon, find_program
+from lqosd.process import PrivateDaemon, environment, find_program
 
 EXAMPLES = """examples:
   test_bakery_integration.py                            all recordings of the checkout
@@ -103,8 +103,7 @@ class Check:
             self.results.append(result)
             try:
                 network = recording.read_network(folder)
-                with PrivateDaemon(self._program, network) as daemon:
-                    os.environ["LQOSD_SOCKET"] = daemon.socket
+                with PrivateDaemon(self._program, network) as daemon, environment(LQOSD_SOCKET=daemon.socket):
                     result.calls = recording.play(os.path.join(folder, trace.calls_file), launch.load_ours())
                     self._judge(result, kind, recording.read(os.path.join(folder, trace.lines_file)), daemon)
             except (LqosdError, recording.BadRecording, RuntimeError, TypeError, OSError) as e:
@@ -132,13 +131,13 @@ class Check:
             shutil.rmtree(work, ignore_errors=True)
 
     def _run_copy(self, program: str, daemon: PrivateDaemon) -> None:
-        environment: Dict[str, str] = {**os.environ, "LQOSD_SOCKET": daemon.socket}
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in (HERE, os.environ.get("PYTHONPATH")) if p)
+        variables: Dict[str, str] = {**os.environ, "LQOSD_SOCKET": daemon.socket}
+        variables["PYTHONPATH"] = os.pathsep.join(p for p in (HERE, os.environ.get("PYTHONPATH")) if p)
         command = [sys.executable, "-m", "lqosd.launch", program, *self._options.arguments.split()]
         done = subprocess.run(
             command,
             cwd=os.path.dirname(program),
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -185,17 +184,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print("no program lqosd%s: make build makes bin/lqosd, --lqosd PATH names it" % (" at " + options.lqosd if options.lqosd else ""), file=sys.stderr)
         return 2
     check = Check(program, options)
-    before = os.environ.get("LQOSD_SOCKET")
-    try:
-        if options.librelqos:
-            check.run(options.librelqos)
-        else:
-            for folder in recordings(options.recording):
-                check.play(folder)
-    finally:
-        os.environ.pop("LQOSD_SOCKET", None)
-        if before is not None:
-            os.environ["LQOSD_SOCKET"] = before
+    if options.librelqos:
+        check.run(options.librelqos)
+    else:
+        for folder in recordings(options.recording):
+            check.play(folder)
     if not check.results:
         print("nothing to compare: name a folder with cfg.json and trace.jsonl, or --librelqos PATH", file=sys.stderr)
         return 2

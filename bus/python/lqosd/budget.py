@@ -33,6 +33,7 @@ class Facts:
     links: List[str] = field(default_factory=list)  # towards the subscribers, towards the internet; one on a stick
     default_sqm: str = "cake"
     fast_fq_codel_mbps: float = 1000
+    lqos_directory: str = ""
     qdiscs_there: int = 0
 
 
@@ -70,6 +71,7 @@ def read_config(path: str, facts: Facts) -> None:
         facts.links = [found["interface"]]
     elif "to_network" in found and "to_internet" in found:
         facts.links = [found["to_network"], found["to_internet"]]
+    facts.lqos_directory = found.get("lqos_directory", "")
     facts.default_sqm = found.get("default_sqm", facts.default_sqm)
     try:
         facts.fast_fq_codel_mbps = float(found["fast_queues_fq_codel"])

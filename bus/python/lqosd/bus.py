@@ -48,7 +48,15 @@ class BadArgument(LqosdError, ValueError):
 
 
 class Unavailable(LqosdError):
-    """Nothing was carried out, because the daemon couldn't be asked."""
+    """Nothing was carried out, because the daemon couldn't be asked. cause is one of the words below."""
+
+    NO_SOCKET, NOBODY, PERMISSION, SILENT = "no socket", "nobody listens", "permission", "silent"
+    CUT_OFF, FOREIGN, OTHER = "cut off", "foreign", "other"
+
+    def __init__(self, why: str, cause: str = OTHER) -> None:
+        """Make the error with its cause."""
+        super().__init__(why)
+        self.cause = cause
 
 
 class Refused(LqosdError):
@@ -218,11 +226,11 @@ class Connection:
                 raise Unavailable("the path of a unix socket has at most %d bytes: %s" % (_MAX_PATH, plain(self.path)))
             self._socket.connect(self.path)
         except socket.timeout as e:
-            raise Unavailable("no daemon takes the connection at %s within %g s" % (plain(self.path), self.timeout)) from e
+            raise Unavailable("no daemon takes the connection at %s within %g s" % (plain(self.path), self.timeout), Unavailable.SILENT) from e
         except (OSError, ValueError) as e:
             if isinstance(e, LqosdError):
                 raise
-            raise Unavailable(_why_not(self.path, e)) from e
+            raise _no_connection(self.path, e) from e
         welcome = b""
         try:
             self._socket.sendall(_HELLO)
@@ -232,17 +240,18 @@ class Connection:
                     break
                 welcome += part
         except socket.timeout as e:
-            raise Unavailable("who listens at %s says nothing for %g s" % (plain(self.path), self.timeout)) from e
+            raise Unavailable("who listens at %s says nothing for %g s" % (plain(self.path), self.timeout), Unavailable.SILENT) from e
         except OSError as e:
             if e.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise Unavailable("no greeting from %s: %s" % (plain(self.path), e)) from e
         if not welcome:
             raise Unavailable(
                 "the daemon at %s closed the connection at once: uid %d may not speak (only root, the daemon's own user "
-                "and the socket's group may), or it has its most connections already" % (plain(self.path), os.geteuid())
+                "and the socket's group may), or it has its most connections already" % (plain(self.path), os.geteuid()),
+                Unavailable.CUT_OFF,
             )
         if welcome != _WELCOME:
-            raise Unavailable("who listens at %s is no lqosd: it greets with %r" % (plain(self.path), welcome))
+            raise Unavailable("who listens at %s is no lqosd: it greets with %r" % (plain(self.path), welcome), Unavailable.FOREIGN)
         self._socket.setblocking(False)
 
     def close(self) -> None:
@@ -369,19 +378,19 @@ class _Transfer:
         )
 
 
-def _why_not(path: str, e: Exception) -> str:
+def _no_connection(path: str, e: Exception) -> Unavailable:
     """Say why there is no connection, and what that means."""
     code = e.errno if isinstance(e, OSError) else None
     shown = plain(path)
     if code == errno.ENOENT:
-        return "no daemon: there is no socket %s" % shown
+        return Unavailable("no daemon: there is no socket %s" % shown, Unavailable.NO_SOCKET)
     if code == errno.ECONNREFUSED:
-        return "no daemon: nobody listens at %s" % shown
+        return Unavailable("no daemon: nobody listens at %s" % shown, Unavailable.NOBODY)
     if code in (errno.EACCES, errno.EPERM):
-        return "uid %d may not open %s: it takes root or the socket's group" % (os.geteuid(), shown)
+        return Unavailable("uid %d may not open %s: it takes root or the socket's group" % (os.geteuid(), shown), Unavailable.PERMISSION)
     if code == errno.EAGAIN:
-        return "the daemon at %s takes no more connections at the moment" % shown
-    return "no connection to %s: %s" % (shown, e)
+        return Unavailable("the daemon at %s takes no more connections at the moment" % shown, Unavailable.SILENT)
+    return Unavailable("no connection to %s: %s" % (shown, e))
 
 
 def name_of(request: Request) -> str:
