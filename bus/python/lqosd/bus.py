@@ -404,7 +404,7 @@ def connect_within(seconds: float, path: Optional[str] = None, timeout: Optional
     while True:
         try:
             return Connection(path, timeout)
-        except Unavailable:
-            if time.monotonic() >= deadline:
+        except Unavailable as e:
+            if e.cause not in (Unavailable.NO_SOCKET, Unavailable.NOBODY) or time.monotonic() >= deadline:
                 raise
             time.sleep(0.05)

@@ -45,7 +45,7 @@ class _Shared:
         """Send a command and give its answer, once more after a lost connection."""
         key = uuid.uuid4().hex
         with self._lock:
-            had = self._connection is not None
+            had = self._connection is not None and self._connection.path == socket_path()
             try:
                 return self._connect(RECONNECT_SECONDS if had else 0).exchange([[request]], key)[0][0]
             except UnknownOutcome as first:
