@@ -88,7 +88,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         """Take an accepted socket."""
         self.socket = sock
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def take(self, n: int) -> bytes:
         """Read n bytes; EOFError at the end."""
@@ -97,7 +97,8 @@ class Peer:
             if not part:
                 raise EOFError
             self._buffer += part
-        taken, self._buffer = self._buffer[:n], self._buffer[n:]
+        taken = bytes(self._buffer[:n])
+        del self._buffer[:n]
         return taken
 
     def greet(self, welcome: bytes = b"LREP") -> None:

@@ -23,7 +23,7 @@ def batch(circuits: int = 1, padding: str = "") -> Bakery:
     b.setup_mq(2, 0)
     b.add_site("site", "0x1:", "0x1:", 3, 1, 1, 2, 2)
     for i in range(circuits):
-        b.add_circuit("circuit %d%s" % (i, padding), "site", "0x1:0x3", "0x1:0x3", 4 + i, 1, 1, 2, 2, 1, 1, "")
+        b.add_circuit("circuit %d" % i, "site", "0x1:0x3", "0x1:0x3", 4 + i, 1, 1, 2, 2, 1, 1, padding)
     return b
 
 

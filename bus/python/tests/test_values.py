@@ -33,6 +33,11 @@ CLASS: Dict[str, Any] = {
 }
 
 
+def with_value(fields: Dict[str, Any], name: str, value: Any) -> Dict[str, Any]:
+    """Give arguments with another value of one of them."""
+    return {**fields, name: value}
+
+
 class HandleTest(Place):
     """Handles and numbers in hexadecimal."""
 
@@ -77,10 +82,10 @@ class ArgumentTest(Place):
         b.start_batch()
         for name, value in self.bad_site:
             with self.assertRaises(BadArgument, msg=name):
-                b.add_site(**{**SITE, name: value})
+                b.add_site(**with_value(SITE, name, value))
         for name in SITE:
             with self.assertRaises(TypeError, msg=name):
-                b.add_site(**{**SITE, name: [1]})
+                b.add_site(**with_value(SITE, name, [1]))
         b.add_site(**SITE)
         b.commit()
         self.assertEqual(len(recorder.requests()), 3)
@@ -91,11 +96,11 @@ class ArgumentTest(Place):
         self.server(recorder)
         for name, value in (("interface", "\udcff"), ("rate_mbps", float("inf")), ("site_hash", 1 << 63), ("r2q", -1)):
             with on_stderr() as said:
-                self.assertIs(liblqos_python.bakery_add_structural_htb_class(**{**CLASS, name: value}), False)
+                self.assertIs(liblqos_python.bakery_add_structural_htb_class(**with_value(CLASS, name, value)), False)
             self.assertIn(name, said.getvalue())
         for name in CLASS:
             with self.assertRaises(TypeError, msg=name):
-                liblqos_python.bakery_add_structural_htb_class(**{**CLASS, name: object()})
+                liblqos_python.bakery_add_structural_htb_class(**with_value(CLASS, name, object()))
         with on_stderr() as said:
             self.assertFalse(liblqos_python.bakery_add_circuit_htb_class("e", "p", "c", 1, 1, 1, "\ud800", 10))
             self.assertFalse(liblqos_python.bakery_add_circuit_qdisc("e", 1 << 32, 1, 1, []))
@@ -108,14 +113,15 @@ class ArgumentTest(Place):
     def test_mapping(self) -> None:
         """Mappings, too."""
         b = BatchedCommands()
-        for arguments in (
+        wrong: List[Tuple[Any, ...]] = [
             ("192.0.2.1", "1", "0x0", False),
             ("192.0.2.1", "1:2", "zero", False),
             ("192.0.2.1", "1:2", "0x100000000", False),
             ("\ud800", "1:2", "0", False),
             ("192.0.2.1", "1:2", "0", False, " "),
             ("192.0.2.1", "1:2", "0", False, "c", ""),
-        ):
+        ]
+        for arguments in wrong:
             with self.assertRaises(OSError, msg=str(arguments)):
                 b.add_ip_mapping(*arguments)
         self.assertEqual(b.length(), 0)
