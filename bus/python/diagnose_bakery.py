@@ -83,7 +83,7 @@ class Diagnosis:
         except Unavailable as e:
             self.add("daemon", PROBLEM, str(e), advice_for(path, e.cause))
         except LqosdError as e:
-            self.add("daemon", PROBLEM, str(e), "Look at its log (journalctl -u lqosd), and start it anew: systemctl restart lqosd.")
+            self.add("daemon", PROBLEM, str(e), advice_for(path, Unavailable.LOST))
 
     def _ask(self, connection: Connection) -> None:
         connection.ask("Ping")
@@ -189,11 +189,10 @@ class Diagnosis:
     def _leave(self, text: str) -> None:
         """Write the lines into the current folder, but never into a daemon's file."""
         name = "tc-rust.txt"
-        owner = self._owner(os.path.abspath(name))
-        if owner:
-            self.add("tc-rust.txt", NOTE, "./tc-rust.txt belongs to %s; the lines are in ./tc-rust.diagnose.txt" % owner)
-            name = "tc-rust.diagnose.txt"
         try:
+            owner = self._owner(os.path.abspath(name))
+            if owner:
+                name = "tc-rust.diagnose.txt"
             handle, temporary = tempfile.mkstemp(prefix=".tc-rust-", dir=".")
             with os.fdopen(handle, "w", encoding="utf-8") as f:
                 f.write(text)
@@ -203,7 +202,8 @@ class Diagnosis:
             self.add("tc-rust.txt", PROBLEM, "%s can't be written: %s" % (name, e), "Run this script in a folder that you may write to.")
             return
         self.tc_file = os.path.abspath(name)
-        self.add("tc-rust.txt", OK, "the tc lines of these commands are in %s" % self.tc_file)
+        why = ", because ./tc-rust.txt belongs to %s" % owner if owner else ""
+        self.add("tc-rust.txt", OK, "the tc lines of these commands are in %s%s" % (self.tc_file, why))
 
     def _owner(self, path: str) -> str:
         """Say which daemon a tc file belongs to, "" for none."""
@@ -251,6 +251,8 @@ def advice_for(path: str, cause: str) -> str:
             return "Run as root, or make its folder searchable: chmod 0755 %s" % os.path.dirname(path)
     if cause == Unavailable.SILENT:
         return "The process is there, and stopped or overloaded: look at it (systemctl status lqosd), start it anew: systemctl restart lqosd."
+    if cause == Unavailable.LOST:
+        return "Look at its log (journalctl -u lqosd), and start it anew: systemctl restart lqosd."
     if cause == Unavailable.CUT_OFF:
         return "Run as root or as a member of the group of bakery.socket_group; after usermod -aG, log in anew. If you may speak: end other clients of the bus."
     if cause == Unavailable.FOREIGN:

@@ -140,7 +140,7 @@ class Bakery:
                 answers = connection.exchange(sessions)
         except UnknownOutcome as e:
             if e.sent < len(sessions):  # nobody has seen the BakeryCommit
-                raise Unavailable("lost before BakeryCommit was sent; nothing was committed: %s" % e) from e
+                raise Unavailable("lost before BakeryCommit was sent; nothing was committed: %s" % e, Unavailable.LOST) from e
             raise
         last = answers[-1][-1]
         if name_of(last) == "LqosdUnknownOutcome":

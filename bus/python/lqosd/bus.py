@@ -51,7 +51,7 @@ class Unavailable(LqosdError):
     """Nothing was carried out, because the daemon couldn't be asked. cause is one of the words below."""
 
     NO_SOCKET, NOBODY, PERMISSION, SILENT = "no socket", "nobody listens", "permission", "silent"
-    CUT_OFF, FOREIGN, OTHER = "cut off", "foreign", "other"
+    CUT_OFF, FOREIGN, LOST, OTHER = "cut off", "foreign", "lost", "other"
 
     def __init__(self, why: str, cause: str = OTHER) -> None:
         """Make the error with its cause."""
@@ -370,7 +370,7 @@ class _Transfer:
 
     def _lost(self, why: str) -> LqosdError:
         if self._sent == 0:
-            return Unavailable("%s, before it had the whole request: nothing was carried out" % why)
+            return Unavailable("%s, before it had the whole request: nothing was carried out" % why, Unavailable.LOST)
         return UnknownOutcome(
             "%s after %d of %d answers: whether the rest was carried out is not known" % (why, len(self._answers), len(self._frames)),
             self._answers,

@@ -192,6 +192,11 @@ class PrivateDaemon:
             process.kill()
             process.wait()
 
+    def pid(self) -> int:
+        """Give the number of the process, which has to run."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End the process as a crash would."""
         if self._process is not None:
