@@ -22,8 +22,11 @@ VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 
 # Tests that measure traffic.
 MEASURING := ^TestLab
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
-NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool
+NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3
 MUST  := gcc
+# The clients in Python, and what checks their types.
+PYTHON := bus/python
+MYPY   := mypy:mypy
 # What is made of xdp/bpf, and what it takes.
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
@@ -79,9 +82,11 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname $$file)" || exit 1; \
 	done
 
-lint: $(LINT) ## run golangci-lint and check that go.mod is tidy
+lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; installs mypy as root on Debian
 	$(LINT) run ./...
 	$(GO) mod tidy -diff
+	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
+	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
 
 $(LINT): internal/tools/go.mod internal/tools/go.sum
 	$(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint

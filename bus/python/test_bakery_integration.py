@@ -122,9 +122,7 @@ class Check:
                 os.unlink(lines)
             with PrivateDaemon(self._program, config=os.path.abspath(self._options.config)) as daemon:
                 self._run_copy(os.path.join(copy, os.path.basename(program)), daemon)
-                got = daemon.tc_lines()
-                kind = "second" if "qdisc delete " not in got else "first"
-                self._judge(result, kind, recording.read(lines), daemon)
+                self._judge(result, recording.kind_of(daemon.tc_lines()), recording.read(lines), daemon)
         except (LqosdError, recording.BadRecording, RuntimeError, OSError, subprocess.SubprocessError) as e:
             result.verdict, result.why = FAILED, plain(e)
         finally:

@@ -19,6 +19,7 @@ const (
 	TC     Capability = "tc"     // tc(8) is there
 	BPF    Capability = "bpf"    // may load BPF programs
 	Iperf3 Capability = "iperf3" // iperf3(1) and ethtool(8) are there
+	Python Capability = "python" // python3(1) is there, 3.9 or newer
 	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 )
 
@@ -29,6 +30,7 @@ var probes = map[Capability]func() error{
 	TC:     sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
 	BPF:    sync.OnceValue(probeBPF),
 	Iperf3: sync.OnceValue(probeIperf3),
+	Python: sync.OnceValue(probePython),
 	VM:     sync.OnceValue(probeVM),
 }
 

@@ -26,6 +26,18 @@ func probeIperf3() error {
 	return probeProgram("ethtool", "ethtool")
 }
 
+// probePython asks python3 for its version: 3.9 is the oldest that the clients in bus/python are written for.
+func probePython() error {
+	if err := probeProgram("python3", "python3"); err != nil {
+		return err
+	}
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.version.split()[0]); sys.exit(sys.version_info < (3, 9))").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("python3 must be 3.9 or newer: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
 func probeRoot() error {
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Errorf("the effective user id is %d", uid)

@@ -103,14 +103,28 @@ def _method(of: object, name: str, path: str) -> Any:
 
 
 def compare(kind: str, client: str, daemon: str) -> List[str]:
-    """Compare the client's lines with the daemon's, by what kind of calls they came; give unified diffs, none if equal."""
+    """Compare the client's lines with the daemon's; give unified diffs, none if they are equal.
+
+    kind is one of TRACES, or "reset": lines in bulk behind a reset. By the calls of the first generation the daemon has
+    the network twice, before the reset from single calls, in which only "0x" may differ, and after it in bulk.
+    """
     if kind == "bulk":
         return _diff("", client.splitlines(), daemon.splitlines())
     if kind == "second":
         return _diff("", _normal(client), _normal(daemon))
     before, after = _cut(daemon)
+    if kind == "reset":
+        return _diff("", client.splitlines(), after)
     plain = _without_0x(client.splitlines())
     return _diff(" before the reset", plain, _without_0x(before)) + _diff(" after the reset", client.splitlines(), after)
+
+
+def kind_of(daemon: str) -> str:
+    """Tell by what kind of calls a daemon's lines came."""
+    before, after = _cut(daemon)
+    if after:
+        return "first" if before else "reset"
+    return "second"
 
 
 def _cut(text: str) -> Tuple[List[str], List[str]]:

@@ -256,7 +256,7 @@ class DiagnoseTest(Place):
     def test_log(self) -> None:
         """A disk that takes no more."""
         daemon = self.live()
-        resource.prlimit(daemon.pid(), resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        resource.prlimit(daemon.pid(), resource.RLIMIT_FSIZE, (0, 0))
         dice = random.Random(1)
         lines = ["filter add dev eth1 parent 1: protocol ip u32 match x %s" % dice.randbytes(3000).hex() for _ in range(100)]
         with on_stderr() as said:

@@ -186,7 +186,7 @@ class IntegrationTest(Place):
             with self.subTest(words=words):
                 _, result = self.run_librelqos(words)
                 self.assertEqual(result["verdict"], verdict, result)
-                self.assertRegex(result["why"], why)
+                self.assertRegex(result["why"], why or "^$")
                 if verdict == "different":
                     self.assertRegex("\n".join(result["diff"]), r"(?m)^-class add dev eth1 .*:99")
 
