@@ -19,7 +19,7 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.restored {
 		base := r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
-		l.expected = restore(base, w.has, decodeKeys(l.name, l.ours.Failed))
+		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.leftBehind(l, tree, base, w)...))
 	}
 	if l.reread {
 		l.read, l.wrote = l.wrote, nil
@@ -77,7 +77,7 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	}
 	explained := map[key]bool{}
 	if settled {
-		explained = explains(l, w)
+		explained = explains(l.name, l.expected, w.wanted)
 	}
 	kept := list[:0]
 	for _, d := range list {
@@ -91,21 +91,39 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	return kept
 }
 
+// leftBehind are the objects that a daemon before us may have left in the middle: it was killed while it
+// applied records that newer ones have taken back since. Nothing else tells its work from somebody else's.
+func (r *reconciler) leftBehind(l *managedLink, tree *Tree, base *tc.State, w work) (keys []key) {
+	if r.base.Seq >= tree.Seq {
+		return nil
+	}
+	reset := tree.Generation != r.base.Generation
+	explained := explains(l.name, base, w.wanted)
+	for _, d := range tc.Diff(base, w.has) {
+		o := d.Object()
+		k := keyOf(l.name, o)
+		if asked, _ := tree.asked(l.name, o); !explained[k] && (reset || asked > r.base.Seq) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // explains are the objects that records newer than what was applied change, and those
 // that are built anew with them.
-func explains(l *managedLink, w work) map[key]bool {
+func explains(link string, expected, wanted *tc.State) map[key]bool {
 	explained := map[key]bool{}
-	for _, d := range tc.Diff(l.expected, w.wanted) {
-		if !onlyHandle(d, w.wanted) {
-			explained[keyOf(l.name, d.Object())] = true
+	for _, d := range tc.Diff(expected, wanted) {
+		if !onlyHandle(d, wanted) {
+			explained[keyOf(link, d.Object())] = true
 		}
 	}
 	if len(explained) == 0 {
 		return explained
 	}
-	for _, op := range tc.Plan(l.expected, w.wanted) {
+	for _, op := range tc.Plan(expected, wanted) {
 		if op.Class != nil || op.Verb != tc.Replace {
-			explained[opKey(l.name, op)] = true
+			explained[opKey(link, op)] = true
 		}
 	}
 	return explained

@@ -32,6 +32,28 @@ func TestCrashInAMove(t *testing.T) {
 	}
 }
 
+// TestCrashBetweenRecords: who was killed while it applied a record that a newer one took back finds what
+// it left, and makes it right, also where drift is only reported: nobody else would.
+func TestCrashBetweenRecords(t *testing.T) {
+	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.must(smallNetwork()...)
+		r.applied()
+		r.quiet(2 * time.Second) // until the cursor is durable
+		r.killAfter(2, aSite("3", 50), aSite("4", 50))
+		kernel := r.o.Kernel
+		r.o.Kernel = nil
+		r.start()
+		r.differs("changed class 1:4 on eth1: rate 50mbit → 100mbit, ceil 50mbit → 100mbit")
+		r.must(aSite("3", 100), aSite("4", 100))
+		r.stop()
+		r.o.Kernel = kernel
+		r.start()
+		r.calm()
+		r.drifted()
+		r.inSync()
+	}, reporting)
+}
+
 // TestPanicOfTheApplier: a mistake in the applier is shown, takes down nothing, and after
 // half a minute everything is read again.
 func TestPanicOfTheApplier(t *testing.T) {

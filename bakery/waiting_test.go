@@ -41,7 +41,7 @@ func TestWaitWithoutWatch(t *testing.T) {
 		r.must(smallNetwork()...)
 		r.applied()
 		r.inSync()
-		if s := r.h.Kernel(); s.ProblemsTotal != 1 || !strings.Contains(s.Problems[0].Error, "no watch here") {
+		if s := r.quiet(time.Millisecond); s.ProblemsTotal != 1 || !strings.Contains(s.Problems[0].Error, "no watch here") {
 			t.Errorf("status: %+v", s)
 		}
 	}, k.on)
