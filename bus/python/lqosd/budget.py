@@ -147,8 +147,8 @@ def _judge(details: Dict[str, Dict[str, int]], facts: Facts) -> Dict[str, Any]:
     total = sum(d["estimated_memory_bytes"] for d in details.values())
     planned = sum(d["planned_qdiscs"] for d in details.values())
     anew = total * max(0, planned - facts.qdiscs_there) // planned if planned else 0
-    memory = _memory()
-    available = memory.get("MemAvailable")
+    host = memory()
+    available = host.get("MemAvailable")
     memory_ok = not facts.applies or available is None or anew == 0 or available - anew >= GUARD_BYTES
     count_ok = all(d["planned_qdiscs"] <= SAFE_BUDGET for d in details.values())
     shown = ["%s %d qdiscs" % (name, d["planned_qdiscs"]) for name, d in sorted(details.items())] or ["no links"]
@@ -170,7 +170,7 @@ def _judge(details: Dict[str, Dict[str, int]], facts: Facts) -> Dict[str, Any]:
         "hard_limit": HARD_LIMIT,
         "estimated_total_memory_bytes": total,
         "memory_available_bytes": available,
-        "memory_total_bytes": memory.get("MemTotal"),
+        "memory_total_bytes": host.get("MemTotal"),
         "memory_guard_min_available_bytes": GUARD_BYTES,
         "memory_ok": memory_ok,
     }
@@ -192,7 +192,7 @@ def report(result: Mapping[str, Any]) -> Dict[str, Any]:
     return {**{name: result[name] for name in names}, "interfaces": interfaces}
 
 
-def _memory() -> Dict[str, int]:
+def memory() -> Dict[str, int]:
     """Give the sizes of /proc/meminfo in bytes."""
     sizes: Dict[str, int] = {}
     try:
