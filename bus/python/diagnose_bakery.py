@@ -20,6 +20,7 @@ import grp
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -134,11 +135,11 @@ class Diagnosis:
         facts = budget.Facts()
         budget.read_config(path, facts)
         if not facts.links:
-            self.add("links", NOTE if self.status else PROBLEM, "%s names no links" % path, "Write lqos.conf with [bridge] to_internet and to_network, or name it with --config.")
+            self.add("links", NOTE if self.status else PROBLEM, "%s can't be read, or names no links" % path, "Write lqos.conf with [bridge] to_internet and to_network, or name it with --config.")
             return
+        there = {name for _, name in socket.if_nameindex()}
         for link in facts.links:
-            folder = os.path.join("/sys/class/net", os.path.basename(link), "queues")
-            if not os.path.isdir(folder):
+            if link not in there:
                 self.add(
                     "link " + link,
                     PROBLEM if applies else NOTE,
@@ -146,11 +147,12 @@ class Diagnosis:
                     "ip link lists those there are; correct [bridge] or [single_interface] in %s." % path,
                 )
                 continue
-            queues = sum(name.startswith("tx-") for name in os.listdir(folder))
-            if queues < 2 and applies:
-                self.add("link " + link, PROBLEM, "%s has one transmit queue; mq takes two or more" % link, "ethtool -L %s combined 4, or take a card (or a virtual one) with several queues." % link)
+            queues = transmit_queues(link)
+            if queues == 1 and applies:
+                advice = "ethtool -L %s combined 4, or take a card (or a virtual one) with several queues." % link
+                self.add("link " + link, PROBLEM, "%s has one transmit queue; mq takes two or more" % link, advice)
             else:
-                self.add("link " + link, OK, "%s is there, with %d transmit queues" % (link, queues))
+                self.add("link " + link, OK, "%s is there%s" % (link, ", with %d transmit queues" % queues if queues else ""))
 
     # The commands
 
@@ -217,6 +219,14 @@ class Diagnosis:
             if e.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return "a daemon that runs, or to another user"
         return ""
+
+
+def transmit_queues(link: str) -> int:
+    """Count the transmit queues of a link, 0 where sysfs doesn't show it."""
+    try:
+        return sum(name.startswith("tx-") for name in os.listdir(os.path.join("/sys/class/net", link, "queues")))
+    except OSError:
+        return 0
 
 
 def configured_tc_file(config: str) -> str:

@@ -286,7 +286,7 @@ class DiagnoseTest(Place):
 
     def test_links(self) -> None:
         """Links that aren't there, or have one queue; in file mode that is no problem."""
-        self.finds("links", "names no links", "Write lqos.conf")
+        self.finds("links", "or names no links", "Write lqos.conf")
         self.configure(to_network="nolink0", to_internet="lo")
         self.status()
         self.finds("link nolink0", "there is no link nolink0", "ip link lists those")
