@@ -52,6 +52,27 @@ def on_stderr() -> Iterator[io.StringIO]:
         yield text
 
 
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def as_nobody(group: int = NOBODY) -> Iterator[None]:
+    """Be a user without rights, if this is root; who isn't root has none anyway."""
+    if os.geteuid() != 0:
+        yield
+        return
+    groups, gid = os.getgroups(), os.getegid()
+    os.setgroups([])
+    os.setegid(group)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
 class Place(unittest.TestCase):
     """A test with a folder of its own."""
 
