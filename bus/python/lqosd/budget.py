@@ -4,7 +4,7 @@ Qdiscs. A link has the root mq, per queue an htb with the leaves of its root and
 in each direction that the link carries. hard_limit is how many majors there are for qdisc handles on a link, 1 to
 0xfffe (0xffff is ingress and root: linux/pkt_sched.h); safe_budget leaves some of them to others.
 
-Memory. A cake of Linux 6.1 takes 8 tins of 1,024 queues, some 800 KiB (net/sched/sch_cake.c: cake_init), an fq_codel
+Memory. A cake of Linux 6.1 takes 8 tins of 1,024 queues, some 900 KiB (net/sched/sch_cake.c: cake_init), an fq_codel
 1,024 flows, some 72 KiB (net/sched/sch_fq_codel.c: fq_codel_init). What the kernel holds already is not counted again: a
 refresh builds nothing anew. In file mode no kernel holds anything, and memory_ok is true.
 """
@@ -19,7 +19,7 @@ from lqosd.bus import Connection, Request
 
 HARD_LIMIT = 0xFFFE
 SAFE_BUDGET = 60000
-CAKE_BYTES = 800 << 10
+CAKE_BYTES = 900 << 10
 FQ_CODEL_BYTES = 72 << 10
 OTHER_BYTES = 4 << 10
 GUARD_BYTES = 512 << 20
