@@ -21,9 +21,9 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
-# Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in the installed
-# program, or in another test too (TestSameTree and TestMapDrift). They run beside those with it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61
+# Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
+# killed, in one goroutine, or with it in another test (TestSameTree, TestMapDrift). They run beside those that have it.
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
