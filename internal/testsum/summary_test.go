@@ -59,6 +59,17 @@ not an event
 1 packages, 1 of them failed
 tests: 0 passed, 0 failed, 0 skipped
 `, false},
+		{"a package never ends", `
+{"Action":"start","Package":"p"}
+{"Action":"start","Package":"q"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Elapsed":0.5}
+{"Action":"pass","Package":"q","Test":"TestB"}
+`, `ok    p  0.5s
+FAIL  q  it never ended
+2 packages, 1 of them failed
+tests: 2 passed, 0 failed, 0 skipped
+`, false},
 		{"nothing ran", "", "0 packages, 0 of them failed\ntests: 0 passed, 0 failed, 0 skipped\n", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
