@@ -31,6 +31,9 @@ func (l *Lab) Measure(t testing.TB, streams ...Shaped) {
 // MeasureWhile is [Lab.Measure] with work that is done meanwhile, each time.
 func (l *Lab) MeasureWhile(t testing.TB, work func(), streams ...Shaped) {
 	t.Helper()
+	if t.Failed() { // one reason is enough
+		return
+	}
 	records := make([]record, len(streams))
 	for attempt := 1; attempt <= attempts && slices.ContainsFunc(records, record.open) && !t.Failed(); attempt++ {
 		for i, r := range l.transferWhile(t, work, streams) {
