@@ -22,8 +22,8 @@ VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
-# killed, in one goroutine, or with it in another test (TestSameTree, TestMapDrift). They run beside those that have it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot
+# killed, in one goroutine, or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
@@ -61,13 +61,13 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
-# Each test runs in one of the three. The second's output waits for the first's: testsum reads one after the other.
+# Each test runs in one of the three. What the first writes waits for the second, which vets all: testsum reads one after the other.
 test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
 	@plain=$$(mktemp) && trap 'rm -f "$$plain"' EXIT && { \
-		CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
 		$(GO) test -race -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
 		wait; cat "$$plain"; \
-		CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
 	} | $(GO) run ./internal/testsum
 
 test-unit: ## run the tests that need neither root nor a kernel's help
