@@ -19,8 +19,13 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
 # Packages with tests that run in a virtual machine.
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
-# Tests that measure traffic.
-MEASURING := ^TestLab
+# Tests that measure traffic. They come last and alone: beside others they would measure those.
+MEASURING := Lab.*
+# Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
+# killed, in one goroutine, or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne
+# The packages of tests with such names.
+packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
 NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3
 MUST  := gcc
@@ -59,10 +64,14 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
-# Those that measure how fast packets go come last and alone: beside other packages' tests they would measure those.
-test: needs ## run all tests with the race detector; installs what they need as root on Debian
-	{ $(GO) test -race -timeout $(TIMEOUT) -json -skip '$(MEASURING)' ./...; \
-	  $(GO) test -race -timeout $(TIMEOUT) -json -p 1 -run '$(MEASURING)' ./cmd/lqosd ./internal/testenv; } | $(GO) run ./internal/testsum
+# Each test runs in one of the three. What the first writes waits for the second, which vets all: testsum reads one after the other.
+test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
+	@plain=$$(mktemp) && trap 'rm -f "$$plain"' EXIT && { \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
+		$(GO) test -race -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
+		wait; cat "$$plain"; \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
+	} | $(GO) run ./internal/testsum
 
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum

@@ -255,13 +255,7 @@ func TestGoldenMappings(t *testing.T) {
 			var first []tc.Steer
 			for round := range 2 {
 				for _, file := range []string{"trace.jsonl", "ip.jsonl"} {
-					trace, err := c.Trace(file)
-					if err != nil {
-						t.Fatal(err)
-					}
-					for _, req := range trace {
-						r.must(commandOf(t, req))
-					}
+					r.must(commandsOf(t, c, file)...)
 				}
 				tree := r.tree()
 				roles := setupOf(t, c).Roles()

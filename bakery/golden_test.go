@@ -59,6 +59,18 @@ func goldenCases(t testing.TB) []golden.Case {
 func play(t testing.TB, c golden.Case, file string) (string, *rig) {
 	t.Helper()
 	r := newRig(t, setupOf(t, c))
+	commands := commandsOf(t, c, file)
+	for i, o := range r.submit(commands...) {
+		if o.Err != nil {
+			t.Fatalf("command %d, %v: %v", i+1, commands[i].Kind(), o.Err)
+		}
+	}
+	return r.sink.String(), r
+}
+
+// commandsOf are those of a recording.
+func commandsOf(t testing.TB, c golden.Case, file string) []bakery.Command {
+	t.Helper()
 	trace, err := c.Trace(file)
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +79,7 @@ func play(t testing.TB, c golden.Case, file string) (string, *rig) {
 	for i, req := range trace {
 		commands[i] = commandOf(t, req)
 	}
-	for i, o := range r.submit(commands...) {
-		if o.Err != nil {
-			t.Fatalf("command %d, %s: %v", i+1, trace[i].JSON(), o.Err)
-		}
-	}
-	return r.sink.String(), r
+	return commands
 }
 
 func TestGoldenTrace(t *testing.T) {
@@ -171,13 +178,7 @@ func TestGoldenRefresh(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			_, r := play(t, c, "trace.jsonl")
 			first := r.tree()
-			trace, err := c.Trace("trace.jsonl")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, req := range trace {
-				r.submit(commandOf(t, req))
-			}
+			r.must(commandsOf(t, c, "trace.jsonl")...)
 			if diffs := tc.Diff(first.State(), r.tree().State()); len(diffs) > 0 {
 				t.Errorf("%d differences, the first: %v", len(diffs), diffs[0])
 			}

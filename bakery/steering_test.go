@@ -273,13 +273,7 @@ func TestGoldenRefreshSteersNothing(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			commands := map[string][]bakery.Command{}
 			for _, file := range []string{"trace.jsonl", "ip.jsonl"} {
-				trace, err := c.Trace(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, req := range trace {
-					commands[file] = append(commands[file], commandOf(t, req))
-				}
+				commands[file] = commandsOf(t, c, file)
 			}
 			inSteeringOf(t, setupOf(t, c), func(t *testing.T, r *steerRig) {
 				for round := range 2 {

@@ -19,15 +19,13 @@ func TestSameTree(t *testing.T) {
 
 // TestSameTreeWithCake is TestSameTree with the client's own leaves.
 func TestSameTreeWithCake(t *testing.T) {
-	for _, name := range caseNames(t) {
-		memory := 1024
-		if name == "n1000" {
-			memory = 4096 // 2,000 cakes of 1 MiB
+	inCakeVM(t, 4096, func(t *testing.T) { // n1000 has 2,000 cakes of 1 MiB
+		for _, name := range caseNames(t) {
+			t.Run(name, func(t *testing.T) {
+				inCakeField(t, name, func(f *field) { f.sameTree() })
+			})
 		}
-		t.Run(name, func(t *testing.T) {
-			inCakeField(t, name, memory, func(f *field) { f.sameTree() })
-		})
-	}
+	})
 }
 
 func caseNames(t testing.TB) []string {

@@ -13,22 +13,22 @@ import (
 	"lqosd/internal/lqosconf"
 )
 
-// meddling is what somebody does to the example network with tc(8) or ip(8), and what comes of it.
+// meddling is what somebody does to the example network with tc(8), and what comes of it.
 type meddling struct {
 	name   string
-	do     []string // command lines
+	do     []string // lines of tc -batch
 	drift  string   // in the report
 	writes int      // that undo it
 }
 
 func meddlings() []meddling {
 	return []meddling{
-		{"a leaf deleted", []string{"tc qdisc del dev eth1 parent LEAF"}, "removed qdisc", 1},
-		{"a rate changed", []string{"tc class change dev eth1 parent PARENT classid LEAF htb rate 3mbit ceil 7mbit prio 3 quantum 1522"}, "changed class", 1},
-		{"a foreign class", []string{"tc class add dev eth1 parent 1:1 classid 1:abc htb rate 1mbit"}, "added class 1:abc", 1},
-		{"a foreign class with a leaf", []string{"tc class add dev eth1 parent 1:1 classid 1:abc htb rate 1mbit", "tc qdisc add dev eth1 parent 1:abc pfifo"},
+		{"a leaf deleted", []string{"qdisc del dev eth1 parent LEAF"}, "removed qdisc", 1},
+		{"a rate changed", []string{"class change dev eth1 parent PARENT classid LEAF htb rate 3mbit ceil 7mbit prio 3 quantum 1522"}, "changed class", 1},
+		{"a foreign class", []string{"class add dev eth1 parent 1:1 classid 1:abc htb rate 1mbit"}, "added class 1:abc", 1},
+		{"a foreign class with a leaf", []string{"class add dev eth1 parent 1:1 classid 1:abc htb rate 1mbit", "qdisc add dev eth1 parent 1:abc pfifo"},
 			"added class 1:abc on eth1, with 1 more in it", 1},
-		{"a leaf of another kind", []string{"tc qdisc replace dev eth1 parent LEAF bfifo limit 9000"}, "kind pfifo → bfifo", 1},
+		{"a leaf of another kind", []string{"qdisc replace dev eth1 parent LEAF bfifo limit 9000"}, "kind pfifo → bfifo", 1},
 	}
 }
 
@@ -44,13 +44,11 @@ func (f *field) circuit() (class, parent string) {
 	return "", ""
 }
 
+// meddle runs lines of tc(8), all in one go: the daemon would undo the first before another process comes with the second.
 func (f *field) meddle(lines []string) {
 	f.t.Helper()
 	class, parent := f.circuit()
-	for _, line := range lines {
-		words := strings.Fields(strings.NewReplacer("LEAF", class, "PARENT", parent).Replace(line))
-		command(f.t, words[0], words[1:]...)
-	}
+	f.tcBatch(strings.NewReplacer("LEAF", class, "PARENT", parent).Replace(strings.Join(lines, "\n")))
 }
 
 // TestDriftOnTheKernel: each is seen within a second, and undone with no more than it takes.
@@ -76,7 +74,7 @@ func TestDriftOnTheKernel(t *testing.T) {
 			}
 		}
 		writes := f.status().Kernel.Writes
-		f.meddle([]string{"tc qdisc replace dev eth1 root handle 99: htb"})
+		f.meddle([]string{"qdisc replace dev eth1 root handle 99: htb"})
 		f.until("the root replaced", func(k *bakery.KernelStatus) bool {
 			return fates(k, "replaced qdisc 99: at root", bakery.FateRepaired) && k.Phase == bakery.PhaseInSync
 		})

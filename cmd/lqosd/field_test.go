@@ -44,8 +44,8 @@ func inField(t *testing.T, name string, body func(f *field), edit ...func(*lqosc
 	})
 }
 
-// inCakeField is inField on a kernel that has cake.
-func inCakeField(t *testing.T, name string, memoryMiB int, body func(f *field)) {
+// inCakeVM runs body on a kernel that has cake.
+func inCakeVM(t *testing.T, memoryMiB int, body func(t *testing.T)) {
 	t.Helper()
 	testenv.InVMWith(t, testenv.VMOptions{MemoryMiB: memoryMiB}, func(t *testing.T) {
 		testenv.Need(t, testenv.TC)
@@ -53,8 +53,24 @@ func inCakeField(t *testing.T, name string, memoryMiB int, body func(f *field)) 
 			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
 			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
 		}
-		body(newField(t, name, false))
+		body(t)
 	})
+}
+
+// inCakeField is inField in a machine of inCakeVM, whose next field finds no link of this one.
+func inCakeField(t *testing.T, name string, body func(f *field)) {
+	t.Helper()
+	var f *field
+	t.Cleanup(func() { // after the daemon has ended
+		if f == nil {
+			return
+		}
+		for _, link := range f.links {
+			command(t, "ip", "link", "del", link)
+		}
+	})
+	f = newField(t, name, false)
+	body(f)
 }
 
 func newField(t *testing.T, name string, plain bool, edit ...func(*lqosconf.Config)) *field {

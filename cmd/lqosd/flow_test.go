@@ -31,7 +31,7 @@ const (
 // queues, which a torn-down tree would lose: the last part shows that.
 func TestRefreshLosesNoPacket(t *testing.T) {
 	inField(t, "n1000", func(f *field) {
-		f.serve()
+		end := f.serve()
 		requests := f.trace("trace.jsonl")
 		f.play(requests)
 		l := newFlows(f)
@@ -47,6 +47,7 @@ func TestRefreshLosesNoPacket(t *testing.T) {
 			t.Logf("three refreshes: %d packets sent, none lost", sent)
 		}
 		f.wrote("three refreshes", 0)
+		end() // it would repair what tc deletes, while tc builds it
 		lines := onLink(f.batch(), "eth1")
 		reloads := 0
 		l.while(func() { // what clients do without this daemon

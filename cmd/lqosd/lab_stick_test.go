@@ -12,8 +12,7 @@ import (
 	"lqosd/internal/testenv"
 )
 
-// TestLabStick measures circuits of a stick, where VLANs tell the directions, on a kernel that has VLANs. It can't be precise there: that is
-// TestLabTrunk's part.
+// TestLabStick measures circuits of a stick, where VLANs tell the directions, on a kernel that has VLANs.
 func TestLabStick(t *testing.T) {
 	for _, tags := range []struct {
 		name   string

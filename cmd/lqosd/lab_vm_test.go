@@ -8,6 +8,10 @@ import (
 	"lqosd/internal/testenv"
 )
 
+// vmBurst is a little more than a tick of the virtual machine's kernel, 10 ms. So long its one CPU may be with somebody else when HTB
+// should send, and HTB gives back no more of what it missed than the burst, by default one frame.
+const vmBurst = 12 * time.Millisecond
+
 // inCakeLab runs body on a kernel that has cake and VLANs. iperf3's UDP is too slow there for more than a few Mbit/s.
 func inCakeLab(t *testing.T, options testenv.LabOptions, body func(s *shaper)) {
 	t.Helper()
@@ -17,7 +21,9 @@ func inCakeLab(t *testing.T, options testenv.LabOptions, body func(s *shaper)) {
 			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
 			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
 		}
-		body(newShaper(t, options))
+		s := newShaper(t, options)
+		s.burst = vmBurst
+		body(s)
 	})
 }
 
@@ -27,58 +33,53 @@ func TestLabLatency(t *testing.T) {
 		s.serve()
 		c := labCircuit{n: 1, ceil: 20, sqm: "cake diffserv4"}
 		s.play(s.network(c))
-		idle := s.ping(c, time.Second)
+		idle, err := s.lab.PingIdle(t.Context(), testenv.Subscriber(c.n))
+		if err != nil || len(idle.Times) == 0 {
+			t.Fatal(idle, err)
+		}
 		bound := 3*idle.Percentile(50) + 20*time.Millisecond
 		t.Logf("idle: %v; 3 × the median + 20 ms = %v", idle, bound)
-		for attempt := 1; ; attempt++ {
-			loaded := s.saturated(c)
-			t.Logf("saturated, with %s: %v", c.sqm, loaded)
-			if loaded.Percentile(95) < bound {
-				break
-			}
-			if attempt == 3 {
-				t.Errorf("95 %% of echoes took up to %v with cake, want %v at most, in one of three attempts", loaded.Percentile(95), bound)
-				break
-			}
+		if !s.onceSaturated(c, func(echoes testenv.RoundTrips) bool { return echoes.Percentile(95) < bound }) {
+			t.Errorf("with cake 95 %% of echoes never came back within %v", bound)
 		}
 
 		c.sqm = "pfifo limit 1000"
 		s.play([]golden.Request{s.leaf(c, false), s.leaf(c, true)})
-		loaded := s.saturated(c)
-		t.Logf("saturated, with %s: %v", c.sqm, loaded)
-		if loaded.Percentile(50) < bound {
-			t.Errorf("half of the echoes took %v at most without cake: this test can't see queues", loaded.Percentile(50))
+		if !s.onceSaturated(c, func(echoes testenv.RoundTrips) bool { return echoes.Percentile(50) > bound }) {
+			t.Errorf("without cake half of the echoes came back within %v each time: this test can't see queues", bound)
 		}
 	})
 }
 
-// saturated pings while the circuit's download is saturated.
-func (s *shaper) saturated(c labCircuit) (echoes testenv.RoundTrips) {
+// onceSaturated pings while the circuit's download is saturated, five times at most, until the echoes are as they should be. What
+// else the machine does may disturb one attempt, but not all.
+func (s *shaper) onceSaturated(c labCircuit, should func(testenv.RoundTrips) bool) bool {
 	s.t.Helper()
-	received := make(chan []testenv.Received, 1)
-	go func() {
-		list, err := s.lab.Transfer(s.t.Context(), testenv.Stream{Subscriber: testenv.Subscriber(c.n), Time: 4 * time.Second})
-		if err != nil {
-			s.t.Error(err)
-		}
-		received <- list
-	}()
-	<-time.After(time.Second) // TCP has filled the queue by then
-	echoes = s.ping(c, 2500*time.Millisecond)
-	for _, r := range <-received {
-		if r.Goodput() < 0.75*c.ceil {
-			s.t.Errorf("the circuit carried only %.1f of %v Mbit/s", r.Goodput(), c.ceil)
+	for attempt := 1; attempt <= 5; attempt++ {
+		echoes := s.saturated(c)
+		s.t.Logf("saturated, with %s, attempt %d: %v", c.sqm, attempt, echoes)
+		if len(echoes.Times) >= 5 && should(echoes) {
+			return true
 		}
 	}
-	return echoes
+	return false
 }
 
-// ping sends echoes through a circuit.
-func (s *shaper) ping(c labCircuit, span time.Duration) testenv.RoundTrips {
+// saturated pings through a circuit whose download a stream saturates.
+func (s *shaper) saturated(c labCircuit) testenv.RoundTrips {
 	s.t.Helper()
-	r, err := s.lab.Ping(s.t.Context(), testenv.Subscriber(c.n), span)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.lab.Transfer(s.t.Context(), testenv.Stream{Subscriber: testenv.Subscriber(c.n), Time: 4 * time.Second})
+		ended <- err
+	}()
+	<-time.After(time.Second) // TCP has filled the queue by then
+	echoes, err := s.lab.PingSaturated(s.t.Context(), testenv.Subscriber(c.n), 2500*time.Millisecond, c.ceil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return r
+	if err := <-ended; err != nil {
+		s.t.Log(err)
+	}
+	return echoes
 }

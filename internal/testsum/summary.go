@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -25,12 +27,13 @@ type summary struct {
 	w       io.Writer
 	output  map[test][]string // of tests that have not ended; of a package under the name ""
 	skipped []string
+	running map[string]bool // packages that have begun and not ended
 
 	passed, failed, packages, failedPackages int
 }
 
 func newSummary(w io.Writer) *summary {
-	return &summary{w: w, output: map[test][]string{}}
+	return &summary{w: w, output: map[test][]string{}, running: map[string]bool{}}
 }
 
 // read takes events up to the end of r. A line that is no event is printed as it is.
@@ -58,6 +61,8 @@ func (s *summary) line(line string) {
 	}
 	id := test{e.Package, e.Test}
 	switch e.Action {
+	case "start":
+		s.running[e.Package] = true
 	case "output":
 		s.output[id] = append(s.output[id], e.Output)
 	case "build-output":
@@ -85,6 +90,7 @@ func (s *summary) endTest(id test, verdict string) {
 }
 
 func (s *summary) endPackage(e event) {
+	delete(s.running, e.Package)
 	switch e.Action {
 	case "pass":
 		s.packages++
@@ -104,6 +110,11 @@ func (s *summary) endPackage(e event) {
 
 // finish prints the total, and says whether tests ran and all was well.
 func (s *summary) finish() bool {
+	for _, name := range slices.Sorted(maps.Keys(s.running)) { // go test was killed
+		s.packages++
+		s.failedPackages++
+		s.printf("FAIL  %s  it never ended\n", name)
+	}
 	for _, line := range s.skipped {
 		s.printf("skipped: %s\n", line)
 	}

@@ -83,3 +83,28 @@ func TestSummaryOfAPipeThatBreaks(t *testing.T) {
 		t.Errorf("read() = %v, want the reader's error", err)
 	}
 }
+
+// TestSummaryOfWhatNeverEnds has a go test that was killed.
+func TestSummaryOfWhatNeverEnds(t *testing.T) {
+	const events = `{"Action":"start","Package":"p"}
+{"Action":"start","Package":"q"}
+{"Action":"pass","Package":"p","Elapsed":0.5}
+{"Action":"pass","Package":"q","Test":"TestB"}
+`
+	const want = `ok    p  0.5s
+FAIL  q  it never ended
+2 packages, 1 of them failed
+tests: 1 passed, 0 failed, 0 skipped
+`
+	var out strings.Builder
+	s := newSummary(&out)
+	if err := s.read(strings.NewReader(events)); err != nil {
+		t.Fatal(err)
+	}
+	if s.finish() {
+		t.Error("finish() = true")
+	}
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
