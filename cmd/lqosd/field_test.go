@@ -151,7 +151,7 @@ func (f *field) batch() string {
 	if f.plain {
 		lines = regexp.MustCompile(`(?m)`+leafWords.String()).ReplaceAllString(lines, " pfifo")
 	}
-	return strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit").Replace(lines)
+	return leastRate.Replace(lines)
 }
 
 // tcBatch builds a tree with tc(8), as the client does.
