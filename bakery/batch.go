@@ -14,7 +14,7 @@ import (
 type Batch struct {
 	setup   *MqSetup
 	members []Member
-	refused []error
+	refused refusals
 	items   int // what was added, refused ones too
 	size    int // bytes of the members in the record
 	scratch []byte
@@ -61,7 +61,7 @@ func (b *Batch) Refuse(err error) {
 }
 
 func (b *Batch) refuse(err error) error {
-	b.refused = append(b.refused, fmt.Errorf("item %d, %w", b.items, err))
+	b.refused.add(fmt.Errorf("item %d, %w", b.items, err))
 	return err
 }
 
@@ -107,10 +107,10 @@ func (b *Batch) admit(m Member) error {
 func (b *Batch) Commit() Command {
 	members, err := b.parentsFirst()
 	if err != nil {
-		b.refused = append(b.refused, err)
+		b.refused.add(err)
 	}
-	if len(b.refused) > 0 {
-		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", len(b.refused), b.items, joinRefused(b.refused)))
+	if b.refused.total > 0 {
+		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", b.refused.total, b.items, b.refused.err()))
 	}
 	c := Commit{Members: members}
 	if b.setup != nil {

@@ -49,7 +49,7 @@ func inCakeField(t *testing.T, name string, memoryMiB int, body func(f *field)) 
 	t.Helper()
 	testenv.InVMWith(t, testenv.VMOptions{MemoryMiB: memoryMiB}, func(t *testing.T) {
 		testenv.Need(t, testenv.TC)
-		for _, kind := range []string{"cake", "fq_codel"} { // whoever asks first has the module loaded
+		for _, kind := range []string{"htb", "cake", "fq_codel"} { // whoever asks first has the module loaded
 			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
 			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
 		}
