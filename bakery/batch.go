@@ -15,7 +15,7 @@ type Batch struct {
 	setup   *MqSetup
 	members []Member
 	numbers []int // of the items that the members were
-	refused []error
+	refused refusals
 	items   int // what was added, refused ones too
 	size    int // bytes of the members in the record
 	scratch []byte
@@ -62,7 +62,7 @@ func (b *Batch) Refuse(err error) {
 }
 
 func (b *Batch) refuse(err error) error {
-	b.refused = append(b.refused, fmt.Errorf("item %d, %w", b.items, err))
+	b.refused.add(fmt.Errorf("item %d, %w", b.items, err))
 	return err
 }
 
@@ -107,9 +107,11 @@ func (b *Batch) admit(m Member) error {
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
 	members, circles := b.parentsFirst()
-	b.refused = append(b.refused, circles...)
-	if len(b.refused) > 0 {
-		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", len(b.refused), b.items, joinRefused(b.refused)))
+	for _, err := range circles {
+		b.refused.add(err)
+	}
+	if b.refused.total > 0 {
+		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", b.refused.total, b.items, b.refused.err()))
 	}
 	c := Commit{Members: members}
 	if b.setup != nil {

@@ -1,7 +1,6 @@
 package bakery
 
 import (
-	"errors"
 	"fmt"
 
 	"lqosd/bakery/tc"
@@ -47,17 +46,17 @@ func (t *Tree) foldCommit(c Commit, seq eventlog.Seq) error {
 	if err := b.foldMqSetup(c.Setup, seq); err != nil {
 		return err
 	}
-	var refused []error
+	var r refusals
 	for _, m := range c.Members {
 		if err := b.foldMember(c, m, seq); err != nil {
-			refused = append(refused, fmt.Errorf("%s: %w", m.name(), err))
+			r.add(fmt.Errorf("%s: %w", m.name(), err))
 		}
 	}
-	if len(refused) == 0 {
-		refused = b.foldLeaves(c, seq)
+	if r.total == 0 {
+		r = b.foldLeaves(c, seq)
 	}
-	if len(refused) > 0 {
-		return joinRefused(refused)
+	if r.total > 0 {
+		return r.err()
 	}
 	if err := b.stateAddresses(c, t); err != nil {
 		return err
@@ -142,7 +141,7 @@ func (t *Tree) checkParent(link string, parent tc.Handle) error {
 
 // foldLeaves gives the circuits their leaves: first those whose slots had one before, so that
 // no new one takes a handle away from them.
-func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (refused []error) {
+func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 	scarce := map[string]*scarceHandles{}
 	for _, known := range []bool{true, false} {
 		for _, m := range c.Members {
@@ -158,12 +157,12 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (refused []error) {
 					continue
 				}
 				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, seq); err != nil {
-					refused = append(refused, fmt.Errorf("%s%s: %w", m.name(), direction(upload), err))
+					r.add(fmt.Errorf("%s%s: %w", m.name(), direction(upload), err))
 				}
 			}
 		}
 	}
-	return refused
+	return r
 }
 
 func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[string]*scarceHandles, seq eventlog.Seq) error {
@@ -194,22 +193,4 @@ func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[
 	n.LeafSeq = seq
 	t.setNote(link, slot, n)
 	return nil
-}
-
-// maxRefused bounds how many refused items a refusal names, and maxRefusedText their text.
-const (
-	maxRefused     = 100_000
-	maxRefusedText = 8 << 20
-)
-
-// joinRefused is one error for a refused batch that names every item.
-func joinRefused(refused []error) error {
-	size := 0
-	for i, err := range refused {
-		size += len(err.Error()) + 1
-		if i == maxRefused || size > maxRefusedText {
-			return errors.Join(append(refused[:i:i], fmt.Errorf("and %d more", len(refused)-i))...)
-		}
-	}
-	return errors.Join(refused...)
 }

@@ -107,6 +107,18 @@ func (b *work) refuseAll(why string) {
 	for _, i := range b.indices {
 		b.replies[i] = bus.Fail(why)
 	}
+	if b.key != "" { // one with its commands
+		b.untake(why)
+	}
+}
+
+// untake refuses what a batch took.
+func (b *work) untake(why string) {
+	for _, i := range b.taken {
+		if b.replies[i].IsAck() {
+			b.replies[i] = bus.Fail(why)
+		}
+	}
 }
 
 func (c *conn) submit(ctx context.Context, b *work) {
@@ -137,12 +149,12 @@ func (b *work) settle() {
 		if b.key == "" {
 			continue
 		}
-		for _, i := range b.taken { // one with its commands
-			switch {
-			case out.Duplicate && out.Err == nil:
+		switch { // what a batch took is one with its commands
+		case out.Err != nil:
+			b.untake("not appended: a command of the same keyed session was refused")
+		case out.Duplicate:
+			for _, i := range b.taken {
 				b.replies[i] = bus.Ack()
-			case out.Err != nil && b.replies[i].IsAck():
-				b.replies[i] = bus.Fail("not appended: a command of the same keyed session was refused")
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func inCakeVM(t *testing.T, memoryMiB int, body func(t *testing.T)) {
 	t.Helper()
 	testenv.InVMWith(t, testenv.VMOptions{MemoryMiB: memoryMiB}, func(t *testing.T) {
 		testenv.Need(t, testenv.TC)
-		for _, kind := range []string{"cake", "fq_codel"} { // whoever asks first has the module loaded
+		for _, kind := range []string{"htb", "cake", "fq_codel"} { // whoever asks first has the module loaded
 			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
 			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
 		}
@@ -167,7 +167,7 @@ func (f *field) batch() string {
 	if f.plain {
 		lines = regexp.MustCompile(`(?m)`+leafWords.String()).ReplaceAllString(lines, " pfifo")
 	}
-	return strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit").Replace(lines)
+	return leastRate.Replace(lines)
 }
 
 // tcBatch builds a tree with tc(8), as the client does.

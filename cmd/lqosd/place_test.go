@@ -109,11 +109,13 @@ func (p place) open(t testing.TB) *replay.Source {
 	return s
 }
 
+// leastRate replaces what a client can't say: that is programmed as 10 kbit/s.
+var leastRate = strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit")
+
 // checkState compares a Tree with what tc lines build; leaf handles, which they don't name, aside.
 func checkState(t testing.TB, tree *bakery.Tree, lines string) {
 	t.Helper()
-	// What a client can't say is programmed as 10 kbit/s.
-	want, bad, err := tc.ParseScript(strings.NewReader(strings.NewReplacer("rate 0kbit", "rate 10kbit", "ceil 0kbit", "ceil 10kbit").Replace(lines)))
+	want, bad, err := tc.ParseScript(strings.NewReader(leastRate.Replace(lines)))
 	if err != nil || len(bad) > 0 {
 		t.Fatal(err, bad)
 	}

@@ -20,7 +20,7 @@ lines are passed over. All lines are read before the first is sent.
 
 Requests travel in sessions; each session is one transaction of the log. Refusals go to
 stderr with their line; answers that carry data go to stdout as JSON lines. Exit code 1 when
-anything was refused.`
+anything was refused, or when a BakeryStart is left without its BakeryCommit.`
 
 type sendFlags struct {
 	socket, wait, key string
@@ -94,7 +94,10 @@ func runSend(cmd *cobra.Command, f sendFlags, name string) error {
 		}
 	}
 	fmt.Fprintf(s.diag, "%d requests: %d answered, %d refused\n", len(lines), len(lines)-s.refused, s.refused)
-	if s.refused > 0 {
+	if s.begun > 0 {
+		fmt.Fprintf(s.diag, "%s:%d: the batch that begins here has no BakeryCommit: nothing of it was taken\n", name, s.begun)
+	}
+	if s.refused > 0 || s.begun > 0 {
 		return cli.Quiet()
 	}
 	return nil
@@ -127,6 +130,7 @@ type sender struct {
 	name      string
 	json      bool
 	refused   int
+	begun     int // the line of the BakeryStart whose batch is open; 0: none is
 }
 
 // ahead is how many sessions are sent before the first of them is answered: enough to
@@ -173,6 +177,12 @@ func (s *sender) all(ctx context.Context, c *bus.Client, lines []line, f sendFla
 
 // show prints what isn't a plain Ack.
 func (s *sender) show(l line, r bus.Reply) error {
+	switch {
+	case l.call.Name == "BakeryStart" && r.IsAck():
+		s.begun = l.number
+	case l.call.Name == "BakeryCommit":
+		s.begun = 0
+	}
 	if err := r.Err(); err != nil {
 		s.refused++
 		fmt.Fprintf(s.diag, "%s:%d: %s: %v\n", s.name, l.number, l.call.Name, err)
