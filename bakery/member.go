@@ -3,6 +3,7 @@ package bakery
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -29,8 +30,8 @@ func (b Bandwidths) mbps(upload bool) (rate, ceil float64) {
 }
 
 func decimal(f float32) float64 {
-	if f == float32(int32(f)) {
-		return float64(f)
+	if d := float64(f); d == math.Trunc(d) && math.Abs(d) < 1<<24 { // all these are numbers of 32 bits
+		return d
 	}
 	d, err := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
 	if err != nil {

@@ -22,7 +22,7 @@ func (e *encoder) float32(v float32) {
 	e.b = binary.LittleEndian.AppendUint32(e.b, math.Float32bits(v))
 }
 
-func (e *encoder) string(s string)  { e.uvarint(uint64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) string(s string) { e.uvarint(uint64(len(s))); e.b = append(e.b, s...) }
 
 func (e *encoder) strings(s []string) {
 	e.uvarint(uint64(len(s)))
