@@ -35,11 +35,12 @@ func (t *Tree) resolveSpeed(c ChangeSiteSpeedLive, s Setup) (ChangeSiteSpeedLive
 	if err := c.check(); err != nil {
 		return c, err
 	}
-	roles, firstUp := s.Roles(), uint16(0)
+	roles := s.Roles()
 	c.R2Q = tc.StartR2Q(max(s.DownMbps, s.UpMbps))
 	if m := t.Setup; m != nil {
-		roles, firstUp, c.R2Q = m.Roles(), m.Up.FirstMajor, m.R2Q
+		roles, c.R2Q = m.Roles(), m.R2Q
 	}
+	firstUp := t.firstUpload(roles)
 	c.Classes = nil
 	for at, n := range t.Notes {
 		if n.Role != RoleSite || n.Hash != c.SiteHash {
@@ -59,6 +60,22 @@ func (t *Tree) resolveSpeed(c ChangeSiteSpeedLive, s Setup) (ChangeSiteSpeedLive
 		return c, fmt.Errorf("there is no site %d", c.SiteHash)
 	}
 	return c, nil
+}
+
+// firstUpload is the major of the first upload queue. Clients of the first generation clear
+// what MqSetup said, and build the queues of a stick by tc lines: the second half is the
+// upload's.
+func (t *Tree) firstUpload(roles Roles) uint16 {
+	if t.Setup != nil {
+		return t.Setup.Up.FirstMajor
+	}
+	var queues uint16
+	for q := range t.state.Qdiscs(roles.Up) {
+		if q.Parent.Major() == rootMajor && q.Parent != tc.Root {
+			queues++
+		}
+	}
+	return queues/2 + 1
 }
 
 func (t *Tree) foldSpeed(c ChangeSiteSpeedLive, seq eventlog.Seq) error {
