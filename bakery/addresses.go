@@ -15,7 +15,7 @@ import (
 func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 	old := was.mappings
 	t.mappings = NewTree().mappings
-	t.guessed = false
+	kept := false             // any of the old ones
 	lists := map[int64]bool{} // circuits that list addresses
 	for _, m := range c.Members {
 		if m.Circuit == nil {
@@ -26,7 +26,7 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 			return err
 		}
 		for _, p := range prefixes {
-			t.stateAddress(c, m, p, was)
+			kept = t.stateAddress(c, m, p, was) || kept
 			lists[m.Circuit.CircuitHash] = true
 		}
 	}
@@ -38,31 +38,35 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 		n, there := t.Note(roles.Link(m.Upload), m.Handle)
 		if owner, known := was.ownerOf(m); there && known && n.Role == RoleCircuit && n.Hash == owner && !lists[owner] {
 			t.mappings.Set(m)
+			kept = true
 		}
 		return true
 	})
+	t.guessed = was.guessed && kept
 	return nil
 }
 
 // stateAddress maps a prefix of a circuit. Where both directions have the same class one
-// mapping serves both, unless they share a link.
-func (t *Tree) stateAddress(c Commit, m Member, p netip.Prefix, was *Tree) {
+// mapping serves both, unless they share a link. It reports whether an old mapping was kept.
+func (t *Tree) stateAddress(c Commit, m Member, p netip.Prefix, was *Tree) (kept bool) {
 	down, up := m.branch(false).class, m.branch(true).class
-	t.stateMapping(m.Circuit.CircuitHash, p, false, down, was)
+	kept = t.stateMapping(m.Circuit.CircuitHash, p, false, down, was)
 	if c.Setup.Stick() || up != down {
-		t.stateMapping(m.Circuit.CircuitHash, p, true, up, was)
+		kept = t.stateMapping(m.Circuit.CircuitHash, p, true, up, was) || kept
 	}
+	return kept
 }
 
-func (t *Tree) stateMapping(hash int64, p netip.Prefix, upload bool, class tc.Handle, was *Tree) {
+func (t *Tree) stateMapping(hash int64, p netip.Prefix, upload bool, class tc.Handle, was *Tree) (kept bool) {
 	m := Mapping{Prefix: p, Upload: upload, Handle: class, CPU: uint32(class.Major() - 1), Circuit: uint64(hash)}
 	if old, ok := was.mappings.Get(m); ok && old.Handle == class {
 		if owner, known := was.ownerOf(old); known && owner == hash {
-			m = old // with the CPU and the ids that a client gave it
+			m, kept = old, true // with the CPU and the ids that a client gave it
 		}
 	}
 	m.Generation, m.Stated = t.Generation, true
 	t.mappings.Set(m)
+	return kept
 }
 
 // ownerOf is the hash of the circuit that a mapping belongs to.
