@@ -69,6 +69,9 @@ func (d *decoder) commit() Commit {
 		c.Members = make([]Member, 0, min(n, uint64(len(d.b)/minMember)+1))
 	}
 	for range n {
+		if d.err != nil {
+			break
+		}
 		c.Members = append(c.Members, d.member())
 	}
 	return c
