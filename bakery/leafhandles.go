@@ -87,7 +87,8 @@ func (t *Tree) remembers(link string, slot tc.Handle) bool {
 }
 
 // scarceHandles counts, while many leaves are made, how many majors of each ring are in use on
-// a link, once that matters.
+// a link, once that matters: when all are in use or remembered, which doesn't change while
+// leaves come.
 type scarceHandles struct {
 	counted bool
 	inRing  [rings]uint32
@@ -100,28 +101,32 @@ func (t *Tree) scarceHandle(s *scarceHandles, link string, slot tc.Handle) (tc.H
 	if h == nil {
 		h = &leafHandles{}
 	}
-	inUse := func(major uint16) bool { return t.state.HandleInUse(link, major) }
-	if major, ok := h.bySlot.Get(slot); ok && !inUse(major) {
-		s.use(major)
-		return tc.NewHandle(major, 0), nil
-	}
-	taken := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok || inUse(major) }
-	major, ok := probe(slot, h.inRing, taken)
-	if !ok {
-		s.count(inUse)
-		major, ok = probe(slot, s.inRing, inUse)
-	}
+	major, ok := s.choose(h, slot, func(major uint16) bool { return t.state.HandleInUse(link, major) })
 	if !ok {
 		return 0, fmt.Errorf("link %s: %w", link, errNoHandle)
 	}
-	s.use(major)
 	return tc.NewHandle(major, 0), nil
 }
 
-func (s *scarceHandles) count(inUse func(uint16) bool) {
-	if s.counted {
-		return
+func (s *scarceHandles) choose(h *leafHandles, slot tc.Handle, inUse func(uint16) bool) (major uint16, ok bool) {
+	if major, ok = h.bySlot.Get(slot); ok && !inUse(major) {
+		s.use(major)
+		return major, true
 	}
+	if !s.counted {
+		taken := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok || inUse(major) }
+		if major, ok = probe(slot, h.inRing, taken); ok {
+			return major, true
+		}
+		s.count(inUse)
+	}
+	if major, ok = probe(slot, s.inRing, inUse); ok {
+		s.use(major)
+	}
+	return major, ok
+}
+
+func (s *scarceHandles) count(inUse func(uint16) bool) {
 	s.counted = true
 	for major := 1; major <= 0xffff; major++ {
 		if m := uint16(major); !reserved(m) && inUse(m) {
