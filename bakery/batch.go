@@ -14,6 +14,7 @@ import (
 type Batch struct {
 	setup   *MqSetup
 	members []Member
+	numbers []int // of the items that the members were
 	refused []error
 	items   int // what was added, refused ones too
 	size    int // bytes of the members in the record, about
@@ -96,17 +97,15 @@ func (b *Batch) admit(m Member) error {
 	for _, p := range prefixes {
 		b.owners[p] = at
 	}
-	b.members = append(b.members, m)
+	b.members, b.numbers = append(b.members, m), append(b.numbers, b.items)
 	return nil
 }
 
 // Commit is the command that the batch asks for. Of a refused batch it is one that the bakery
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
-	members, err := b.parentsFirst()
-	if err != nil {
-		b.refused = append(b.refused, err)
-	}
+	members, circles := b.parentsFirst()
+	b.refused = append(b.refused, circles...)
 	if len(b.refused) > 0 {
 		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", len(b.refused), b.items, joinRefused(b.refused)))
 	}
@@ -117,37 +116,35 @@ func (b *Batch) Commit() Command {
 	return c
 }
 
-// parentsFirst gives the members in their order, but every site before what is below it.
-func (b *Batch) parentsFirst() ([]Member, error) {
-	const unseen, open, done = 0, 1, 2
+// parentsFirst gives the members in their order, but every site before what is below it. What
+// is below itself is refused.
+func (b *Batch) parentsFirst() (sorted []Member, refused []error) {
+	const unseen, open, told, done = 0, 1, 2, 3
 	state := make([]uint8, len(b.members))
-	sorted := make([]Member, 0, len(b.members))
-	var visit func(i int) error
-	visit = func(i int) error {
+	sorted = make([]Member, 0, len(b.members))
+	var visit func(i int)
+	visit = func(i int) {
 		switch state[i] {
-		case done:
-			return nil
+		case told, done:
+			return
 		case open:
-			return fmt.Errorf("%s: it is below itself", b.members[i].name())
+			state[i] = told
+			refused = append(refused, fmt.Errorf("item %d, %s: it is below itself", b.numbers[i], b.members[i].name()))
+			return
 		}
 		state[i] = open
 		for d, upload := range []bool{false, true} {
 			if parent, ok := b.classes[d][b.members[i].branch(upload).parent]; ok {
-				if err := visit(parent); err != nil {
-					return err
-				}
+				visit(parent)
 			}
 		}
 		state[i] = done
 		sorted = append(sorted, b.members[i])
-		return nil
 	}
 	for i := range b.members {
-		if err := visit(i); err != nil {
-			return nil, err
-		}
+		visit(i)
 	}
-	return sorted, nil
+	return sorted, refused
 }
 
 // Refused is a command that is refused for a reason that is known already.
