@@ -3,6 +3,7 @@ package bakery_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"lqosd/bakery"
@@ -81,5 +82,38 @@ func TestLeafHandlesRunOut(t *testing.T) {
 	foldAll(t, tree, leafNetwork([]int{0xffff})...)
 	if h := leafHandles(tree); len(h) != 2 {
 		t.Errorf("leaves %v", h)
+	}
+}
+
+// TestCommitHandlesRunOut: as many leaves as there are handles get one each, those beyond are
+// refused by name, and what is remembered of circuits that are gone is given to others, never
+// what is there.
+func TestCommitHandlesRunOut(t *testing.T) {
+	members := func(parent string, from, n int) []bakery.Member {
+		list := make([]bakery.Member, n)
+		for i := range list {
+			list[i] = stateCircuit(int64(from+i), parent, uint16(from+i), 1, sqm("cake/none"))
+		}
+		return list
+	}
+	const most = 65_534 - 1 - 2 - 2 // the root, two queues and their default leaves
+	tree := bakery.NewTree()
+	err := bakery.Fold(tree, recordOf(tree, resolved(members("1:", 3, most+2)...)))
+	if err == nil || strings.Count(err.Error(), "no free qdisc handle left") != 2 || !strings.Contains(err.Error(), `circuit "C65533": link eth1`) {
+		t.Errorf("the refusal is %.300v", err)
+	}
+	foldAll(t, tree, resolved(members("1:", 3, most)...)) // all are remembered now
+	before := leafHandles(tree)
+	foldAll(t, tree, resolved(append(members("2:", 3, 10_000), members("1:", 3, 10_000)...)...))
+	after := leafHandles(tree)
+	seen := map[tc.Handle]bool{}
+	for slot, h := range after {
+		if was, there := before[slot]; there && was != h || seen[h] || h.Minor() != 0 || h.Major() == 0x7fff {
+			t.Fatalf("the leaf of %s was %s and is %s", slot, was, h)
+		}
+		seen[h] = true
+	}
+	if len(before) != most+2 || len(after) != 20_000+2 {
+		t.Fatalf("%d leaves, then %d", len(before), len(after))
 	}
 }
