@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lqosd/bakery"
+	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
 
@@ -57,23 +58,59 @@ func TestNewerRecord(t *testing.T) {
 	}
 }
 
-// TestDocumentedRecord: the example of docs/format.md is what the codec writes.
+// TestDocumentedRecord: the examples of docs/format.md are what the codec writes.
 func TestDocumentedRecord(t *testing.T) {
+	for name, c := range map[string]bakery.Command{
+		"record": bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x3", RateMbps: 1.5, CeilMbps: 1000, SiteHash: 42, R2Q: 2084},
+		"commit": documentedCommit(),
+		"speed":  documentedSpeed(),
+	} {
+		want := documented(t, name)
+		r := bakery.Record{Seq: 1, Time: testTime, Sender: bakery.Sender{UID: 1000, GID: 100, PID: 7}, Command: c}
+		payload := bakery.AppendRecord(nil, r)
+		if got := hex.EncodeToString(payload); got != want {
+			t.Errorf("%s: got  %s\nwant %s", name, got, want)
+		}
+		again, err := bakery.DecodeRecord(1, payload)
+		if d := cmp.Diff(r, again); d != "" || err != nil {
+			t.Errorf("%s is read as another: %v %s", name, err, d)
+		}
+	}
+}
+
+// documentedCommit is a site, and a circuit below it, on one queue per direction.
+func documentedCommit() bakery.Commit {
+	one, zero := 1, 0
+	d := bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 1, CapacityMbps: 1000, SQM: []string{"cake diffserv4"}}
+	up := d
+	up.Link = "eth0"
+	return bakery.Commit{Setup: bakery.MqSetup{QueuesAvailable: &one, StickOffset: &zero, Down: d, Up: up, R2Q: 2084},
+		Leaf: bakery.LeafRule{FastMbps: 1000, SlowRTT: bakery.SlowRTTUpTo},
+		Members: []bakery.Member{stateSite(42, "1:", 3, 100),
+			stateCircuit(-1, "1:3", 4, 1.5, at("10.0.0.1"), sqm("cake"), func(c *bakery.AddCircuit) { name := "C1"; c.Name = &name })}}
+}
+
+func documentedSpeed() bakery.ChangeSiteSpeedLive {
+	c := speed(42, 20, 40, 5, 10)
+	c.R2Q = 2084
+	c.Classes = []bakery.SiteClass{{Link: "eth0", Parent: tc.NewHandle(1, 0), ID: tc.NewHandle(1, 3), Upload: true},
+		{Link: "eth1", Parent: tc.NewHandle(1, 0), ID: tc.NewHandle(1, 3)}}
+	return c
+}
+
+// documented is the example of docs/format.md with this name, in hex.
+func documented(t *testing.T, name string) string {
+	t.Helper()
 	text, err := os.ReadFile("../docs/format.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "<!-- record -->\n```\n")
+	_, rest, _ := strings.Cut(string(text), "<!-- "+name+" -->\n```\n")
 	dump, _, ok := strings.Cut(rest, "```")
 	if !ok {
-		t.Fatal("docs/format.md has no example")
+		t.Fatalf("docs/format.md has no example of a %s", name)
 	}
-	want := strings.Join(strings.Fields(dump), "")
-	r := bakery.Record{Seq: 1, Time: testTime, Sender: bakery.Sender{UID: 1000, GID: 100, PID: 7},
-		Command: bakery.AddStructuralHTBClass{Link: "eth1", Parent: "0x1:", ClassID: "0x3", RateMbps: 1.5, CeilMbps: 1000, SiteHash: 42, R2Q: 2084}}
-	if got := hex.EncodeToString(bakery.AppendRecord(nil, r)); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
+	return strings.Join(strings.Fields(dump), "")
 }
 
 // FuzzDecodeRecord: no payload makes the decoder panic, and what it accepts is
@@ -93,6 +130,9 @@ func FuzzDecodeRecord(f *testing.F) {
 		bakery.MapIPToFlow{Address: "100.64.0.1", Handle: 0x10004, CPU: 1, Upload: true, CircuitID: &id, DeviceID: &id},
 		bakery.DelIPFlow{Address: "fdd7::/56", Upload: true},
 		bakery.ClearIPFlow{},
+		resolved(append(smallBatch(), stateCircuit(83, "1:3", 7, 1, sqm("cake/none")))...),
+		bakery.Commit{Leaf: bakery.LeafRule{SlowRTT: bakery.SlowRTTUpTo}},
+		documentedSpeed(),
 	} {
 		f.Add(bakery.AppendRecord(nil, recordOf(bakery.NewTree(), c)))
 	}
@@ -105,7 +145,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was decoded can't be encoded: %v", err)
 		}
-		if diff := cmp.Diff(r, again, cmp.Comparer(sameFloat)); diff != "" {
+		if diff := cmp.Diff(r, again, cmp.Comparer(sameFloat[float64]), cmp.Comparer(sameFloat[float32])); diff != "" {
 			t.Error(diff)
 		}
 		tree := bakery.NewTree()
@@ -116,7 +156,7 @@ func FuzzDecodeRecord(f *testing.F) {
 }
 
 // sameFloat takes NaN for itself.
-func sameFloat(a, b float64) bool { return a == b || a != a && b != b }
+func sameFloat[F float32 | float64](a, b F) bool { return a == b || a != a && b != b }
 
 // TestCutSnapshot: no part of a snapshot passes for one, or makes the decoder panic.
 func TestCutSnapshot(t *testing.T) {
@@ -134,6 +174,9 @@ func TestCutSnapshot(t *testing.T) {
 // that can be encoded.
 func FuzzDecodeSnapshot(f *testing.F) {
 	tree := bakery.NewTree()
+	stated := bakery.NewTree()
+	foldAll(f, stated, resolved(smallBatch()...))
+	f.Add(stated.AppendSnapshot(nil))
 	foldAll(f, tree, bakery.MqSetup{R2Q: 10,
 		Down: bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}},
 		Up:   bakery.Direction{Link: "eth0", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}}},

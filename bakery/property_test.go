@@ -30,7 +30,7 @@ func genParent(t *rapid.T) string {
 func genCommand(t *rapid.T) bakery.Command {
 	link := genLink.Draw(t, "link")
 	major, minor := rapid.IntRange(1, 4).Draw(t, "major"), genMinor.Draw(t, "minor")
-	switch rapid.IntRange(0, 13).Draw(t, "kind") {
+	switch rapid.IntRange(0, 16).Draw(t, "kind") {
 	case 0:
 		return bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
 	case 1:
@@ -55,8 +55,62 @@ func genCommand(t *rapid.T) bakery.Command {
 		return bakery.DelIPFlow{Address: genPrefix.Draw(t, "prefix"), Upload: rapid.Bool().Draw(t, "upload")}
 	case 12:
 		return opaque(fmt.Sprintf("filter add dev %s parent %x: matchall", link, major))
+	case 13, 14:
+		return genCommit(t)
+	case 15:
+		return genSpeed(t)
 	}
 	return lines(genLine(t, link, major, minor))
+}
+
+var genFloat32 = rapid.Map(genMbps, func(f float64) float32 { return float32(f) })
+
+func genBandwidths(t *rapid.T) bakery.Bandwidths {
+	return bakery.Bandwidths{DownMin: genFloat32.Draw(t, "down min"), UpMin: genFloat32.Draw(t, "up min"),
+		DownMax: genFloat32.Draw(t, "down max"), UpMax: genFloat32.Draw(t, "up max")}
+}
+
+// genCommit is a batch as it is logged: sites and circuits of queues 1 and 2, most of which fit.
+func genCommit(t *rapid.T) bakery.Commit {
+	c := resolved()
+	c.Leaf = bakery.LeafRule{FastMbps: genMbps.Draw(t, "fast"), SlowRTT: rapid.SampledFrom([]bakery.SlowRTT{bakery.SlowRTTExact, bakery.SlowRTTUpTo}).Draw(t, "slow")}
+	up := 0
+	if rapid.IntRange(0, 3).Draw(t, "stick") == 0 {
+		c.Setup.Up.Link, c.Setup.Up.FirstMajor, up = "eth1", 3, 2
+	}
+	for _, minor := range rapid.SliceOfNDistinct(rapid.IntRange(3, 9), 0, 5, rapid.ID).Draw(t, "minors") {
+		major := rapid.IntRange(1, 2).Draw(t, "major")
+		parent := 0
+		if len(c.Members) > 0 && rapid.Bool().Draw(t, "below a site") {
+			if s := c.Members[0].Site; s != nil {
+				major, parent = int(s.Parent>>16), int(s.Minor)
+			}
+		}
+		p := uint32(major<<16 | parent)
+		if rapid.Bool().Draw(t, "site") {
+			s := bakery.AddSite{SiteHash: int64(minor), Parent: p, UpParent: p + uint32(up<<16), Minor: uint16(minor), Bandwidths: genBandwidths(t)}
+			c.Members = append(c.Members, bakery.Member{Site: &s})
+			continue
+		}
+		a := bakery.AddCircuit{CircuitHash: int64(minor), Parent: p, UpParent: p + uint32(up<<16), Minor: uint16(minor), Bandwidths: genBandwidths(t),
+			Major: uint16(major), UpMajor: uint16(major + up)}
+		optional := rapid.Ptr(rapid.SampledFrom([]string{"", "cake", "none", "fq_codel/cake rtt 9ms"}), true)
+		a.Name, a.SiteName, a.SQMOverride = optional.Draw(t, "name"), optional.Draw(t, "site name"), optional.Draw(t, "override")
+		if rapid.Bool().Draw(t, "addresses") {
+			a.Addresses = genPrefix.Draw(t, "address") + "," + genPrefix.Draw(t, "address")
+		}
+		c.Members = append(c.Members, bakery.Member{Circuit: &a})
+	}
+	return c
+}
+
+func genSpeed(t *rapid.T) bakery.ChangeSiteSpeedLive {
+	c := bakery.ChangeSiteSpeedLive{SiteHash: 9, Bandwidths: genBandwidths(t), R2Q: 10}
+	for range rapid.IntRange(1, 2).Draw(t, "classes") {
+		c.Classes = append(c.Classes, bakery.SiteClass{Link: genLink.Draw(t, "link"), Upload: rapid.Bool().Draw(t, "upload"),
+			ID: tc.NewHandle(uint16(rapid.IntRange(1, 2).Draw(t, "major")), uint16(genMinor.Draw(t, "minor")))})
+	}
+	return c
 }
 
 func genLine(t *rapid.T, link string, major, minor int) string {
