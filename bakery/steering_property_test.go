@@ -1,7 +1,9 @@
 package bakery_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,12 +68,25 @@ func genHappening(t *rapid.T) happening {
 
 func genSubmission(t *rapid.T) happening {
 	commands := rapid.SliceOfN(rapid.Custom(genSteeredCommand), 1, 5).Draw(t, "commands")
-	return happening{fmt.Sprintf("commands %+v", commands), func(r *steerRig) { r.submit(commands...) }}
+	return happening{"commands " + commandsText(commands), func(r *steerRig) { r.submit(commands...) }}
+}
+
+// commandsText shows the members of batches, too.
+func commandsText(commands []bakery.Command) string {
+	var text []string
+	for _, c := range commands {
+		text = append(text, fmt.Sprintf("%T %+v", c, c))
+		if c, ok := c.(bakery.Commit); ok {
+			b, _ := json.Marshal(c.Members)
+			text = append(text, string(b))
+		}
+	}
+	return strings.Join(text, ", ")
 }
 
 func genSteeredCommand(t *rapid.T) bakery.Command {
 	link, class := genEither.Draw(t, "link"), genClass.Draw(t, "class")
-	switch rapid.IntRange(0, 13).Draw(t, "command") {
+	switch rapid.IntRange(0, 16).Draw(t, "command") {
 	case 0:
 		return bakery.ClearPriorSettings{}
 	case 1:
@@ -87,10 +102,36 @@ func genSteeredCommand(t *rapid.T) bakery.Command {
 		return bakery.ClearIPFlow{}
 	case 9:
 		return bakery.DelIPFlow{Address: genSteered.Draw(t, "prefix"), Upload: rapid.Bool().Draw(t, "upload")}
+	case 10, 11:
+		return genSteeredCommit(t)
+	case 12:
+		return speed(71, 1, rapid.Float32Range(1, 3).Draw(t, "ceil"), 1, 2)
 	}
 	m := forCircuit(mapTo(genSteered.Draw(t, "prefix"), class), rapid.Uint64Range(1, 3).Draw(t, "circuit"))
 	m.Upload = rapid.IntRange(0, 3).Draw(t, "upload") == 0
 	return m
+}
+
+// genSteeredCommit has the classes of genClass, some of them, with the addresses of genSteered.
+func genSteeredCommit(t *rapid.T) bakery.Command {
+	b := bakery.NewBatch()
+	site := rapid.SampledFrom([]uint16{0, 3, 4}).Draw(t, "site")
+	if site != 0 {
+		_ = b.Add(stateSite(71, "1:", site, 100))
+	}
+	for _, minor := range rapid.SliceOfNDistinct(rapid.Uint16Range(3, 6), 0, 3, rapid.ID).Draw(t, "minors") {
+		parent := "1:"
+		if site != 0 && rapid.Bool().Draw(t, "below the site") {
+			parent = fmt.Sprintf("1:%d", site)
+		}
+		up := func(c *bakery.AddCircuit) {}
+		if rapid.IntRange(0, 3).Draw(t, "upload elsewhere") == 0 {
+			up = func(c *bakery.AddCircuit) { c.UpParent, c.UpMajor = handle("2:"), 2 }
+		}
+		addresses := rapid.SliceOfN(genSteered, 0, 2).Draw(t, "addresses")
+		_ = b.Add(stateCircuit(rapid.Int64Range(1, 4).Draw(t, "circuit"), parent, minor, 2, at(addresses...), up)) // or the batch is refused
+	}
+	return b.Commit()
 }
 
 func genMeddling(t *rapid.T) string {
