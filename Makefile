@@ -21,14 +21,18 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # Tests that measure traffic.
 MEASURING := ^TestLab
+# Tests that try something thousands of times, without the race detector. LQOSD_NIGHTLY=1 makes it ten times as many.
+TRIALS := ^TestTrial
+TRIAL_PACKAGES = $$(grep -rlE --include='*_test.go' '^func TestTrial' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
-NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool
+NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool \
+	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace
 MUST  := gcc
 # What is made of xdp/bpf, and what it takes.
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
+.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -58,17 +62,21 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 
 # Those that measure how fast packets go come last and alone: beside other packages' tests they would measure those.
 test: needs ## run all tests with the race detector; installs what they need as root on Debian
-	{ $(GO) test -race -timeout $(TIMEOUT) -json -skip '$(MEASURING)' ./...; \
+	{ $(GO) test -race -timeout $(TIMEOUT) -json -skip '$(MEASURING)|$(TRIALS)' ./...; \
+	  $(GO) test -timeout $(TIMEOUT) -json -run '$(TRIALS)' $(TRIAL_PACKAGES); \
 	  $(GO) test -race -timeout $(TIMEOUT) -json -p 1 -run '$(MEASURING)' ./cmd/lqosd ./internal/testenv; } | $(GO) run ./internal/testsum
+
+nightly: needs ## run the tests that try something thousands of times, ten times as often
+	LQOSD_NIGHTLY=1 $(GO) test -timeout 6h -json -run '$(TRIALS)' $(TRIAL_PACKAGES) | $(GO) run ./internal/testsum
 
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
 
 test-netns: ## run the packages that use network namespaces; it fails where they can't be made
-	LQOSD_REQUIRE=netns,tc,bpf,iperf3 $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
+	LQOSD_REQUIRE=netns,tc,bpf,iperf3 $(GO) test -race -skip '$(TRIALS)' -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
 
 test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
-	LQOSD_REQUIRE=vm,tc $(GO) test -race -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
+	LQOSD_REQUIRE=vm,tc $(GO) test -race -skip '$(TRIALS)' -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

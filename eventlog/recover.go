@@ -72,7 +72,7 @@ func (l *Log) createFirst() error {
 		err = publishSegment(s, l.path(1))
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(l.dir))
+		err = syncAncestors(l.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("creating the first segment: %w", err)

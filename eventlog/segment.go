@@ -285,3 +285,20 @@ func syncDir(dir string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// syncAncestors syncs the directory that dir is in, and all above it: some of them may have been made for the log just
+// now, here or by the caller, and a log is lost with the entry of any of them. What may not be opened was there before.
+func syncAncestors(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if err := syncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
+	}
+}

@@ -19,6 +19,9 @@ const (
 	TC     Capability = "tc"     // tc(8) is there
 	BPF    Capability = "bpf"    // may load BPF programs
 	Iperf3 Capability = "iperf3" // iperf3(1) and ethtool(8) are there
+	FUSE   Capability = "fuse"   // may mount file systems through /dev/fuse, as root or with fusermount3(1)
+	Ext4   Capability = "ext4"   // root; may make an ext4 file system in a file, and mount that through a loop device
+	Strace Capability = "strace" // strace(1) may follow processes and make their system calls fail
 	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 )
 
@@ -29,6 +32,9 @@ var probes = map[Capability]func() error{
 	TC:     sync.OnceValue(func() error { return probeProgram("tc", "iproute2") }),
 	BPF:    sync.OnceValue(probeBPF),
 	Iperf3: sync.OnceValue(probeIperf3),
+	FUSE:   sync.OnceValue(probeFUSE),
+	Ext4:   sync.OnceValue(probeExt4),
+	Strace: sync.OnceValue(probeStrace),
 	VM:     sync.OnceValue(probeVM),
 }
 
