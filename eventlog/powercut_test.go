@@ -149,6 +149,10 @@ func (c cutTest) moments(dice *rand.Rand, n int) []int {
 // torn, writes and renamings lost or out of order. Every record that was acked is there, what is beyond is a prefix of
 // what was sent, chain and copies are whole.
 func TestTrialPowerCuts(t *testing.T) {
+	testenv.InNetns(t, powerCuts) // whose mounts no other process takes along
+}
+
+func powerCuts(t *testing.T) {
 	testenv.Need(t, testenv.FUSE)
 	names := slices.Sorted(maps.Keys(cutWriters))
 	each := testenv.Tries(5000, 50_000) / len(names)

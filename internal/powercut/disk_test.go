@@ -13,6 +13,10 @@ import (
 
 // TestDisk lets a shell, which is a process of its own, do what programs do, and looks at the journal.
 func TestDisk(t *testing.T) {
+	testenv.InNetns(t, diskKeepsAJournal) // whose mounts no other process takes along
+}
+
+func diskKeepsAJournal(t *testing.T) {
 	testenv.Need(t, testenv.FUSE)
 	dir := t.TempDir()
 	d, err := Mount(dir)
