@@ -22,12 +22,13 @@ VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
-# killed, in one goroutine, or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne
+# killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|Trial.*
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
-NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3
+NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3 \
+	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace
 MUST  := gcc
 # The clients in Python, and what checks their types.
 PYTHON := bus/python
@@ -36,7 +37,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
+.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz nightly lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -73,14 +74,17 @@ test: needs ## run all tests, most with the race detector; installs what they ne
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
 	} | $(GO) run ./internal/testsum
 
+nightly: needs ## run the tests that try something thousands of times, ten times as often
+	LQOSD_NIGHTLY=1 $(GO) test -timeout 6h -json -run '^Test(Trial.*)$$' $(call packages,Trial.*) | $(GO) run ./internal/testsum
+
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
 
 test-netns: ## run the packages that use network namespaces; it fails where they can't be made
-	LQOSD_REQUIRE=netns,tc,bpf,iperf3 $(GO) test -race -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
+	LQOSD_REQUIRE=netns,tc,bpf,iperf3 $(GO) test -race -skip '$(TRIALS)' -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum
 
 test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
-	LQOSD_REQUIRE=vm,tc $(GO) test -race -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
+	LQOSD_REQUIRE=vm,tc $(GO) test -race -skip '$(TRIALS)' -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -80,7 +80,7 @@ func copySealed(from, to string) error {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	src, err := os.Open(from)
+	src, err := openRegular(from, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func Copy(from, to string) (err error) {
 
 // copyResting copies a live segment that no daemon holds.
 func copyResting(from, to string) error {
-	src, err := os.Open(from)
+	src, err := openRegular(from, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

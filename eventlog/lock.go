@@ -51,7 +51,7 @@ type lockFile struct{ f *os.File }
 
 // lockDir takes the LOCK of dir at once or returns a *HeldError.
 func lockDir(dir string, h Holder) (*lockFile, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := openRegular(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
@@ -93,7 +93,7 @@ func readHolder(f io.ReaderAt) (h Holder) {
 
 // heldBy is the *HeldError for dir with the name that stands in its LOCK.
 func heldBy(dir string) *HeldError {
-	f, err := os.Open(filepath.Join(dir, lockName))
+	f, err := openRegular(filepath.Join(dir, lockName), os.O_RDONLY, 0)
 	if err != nil {
 		return &HeldError{Dir: dir}
 	}

@@ -84,7 +84,7 @@ func (r pruneRun) apply(p Policy) (done Pruned, left []Seq, err error) {
 	left = r.firsts
 	for _, info := range infos[:n] {
 		if !p.DryRun {
-			if err = os.Remove(filepath.Join(r.dir, info.Name)); err != nil {
+			if err = r.remove(info.Name); err != nil {
 				break
 			}
 			left = left[1:]
@@ -93,13 +93,19 @@ func (r pruneRun) apply(p Policy) (done Pruned, left []Seq, err error) {
 		done.Bytes += info.Bytes
 	}
 	done.First = infos[len(done.Segments)].First
-	if len(done.Segments) > 0 && !p.DryRun {
-		err = errors.Join(err, syncDir(r.dir))
-	}
 	if err != nil {
 		err = fmt.Errorf("pruning: %w", err)
 	}
 	return done, left, err
+}
+
+// remove removes a segment, and makes that durable before the next one goes: a file system may forget a removal and keep a
+// later one, which would leave a hole.
+func (r pruneRun) remove(name string) error {
+	if err := os.Remove(filepath.Join(r.dir, name)); err != nil {
+		return err
+	}
+	return syncDir(r.dir)
 }
 
 // count is how many segments go, from the oldest.

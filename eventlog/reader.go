@@ -60,7 +60,7 @@ func (r *Reader) open() (err error) {
 // copyToMemory opens a copy of the segment at path, which no writer may hold open. bbolt can't be let near the file itself:
 // it locks it for as long as it is open, and a daemon could not start.
 func copyToMemory(path string) (*segment, error) {
-	src, err := os.Open(path)
+	src, err := openRegular(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (l *Log) createFirst() error {
 		err = publishSegment(s, l.path(1))
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(l.dir))
+		err = syncAncestors(l.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("creating the first segment: %w", err)
@@ -115,7 +115,7 @@ func (l *Log) openLive() error {
 	n := len(l.firsts)
 	path := l.path(l.firsts[n-1])
 	live, err := openSegment(path, openMode{write: true, noSync: l.opts.NoSync})
-	if info, statErr := os.Stat(path); errors.Is(err, os.ErrPermission) && statErr == nil && info.Mode().Perm() == modeSealed {
+	if info, statErr := os.Lstat(path); errors.Is(err, os.ErrPermission) && statErr == nil && info.Mode().Perm() == modeSealed {
 		return fmt.Errorf("%s, the newest segment, is sealed: the one after it is missing: %w", filepath.Base(path), ErrCorrupt)
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func (l *Log) openLive() error {
 
 // finishRoll seals the segment before the live one if that is not complete.
 func (l *Log) finishRoll(first Seq, next segmentMeta) error {
-	info, err := os.Stat(l.path(first))
+	info, err := os.Lstat(l.path(first))
 	if err != nil {
 		return fmt.Errorf("looking at the segment before the live one: %w", err)
 	}

@@ -158,7 +158,7 @@ func retire(s *segment) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	f, err := openRegular(s.path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("retiring segment: %w", err)
 	}

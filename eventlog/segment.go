@@ -87,7 +87,7 @@ func (s *segment) view(fn func(*bolt.Tx) error) error {
 
 // checkName makes sure that the open file is the one in the directory: what is committed to a file that was removed is lost.
 func (s *segment) checkName() error {
-	named, err := os.Stat(s.path)
+	named, err := os.Lstat(s.path)
 	if err != nil {
 		return fmt.Errorf("the live segment is gone: %w", err)
 	}
@@ -120,10 +120,10 @@ func boltOptions(keep **os.File) *bolt.Options {
 		NoStatistics: true,
 		OpenFile: func(path string, flag int, mode os.FileMode) (f *os.File, err error) {
 			if opened {
-				return os.OpenFile(path, flag, mode)
+				return openRegular(path, flag, mode)
 			}
 			if opened = true; *keep == nil {
-				*keep, err = os.OpenFile(path, flag, mode)
+				*keep, err = openRegular(path, flag, mode)
 			}
 			return *keep, err
 		},
@@ -176,7 +176,7 @@ func openSegment(path string, mode openMode) (*segment, error) {
 }
 
 func (s *segment) open(mode openMode) error {
-	f, err := os.Open(s.path)
+	f, err := openRegular(s.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrPruned, err)
 	}
@@ -277,6 +277,15 @@ func preallocate(f *os.File, size int64) {
 	}
 }
 
+// openRegular opens a file of the log. What stands under its name and is no regular file was put there by somebody else: a
+// symbolic link is not followed, a FIFO not waited for.
+func openRegular(path string, flag int, mode os.FileMode) (*os.File, error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())
+	}
+	return os.OpenFile(path, flag|unix.O_NOFOLLOW, mode)
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -284,4 +293,21 @@ func syncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// syncAncestors syncs the directory that dir is in, and all above it: some of them may have been made for the log just
+// now, here or by the caller, and a log is lost with the entry of any of them. What may not be opened was there before.
+func syncAncestors(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if err := syncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
+	}
 }

@@ -89,7 +89,7 @@ func segmentInfos(dir string, firsts []Seq, liveMark uint64) ([]SegmentInfo, err
 	for i, first := range firsts {
 		path := filepath.Join(dir, segmentName(first))
 		infos[i] = SegmentInfo{Name: filepath.Base(path), First: first}
-		file, err := os.Stat(path)
+		file, err := os.Lstat(path)
 		if err != nil {
 			return nil, err
 		}

@@ -112,30 +112,11 @@ func newVictim(t testing.TB) *victim {
 // settle checks what the log holds of a life, folds it into the model, and counts it.
 func (v *victim) settle(t testing.TB, l life) (inLog int) {
 	t.Helper()
-	r, err := eventlog.OpenReader(v.logDir())
-	if errors.Is(err, os.ErrNotExist) && v.checked == 0 && l.acked == 0 {
-		return 0 // it was killed before it made a log
+	ids, err := v.look()
+	if err == nil {
+		err = l.check(ids)
 	}
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.Close() }()
-	var ids []string
-	for raw, err := range r.Records(v.checked + 1) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec, err := bakery.DecodeRecord(raw.Seq, raw.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := bakery.Fold(v.model, rec); err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, identity(rec.Command))
-		v.checked = rec.Seq
-	}
-	if err := l.check(ids); err != nil {
 		t.Fatal(err)
 	}
 	// The control: one acknowledgement more than the log has must be noticed.
@@ -143,6 +124,33 @@ func (v *victim) settle(t testing.TB, l life) (inLog int) {
 		t.Fatal("an acknowledged request that is not in the log passes")
 	}
 	return len(ids)
+}
+
+// look folds what came into the log since the last look, and lists it.
+func (v *victim) look() (ids []string, err error) {
+	r, err := eventlog.OpenReader(v.logDir())
+	if errors.Is(err, os.ErrNotExist) && v.checked == 0 {
+		return nil, nil // the daemon ended before it made a log
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	for raw, err := range r.Records(v.checked + 1) {
+		if err != nil {
+			return nil, err
+		}
+		rec, err := bakery.DecodeRecord(raw.Seq, raw.Data)
+		if err == nil {
+			err = bakery.Fold(v.model, rec)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, identity(rec.Command))
+		v.checked = rec.Seq
+	}
+	return ids, nil
 }
 
 // windows are how many requests a client may have on the way.

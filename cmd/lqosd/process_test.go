@@ -58,9 +58,21 @@ type process struct {
 // start starts a daemon, without waiting for anything.
 func (p place) start(t testing.TB, command string, flags ...string) *process {
 	t.Helper()
+	return p.startCommand(t, append([]string{command, "serve", "--config", p.config(), "--mode", "file"}, flags...)...)
+}
+
+// startUnder starts a daemon as it is installed under another program, such as strace.
+func (p place) startUnder(t testing.TB, other ...string) *process {
+	t.Helper()
+	return p.startCommand(t, append(other, program(t, "lqosd"), "serve", "--config", p.config(), "--mode", "file")...)
+}
+
+func (p place) startCommand(t testing.TB, words ...string) *process {
+	t.Helper()
 	d := &process{diary: newDiary(), ended: make(chan struct{})}
-	d.cmd = exec.Command(command, append([]string{"serve", "--config", p.config(), "--mode", "file"}, flags...)...)
+	d.cmd = exec.Command(words[0], words[1:]...)
 	d.cmd.Dir, d.cmd.Stderr = p.dir, d.diary
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +108,13 @@ func (d *process) waitServing(t testing.TB) bool {
 	return false
 }
 
-// kill ends the daemon with SIGKILL.
+// kill ends the daemon with SIGKILL, and what it runs under.
 func (d *process) kill() {
-	_ = d.cmd.Process.Kill()
+	select {
+	case <-d.ended: // its number may be another's by now
+	default:
+		_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
+	}
 	<-d.ended
 }
 

@@ -22,8 +22,8 @@ var errTCFileTaken = errors.New("another daemon writes it")
 // openTCFile opens the file, and leaves what it holds: a daemon that turns
 // out to be the second one must not harm the first one's.
 func openTCFile(path string) (*tcFile, error) {
-	// O_NONBLOCK: a FIFO must not make the daemon wait for a reader.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o644)
+	// O_NONBLOCK: a FIFO must not make the daemon wait for a reader. O_NOFOLLOW: nor a link make it empty another file.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("tc file: %w", err)
 	}

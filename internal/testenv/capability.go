@@ -20,6 +20,9 @@ const (
 	BPF    Capability = "bpf"    // may load BPF programs
 	Iperf3 Capability = "iperf3" // iperf3(1) and ethtool(8) are there
 	Python Capability = "python" // python3(1) is there, 3.9 or newer
+	FUSE   Capability = "fuse"   // may mount file systems through /dev/fuse, as root or with fusermount3(1)
+	Ext4   Capability = "ext4"   // root; may make an ext4 file system in a file, and mount that through a loop device
+	Strace Capability = "strace" // strace(1) may follow processes and make their system calls fail
 	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 )
 
@@ -31,6 +34,9 @@ var probes = map[Capability]func() error{
 	BPF:    sync.OnceValue(probeBPF),
 	Iperf3: sync.OnceValue(probeIperf3),
 	Python: sync.OnceValue(probePython),
+	FUSE:   sync.OnceValue(probeFUSE),
+	Ext4:   sync.OnceValue(probeExt4),
+	Strace: sync.OnceValue(probeStrace),
 	VM:     sync.OnceValue(probeVM),
 }
 

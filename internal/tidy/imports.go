@@ -28,6 +28,7 @@ var importTable = []row{
 	{folder: "internal/lqosconf", imports: []string{"github.com/pelletier/go-toml/v2"}},
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/testenv", imports: []string{"golang.org/x/sys"}},
+	{folder: "internal/powercut", imports: []string{"github.com/hanwen/go-fuse/v2"}},
 	{folder: "internal/tidy"},
 	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
 	{folder: "internal/testsum"},
@@ -39,7 +40,7 @@ var importTable = []row{
 
 // testImports is what tests may import in addition, whatever they test.
 var testImports = []string{
-	"internal/testenv", "internal/golden", "bakery/kerneltest",
+	"internal/testenv", "internal/golden", "internal/powercut", "bakery/kerneltest",
 	"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "golang.org/x/tools/txtar",
 	"github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/florianl/go-tc", "github.com/hanwen/go-fuse/v2",
 }
