@@ -37,7 +37,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz nightly lint tidy install clean needs FORCE
+.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
