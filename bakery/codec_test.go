@@ -190,3 +190,20 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		}
 	})
 }
+
+// TestDamagedBatch: a batch of a million members of which none can be read is read no further
+// than the first.
+func TestDamagedBatch(t *testing.T) {
+	empty := bakery.AppendRecord(nil, recordOf(bakery.NewTree(), bakery.Commit{}))
+	const million = 1 << 20
+	damaged := append(empty[:len(empty)-1:len(empty)-1], 0x80, 0x80, 0x40) // a million in place of 0
+	damaged = append(damaged, make([]byte, million)...)
+	allocs := testing.AllocsPerRun(1, func() {
+		if _, err := bakery.DecodeRecord(1, damaged); !errors.Is(err, eventlog.ErrCorrupt) {
+			t.Errorf("decoding: %v", err)
+		}
+	})
+	if allocs > 100 {
+		t.Errorf("%v objects were made of it", allocs)
+	}
+}

@@ -365,3 +365,51 @@ func TestSiteNames(t *testing.T) {
 		t.Errorf("names %q", got)
 	}
 }
+
+// TestGoldenBatchMappings: what a recorded client maps after its batch is what the batch says
+// already, and a batch again keeps what the client told.
+func TestGoldenBatchMappings(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			s := headSetup(t, c)
+			r := newRig(t, s)
+			steers := func() []string {
+				tree := r.tree()
+				list, waiting := tree.Steers(s.Roles(), func(link string, class tc.Handle) bool {
+					_, ok := tree.State().Class(link, class)
+					return ok
+				})
+				if len(list) == 0 || waiting > 0 {
+					t.Errorf("%d steers, and %d wait", len(list), waiting)
+				}
+				var lines []string
+				for _, steer := range list {
+					lines = append(lines, fmt.Sprintf("%+v", steer))
+				}
+				return lines
+			}
+			r.must(headBatch(t, c).Commit())
+			stated := steers()
+			trace, err := c.Trace("ip-head.jsonl")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, req := range trace {
+				r.must(commandOf(t, req))
+			}
+			if d := cmp.Diff(stated, steers()); d != "" {
+				t.Errorf("the client maps otherwise: %.2000s", d)
+			}
+			told := r.tree()
+			r.must(headBatch(t, c).Commit())
+			if d := cmp.Diff(stated, steers()); d != "" {
+				t.Errorf("another batch: %.2000s", d)
+			}
+			for m := range told.Mappings {
+				if m.CircuitID == 0 || m.Stated {
+					t.Fatalf("the client told nothing of %+v", m)
+				}
+			}
+		})
+	}
+}
