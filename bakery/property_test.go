@@ -86,6 +86,9 @@ func genCommit(t *rapid.T) bakery.Commit {
 				major, parent = int(s.Parent>>16), int(s.Minor)
 			}
 		}
+		if rapid.IntRange(0, 19).Draw(t, "below anything") == 0 {
+			parent = genMinor.Draw(t, "parent")
+		}
 		p := uint32(major<<16 | parent)
 		if rapid.Bool().Draw(t, "site") {
 			s := bakery.AddSite{SiteHash: int64(minor), Parent: p, UpParent: p + uint32(up<<16), Minor: uint16(minor), Bandwidths: genBandwidths(t)}
