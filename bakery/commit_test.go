@@ -394,9 +394,11 @@ func TestGoldenBatchMappings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			var commands []bakery.Command
 			for _, req := range trace {
-				r.must(commandOf(t, req))
+				commands = append(commands, commandOf(t, req))
 			}
+			r.must(commands...)
 			if d := cmp.Diff(stated, steers()); d != "" {
 				t.Errorf("the client maps otherwise: %.2000s", d)
 			}
