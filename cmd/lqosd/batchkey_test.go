@@ -69,9 +69,17 @@ func TestSpeedLive(t *testing.T) {
 	if c, ok := class(t, p.tree(t), "eth1", "1:3"); !ok || c.HTB.Ceil.Mbps() != 9 {
 		t.Errorf("before the commit the site is %+v, %v", c, ok)
 	}
+	p.end = p.serveHere(t)
+	p.b = connect(t, p.place, bus.JSON)
+	p.says(p.b, []string{speed(-3, "8", "7")}, ackText)
+	p.end()
+	for link, want := range map[string]float64{"eth1": 8, "eth0": 7} {
+		if c, ok := class(t, p.tree(t), link, "1:3"); !ok || c.HTB.Ceil.Mbps() != want || c.HTB.Rate.Mbps() != want {
+			t.Errorf("the site on %s is %+v, %v; want %v Mbit/s", link, c, ok, want)
+		}
+	}
 	p.serveHere(t)
 	p.b = connect(t, p.place, bus.JSON)
-	p.says(p.b, []string{speed(-3, "8", "8")}, ackText)
 	p.says(p.b, batch(newSite(1, 3, 100)), acks(4)...)
 	p.says(p.b, []string{`{"LqosdRecord":{"seq":5}}`}, `.*"download_bandwidth_max":100(\.0)?,.*`)
 	says(t, p.tcFile(t), "class add dev eth1 parent 1: classid 3 htb rate 1.0mbit ceil 100.0mbit prio 3 quantum")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ func (f *field) headOnTheKernel() {
 		f.t.Errorf("%d entries of the maps, %d writes", n, writes)
 	}
 	f.watch.count()
+	f.play(head[:slices.IndexFunc(head, func(r golden.Request) bool { return r.Name == "MapIpToFlow" })])
 	f.play(head)
 	f.wrote("the same again", 0)
 	if again := f.status().Dataplane.Writes; again != writes {
@@ -102,7 +104,10 @@ func TestGenerationsTakeTurns(t *testing.T) {
 	for _, name := range []string{"example", "tree3_frac"} {
 		t.Run(name, func(t *testing.T) {
 			inMappedField(t, name, func(f *field) {
-				asked := map[string][]golden.Request{"first": append(f.trace("trace.jsonl"), f.trace("ip.jsonl")...), "head": f.head()}
+				asked := map[string][]golden.Request{
+					"first": append(append(f.trace("trace.jsonl"), f.trace("ip.jsonl")...), f.moreOfFirst()...),
+					"head":  f.moreOfHead(f.head()),
+				}
 				wanted := map[string]string{}
 				for what, requests := range asked {
 					wanted[what] = f.alone(requests)
@@ -126,6 +131,39 @@ func TestGenerationsTakeTurns(t *testing.T) {
 
 // settlesSoon is for tests that wait often until the commands have ended.
 func settlesSoon(c *lqosconf.Config) { c.Bakery.SettleMS = 200 }
+
+// moreOfFirst is a circuit that the client of the first generation alone has, moreOfHead one that the second's has.
+func (f *field) moreOfFirst() []golden.Request {
+	f.t.Helper()
+	var more []golden.Request
+	for _, r := range []string{`"BakeryAddStructuralHTBClass":{"interface":"eth1","parent":"0x1:","classid":"0xf00","rate_mbps":5,"ceil_mbps":50,"site_hash":-15,"r2q":10}`,
+		`"BakeryAddCircuitHTBClass":{"interface":"eth1","parent":"0x1:0xf00","classid":"0xf01","rate_mbps":5,"ceil_mbps":50,"circuit_hash":15,"comment":"first","r2q":10}`,
+		`"BakeryAddCircuitQdisc":{"interface":"eth1","parent_major":1,"parent_minor":3841,"circuit_hash":15,"sqm_params":["pfifo"]}`,
+		`"MapIpToFlow":{"ip_address":"192.0.2.15","tc_handle":69377,"cpu":0,"upload":false}`} {
+		more = append(more, asRequest(f.t, r))
+	}
+	return more
+}
+
+func (f *field) moreOfHead(head []golden.Request) []golden.Request {
+	f.t.Helper()
+	at := slices.IndexFunc(head, func(r golden.Request) bool { return r.Name == "BakeryCommit" })
+	var more []golden.Request
+	for _, r := range []string{newSite(1, 0xe00, 50), newCircuit(0xe00, 0xe01, 10, "192.0.2.14")} {
+		more = append(more, asRequest(f.t, strings.TrimSuffix(strings.TrimPrefix(r, "{"), "}")))
+	}
+	return slices.Insert(slices.Clone(head), at, more...)
+}
+
+// asRequest takes `"NAME":BODY`.
+func asRequest(t testing.TB, text string) golden.Request {
+	t.Helper()
+	name, body, found := strings.Cut(text, `":`)
+	if !found {
+		t.Fatal(text)
+	}
+	return golden.Request{Name: strings.TrimPrefix(name, `"`), Args: json.RawMessage(body)}
+}
 
 // shape is what the links show, and where addresses are mapped to.
 func (f *field) shape() string {

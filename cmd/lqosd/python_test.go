@@ -42,10 +42,12 @@ const (
 	benchQueues   = 16
 )
 
-// BenchmarkCommit commits a network of 10,000 circuits to a fresh daemon, by the Go client and by the Python one.
+// BenchmarkCommit commits a network of 10,000 circuits to a fresh daemon, by the Go client and by the Python one, which
+// takes so many times as long: x-go.
 func BenchmarkCommit(b *testing.B) {
+	var byGo float64 // seconds
 	b.Run("go", func(b *testing.B) {
-		benchCommit(b, func(p place) time.Duration {
+		byGo = benchCommit(b, func(p place) time.Duration {
 			c := connect(b, p, bus.CBOR)
 			began := time.Now()
 			commitNetwork(b, c)
@@ -54,7 +56,7 @@ func BenchmarkCommit(b *testing.B) {
 	})
 	b.Run("python", func(b *testing.B) {
 		testenv.Need(b, testenv.Python)
-		benchCommit(b, func(p place) time.Duration {
+		byPython := benchCommit(b, func(p place) time.Duration {
 			cmd := python(b.Context(), b, "-m", "tests.commit_time", strconv.Itoa(benchCircuits))
 			cmd.Env = append(cmd.Env, "LQOSD_SOCKET="+p.socket())
 			out, err := cmd.CombinedOutput()
@@ -67,11 +69,14 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			return time.Duration((collect + commit) * float64(time.Second))
 		})
+		if byGo > 0 {
+			b.ReportMetric(byPython/byGo, "x-go")
+		}
 	})
 }
 
-// benchCommit measures commits, each to a daemon of its own in a process of its own.
-func benchCommit(b *testing.B, commit func(place) time.Duration) {
+// benchCommit measures commits, each to a daemon of its own in a process of its own. It gives the seconds of one.
+func benchCommit(b *testing.B, commit func(place) time.Duration) float64 {
 	var total time.Duration
 	n := 0
 	for b.Loop() {
@@ -82,7 +87,9 @@ func benchCommit(b *testing.B, commit func(place) time.Duration) {
 		d.terminate(b)
 	}
 	b.ReportMetric(0, "ns/op") // that has the daemon's start, too
-	b.ReportMetric(total.Seconds()/float64(n), "s/commit")
+	seconds := total.Seconds() / float64(n)
+	b.ReportMetric(seconds, "s/commit")
+	return seconds
 }
 
 // commitNetwork collects the network and commits it, in pipelined sessions of 1,024 requests.
