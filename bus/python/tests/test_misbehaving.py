@@ -48,6 +48,13 @@ class GreetingTest(Place):
         """Another greeting."""
         self.refuses(lambda peer: peer.greet(b"HTTP"), Unavailable.FOREIGN)
 
+    def test_no_waiting(self) -> None:
+        """Who waits for a daemon doesn't wait for another program to become one."""
+        server = self.server(lambda peer: peer.greet(b"HTTP"))
+        with self.assertRaises(Unavailable):
+            liblqos_python.wait_for_bus_ready(30000)
+        self.assertEqual(server.connections, 1)
+
     def test_half_magic(self) -> None:
         """Half of the greeting, and the end."""
         self.refuses(lambda peer: peer.greet(b"LR"), Unavailable.FOREIGN)
@@ -83,6 +90,19 @@ class GreetingTest(Place):
         with as_nobody(), self.assertRaises(Unavailable) as caught:
             batch().commit()
         self.assertEqual(caught.exception.cause, Unavailable.PERMISSION)
+
+
+class BatchTest(Place):
+    """A batch as it is sent."""
+
+    def test_begins_anew(self) -> None:
+        """start_batch drops what was collected, and commit wants it."""
+        recorder = Recorder()
+        self.server(recorder)
+        b = batch(5)
+        b.start_batch()
+        b.commit()
+        self.assertEqual(recorder.requests(), ["BakeryStart", "BakeryCommit"])
 
 
 class BrokenAnswerTest(Place):
@@ -181,16 +201,27 @@ class PartlySentTest(Place):
             batch(8000, "x" * 2000).commit()
 
     def test_answers_before_the_question(self) -> None:
-        """An answer to what wasn't sent yet is none."""
+        """An answer to what wasn't sent yet is none, however right it looks."""
+        sizes = [1024] * 7 + [8004 - 7 * 1024]
+        ended = threading.Event()
 
         def serve(peer: Peer) -> None:
             peer.greet()
-            peer.socket.sendall(frame(1, b'{"responses":["Ack"]}') * 3)
-            peer.take(1 << 30)
+            for number, size in enumerate(sizes, 1):
+                peer.answer(number, *["Ack"] * size)
+            ended.wait(30)
 
         self.server(serve)
-        with self.assertRaisesRegex(LqosdError, "answer|not due"):
+        with self.assertRaisesRegex(LqosdError, "not due"):
             batch(8000, "x" * 2000).commit()
+        ended.set()
+
+    def test_closes_before_all_of_one(self) -> None:
+        """A session that wasn't sent as a whole was not carried out."""
+        server = self.server(lambda peer: peer.greet())
+        with Connection(server.path) as connection, self.assertRaises(Unavailable) as caught:
+            connection.exchange([[{"Pad": "x" * (16 << 20)}]])
+        self.assertEqual(caught.exception.cause, Unavailable.LOST)
 
 
 class RefusedTest(Place):
@@ -357,6 +388,8 @@ class FloodTest(Place):
             self.assertEqual(connection.ask("Ping"), "Ack")
 
     def test_too_large(self) -> None:
-        """A session that the daemon would not take isn't begun."""
+        """A session that the daemon would not take isn't begun, nor two under one key."""
+        with Connection(self.server(Recorder()).path) as connection, self.assertRaisesRegex(ValueError, "one session"):
+            connection.exchange([["Ping"], ["Ping"]], "key")
         with self.assertRaisesRegex(ValueError, "at most 67108864"):
             encode(1, [{"x": "y" * (64 << 20)}])

@@ -163,6 +163,12 @@ class PlayedTest(Place):
             got = lines + "qdisc delete dev eth1 root\n" + lines if kind == "first" else lines
             self.assertEqual(recording.compare(kind, lines, got), [], kind)
             self.assertNotEqual(recording.compare(kind, other, got), [], kind)
+        reset = "qdisc delete dev eth1 root\n"
+        for got in (other + reset + lines, lines + reset + other, lines, lines + reset, reset + lines):
+            self.assertNotEqual(recording.compare("first", lines, got), [])
+        self.assertEqual([recording.kind_of(x) for x in (lines + reset + lines, reset + lines, lines)], ["first", "reset", "second"])
+        self.assertEqual(recording.compare("reset", lines, reset + lines), [])
+        self.assertNotEqual(recording.compare("reset", lines, reset + other), [])
 
     def test_bad_recordings(self) -> None:
         """What is no recording is said to be none."""
