@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,6 +98,8 @@ func (f *folder) resolve(c Command) (Command, error) {
 		return f.resolveCommit(c)
 	case ChangeSiteSpeedLive:
 		return f.tree.resolveSpeed(c, f.setup)
+	case refusedCommit:
+		return nil, f.refusal(c)
 	case refusedCommand:
 		return nil, c.why
 	case AddStructuralHTBClass:
@@ -126,6 +129,25 @@ func (f *folder) resolveCommit(c Commit) (Command, error) {
 	c.Leaf = s.Leaf
 	c.Setup, err = resolveMqSetup(MqSetup{QueuesAvailable: asked.QueuesAvailable, StickOffset: asked.StickOffset}, s)
 	return c, err
+}
+
+// refusal names everything that is wrong with a batch.
+func (f *folder) refusal(c refusedCommit) error {
+	rest, err := f.resolveCommit(c.rest)
+	f.adopted = nil
+	if err != nil {
+		c.refused.add(err)
+	} else if err := f.tree.Clone().foldCommit(rest.(Commit), f.tree.Seq+1); err != nil {
+		var several interface{ Unwrap() []error }
+		if !errors.As(err, &several) {
+			c.refused.add(err)
+		} else {
+			for _, err := range several.Unwrap() {
+				c.refused.add(err)
+			}
+		}
+	}
+	return fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", c.refused.total, c.items, c.refused.err())
 }
 
 // managed are the links that the configuration names, or named when the tree's

@@ -22,11 +22,13 @@ type Batch struct {
 
 	classes [2]map[tc.Handle]int // by direction: the class's index in members
 	owners  map[netip.Prefix]int // the prefix's
+	// dead are the classes of refused members: what is below them isn't refused for that.
+	dead [2]map[tc.Handle]bool
 }
 
 // NewBatch begins a batch.
 func NewBatch() *Batch {
-	return &Batch{classes: [2]map[tc.Handle]int{{}, {}}, owners: map[netip.Prefix]int{}}
+	return &Batch{classes: [2]map[tc.Handle]int{{}, {}}, owners: map[netip.Prefix]int{}, dead: [2]map[tc.Handle]bool{{}, {}}}
 }
 
 // Items is how many items were added, refused ones too.
@@ -49,6 +51,12 @@ func (b *Batch) SetUp(m MqSetup) error {
 func (b *Batch) Add(m Member) error {
 	b.items++
 	if err := b.admit(m); err != nil {
+		for d, upload := range []bool{false, true} {
+			class := m.branch(upload).class
+			if _, another := b.classes[d][class]; !another {
+				b.dead[d][class] = true
+			}
+		}
 		return b.refuse(fmt.Errorf("%s: %w", m.name(), err))
 	}
 	return nil
@@ -106,18 +114,73 @@ func (b *Batch) admit(m Member) error {
 // Commit is the command that the batch asks for. Of a refused batch it is one that the bakery
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
+	b.refuseMisplaced()
 	members, circles := b.parentsFirst()
 	for _, err := range circles {
 		b.refused.add(err)
-	}
-	if b.refused.total > 0 {
-		return Refused(fmt.Errorf("the batch is refused, %d of its %d items can't be: %w", b.refused.total, b.items, b.refused.err()))
 	}
 	c := Commit{Members: members}
 	if b.setup != nil {
 		c.Setup = *b.setup
 	}
+	if b.refused.total > 0 {
+		if c.Members = nil; len(circles) == 0 {
+			c.Members = b.untouched(members)
+		}
+		return refusedCommit{b.refused, b.items, c}
+	}
 	return c
+}
+
+// refuseMisplaced refuses what is below something that is no site of the batch.
+func (b *Batch) refuseMisplaced() {
+	for i, m := range b.members {
+		err := b.checkParent(m, 0)
+		if err == nil {
+			err = b.checkParent(m, 1)
+		}
+		if err != nil {
+			b.refused.add(fmt.Errorf("item %d, %s: %w", b.numbers[i], m.name(), err))
+			b.kill(m)
+		}
+	}
+}
+
+// checkParent tells whether there is a parent in direction d. Below what is refused all is well.
+func (b *Batch) checkParent(m Member, d int) error {
+	parent, upload := m.branch(d == 1).parent, direction(d == 1)
+	if parent.Minor() <= capacityNode {
+		return nil
+	}
+	at, ok := b.classes[d][parent]
+	switch {
+	case ok && b.members[at].Site == nil:
+		return fmt.Errorf("parent %s%s is no site: it is %s", parent, upload, b.members[at].name())
+	case !ok && !b.dead[d][parent]:
+		return fmt.Errorf("parent %s%s: there is no such site", parent, upload)
+	}
+	return nil
+}
+
+// kill notes the classes of a refused member.
+func (b *Batch) kill(m Member) {
+	for d, upload := range []bool{false, true} {
+		b.dead[d][m.branch(upload).class] = true
+	}
+}
+
+// untouched are the members, parents first, that no refusal has to do with.
+func (b *Batch) untouched(members []Member) []Member {
+	var rest []Member
+	for _, m := range members {
+		down, up := m.branch(false), m.branch(true)
+		if b.dead[0][down.class] || b.dead[0][down.parent] || b.dead[1][up.class] || b.dead[1][up.parent] {
+			b.kill(m)
+			continue
+		}
+		rest = append(rest, m)
+	}
+	return rest
 }
 
 // parentsFirst gives the members in their order, but every site before what is below it. What
@@ -150,6 +213,16 @@ func (b *Batch) parentsFirst() (sorted []Member, refused []error) {
 	}
 	return sorted, refused
 }
+
+// refusedCommit is a batch that is refused. The bakery looks for further reasons in the rest.
+type refusedCommit struct {
+	refused refusals
+	items   int
+	rest    Commit
+}
+
+// Kind implements Command. The command is never logged.
+func (refusedCommit) Kind() Kind { return KindCommit }
 
 // Refused is a command that is refused for a reason that is known already.
 func Refused(why error) Command { return refusedCommand{why} }

@@ -227,3 +227,22 @@ func TestLongRefusal(t *testing.T) {
 		t.Errorf("the answer has %d bytes and ends %s", len(err.Error()), err.Error()[len(err.Error())-20:])
 	}
 }
+
+// TestEverythingRefusedIsNamed: what is wrong by itself, by its place and by its queue; what is below a refused
+// site isn't wrong for that.
+func TestEverythingRefusedIsNamed(t *testing.T) {
+	b := bakery.NewBatch()
+	for _, m := range []bakery.Member{stateSite(72, "9:", 3, 1), stateSite(73, "1:", 2, 1), stateSite(74, "1:", 4, 1), stateCircuit(81, "1:9", 5, 1),
+		stateSite(75, "1:", 6, -1), stateCircuit(82, "1:6", 7, 1), stateCircuit(83, "1:4", 8, 1)} {
+		_ = b.Add(m)
+	}
+	r := newRig(t, twoLinks)
+	err := r.submit(b.Commit())[0].Err
+	want := "the batch is refused, 4 of its 7 items can't be: item 2, site 73: class_minor 2: 0, 1 and 2 are the queue's own\n" +
+		"item 5, site 75: rate -1 Mbit/s: negative\n" +
+		"item 4, circuit \"C81\": parent 1:9: there is no such site\n" +
+		"site 72: class 9:3: eth1 has no such queue: the majors of that direction are 1 to 2"
+	if err == nil || err.Error() != want {
+		t.Errorf("the answer is %v\nwant %s", err, want)
+	}
+}

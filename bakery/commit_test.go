@@ -261,10 +261,10 @@ func TestCommitRefusals(t *testing.T) {
 		"an upload queue too high": {[]bakery.Member{stateSite(71, "1:", 3, 1, func(s *bakery.AddSite) { s.UpParent = handle("3:") })},
 			[]string{"site 71: class 3:3 (upload): eth0 has no such queue"}},
 		"no such parent": {[]bakery.Member{stateCircuit(81, "1:9", 5, 1)},
-			[]string{`circuit "C81": parent 1:9: there is no such site on eth1`}},
+			[]string{`circuit "C81": parent 1:9: there is no such site`}},
 		"a parent of the download alone": {[]bakery.Member{stateSite(71, "1:", 3, 1), stateCircuit(81, "1:3", 5, 1, func(c *bakery.AddCircuit) {
 			c.UpParent = handle("1:9")
-		})}, []string{`circuit "C81": parent 1:9: there is no such site on eth0`}},
+		})}, []string{`circuit "C81": parent 1:9 (upload): there is no such site`}},
 		"a circuit as the parent": {[]bakery.Member{stateCircuit(81, "1:", 5, 1), stateCircuit(82, "1:5", 6, 1)},
 			[]string{`circuit "C82": parent 1:5 is no site: it is circuit "C81"`}},
 		"several": {[]bakery.Member{stateCircuit(81, "1:9", 5, 1), stateSite(71, "1:", 3, 1), stateSite(72, "9:", 3, 1)},

@@ -182,7 +182,7 @@ func TestRefusedBatch(t *testing.T) {
 	}
 	// What only the whole batch shows.
 	p.says(p.a, batch(newSite(1, 3, 100), newCircuit(9, 5, 10, ""), newCircuit(3, 6, 10, ""), newCircuit(6, 7, 10, "")), ackText, ackText, ackText, ackText, ackText, ackText,
-		`{"Fail":"circuit 5: parent 1:9: there is no such site on eth1\\ncircuit 7: parent 1:6 is no site: it is circuit 6"}`)
+		`{"Fail":"the batch is refused, 2 of its 5 items can't be: item 3, circuit 5: parent 1:9: there is no such site\\nitem 5, circuit 7: parent 1:6 is no site: it is circuit 6"}`)
 	p.says(p.a, batch(strings.Replace(newSite(1, 3, 1), `_id":65536`, `_id":65540`, 2), strings.Replace(newSite(1, 4, 1), `_id":65536`, `_id":65539`, 2)),
 		ackText, ackText, ackText, ackText, `{"Fail":"the batch is refused.*below itself"}`)
 
