@@ -9,14 +9,13 @@ import (
 // stateAddresses makes the mappings what a batch states. t has the batch's classes, was is the
 // Tree before it.
 //
-// A circuit that lists addresses has those and no others. Mappings that a client made by
-// itself (MapIpToFlow) stay while the circuit is there and lists none. The rest belongs to
-// circuits that are gone.
+// A circuit that lists addresses has those and no others, and nobody else has them. Mappings that a
+// client made by itself (MapIpToFlow) stay while their circuit is there and lists none, and move with
+// it; those to a site stay while that has its class. The rest belongs to what is gone.
 func (t *Tree) stateAddresses(c Commit, was *Tree) error {
-	old := was.mappings
 	t.mappings = NewTree().mappings
-	kept := false             // any of the old ones
-	lists := map[int64]bool{} // circuits that list addresses
+	kept := false // any of the old ones
+	circuits, stated := map[int64]Member{}, map[netip.Prefix]bool{}
 	for _, m := range c.Members {
 		if m.Circuit == nil {
 			continue
@@ -27,16 +26,18 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 		}
 		for _, p := range prefixes {
 			kept = t.stateAddress(c, m, p, was) || kept
-			lists[m.Circuit.CircuitHash] = true
+			stated[p] = true
+		}
+		if other, ok := circuits[m.Circuit.CircuitHash]; !ok || other.Circuit.Addresses == "" {
+			circuits[m.Circuit.CircuitHash] = m
 		}
 	}
 	roles := c.Setup.Roles()
-	old.Scan(func(m Mapping) bool {
-		if _, stated := t.mappings.Get(m); stated || m.Stated {
+	was.mappings.Scan(func(m Mapping) bool {
+		if stated[m.Prefix] || m.Stated {
 			return true
 		}
-		n, there := t.Note(roles.Link(m.Upload), m.Handle)
-		if owner, known := was.ownerOf(m); there && known && n.Role == RoleCircuit && n.Hash == owner && !lists[owner] {
+		if m, ok := t.followed(m, roles, circuits, was); ok {
 			t.mappings.Set(m)
 			kept = true
 		}
@@ -45,6 +46,36 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 	t.guessed = was.guessed && kept
 	return nil
 }
+
+// followed is an old mapping that a client made by itself where its circuit or site is now; false
+// if that is gone, or lists addresses.
+func (t *Tree) followed(m Mapping, roles Roles, circuits map[int64]Member, was *Tree) (Mapping, bool) {
+	owner, known := was.ownerOf(m)
+	if !known {
+		return m, false
+	}
+	circuit, isCircuit := circuits[owner]
+	if isCircuit && circuit.Circuit.Addresses != "" {
+		return m, false
+	}
+	link := roles.Link(m.Upload)
+	before, _ := was.Note(link, m.Handle)
+	if n, there := t.Note(link, m.Handle); there && n.names() && n.Hash == owner && (n.Role == before.Role || !before.names()) {
+		return m, true
+	}
+	if !isCircuit || before.Role == RoleSite {
+		return m, false
+	}
+	if class := circuit.branch(m.Upload).class; class.Major() != m.Handle.Major() {
+		m.Handle, m.CPU = class, cpuOf(class)
+	} else {
+		m.Handle = class
+	}
+	return m, true
+}
+
+// cpuOf is the CPU of a class's queue, counted like queues.
+func cpuOf(class tc.Handle) uint32 { return uint32(class.Major() - 1) }
 
 // stateAddress maps a prefix of a circuit. Where both directions have the same class one
 // mapping serves both, unless they share a link. It reports whether an old mapping was kept.
@@ -58,7 +89,7 @@ func (t *Tree) stateAddress(c Commit, m Member, p netip.Prefix, was *Tree) (kept
 }
 
 func (t *Tree) stateMapping(hash int64, p netip.Prefix, upload bool, class tc.Handle, was *Tree) (kept bool) {
-	m := Mapping{Prefix: p, Upload: upload, Handle: class, CPU: uint32(class.Major() - 1), Circuit: uint64(hash)}
+	m := Mapping{Prefix: p, Upload: upload, Handle: class, CPU: cpuOf(class), Circuit: uint64(hash)}
 	if old, ok := was.mappings.Get(m); ok && old.Handle == class {
 		if owner, known := was.ownerOf(old); known && owner == hash {
 			m, kept = old, true // with the CPU and the ids that a client gave it

@@ -92,28 +92,33 @@ func TestStatedKeepsIDs(t *testing.T) {
 	r.mappedAre("10.0.0.5/32 down → 2:5 cpu 1 of 82 stated") // the class is another circuit's
 }
 
-// TestExplicitMappings: what a client mapped by itself stays while the circuit is there, has
-// that class, and lists no addresses.
+// TestExplicitMappings: what a client mapped by itself stays while its circuit is there and lists no
+// addresses, and moves with it; nobody else's list has it.
 func TestExplicitMappings(t *testing.T) {
 	bare := func() []bakery.Member {
 		return []bakery.Member{stateSite(71, "1:", 3, 100), stateCircuit(81, "1:3", 5, 10), stateCircuit(82, "1:3", 6, 20)}
 	}
 	mine := []bakery.Command{mapTo("10.1.0.5", "1:5"), upload(mapTo("10.1.0.5", "1:5")), withIDs(mapTo("10.1.0.6", "1:6"), 7, 8, 3),
 		mapTo("10.1.0.3", "1:3")}
-	five := []string{"10.1.0.5/32 down → 1:5 cpu 0 of 81"}
-	six, fiveUp := "10.1.0.6/32 down → 1:6 cpu 3 of 7 ids 7 8", "10.1.0.5/32 up → 1:5 cpu 0 of 81"
+	three, five, six := "10.1.0.3/32 down → 1:3 cpu 0 of 71", "10.1.0.5/32 down → 1:5 cpu 0 of 81", "10.1.0.6/32 down → 1:6 cpu 3 of 7 ids 7 8"
+	fiveUp := "10.1.0.5/32 up → 1:5 cpu 0 of 81"
 	for name, tt := range map[string]struct {
 		members []bakery.Member
 		want    []string
 	}{
-		"the same":          {bare(), []string{five[0], six, fiveUp}},
-		"gone":              {bare()[:2], []string{five[0], fiveUp}},
-		"lists another":     {append(bare()[:2], stateCircuit(82, "1:3", 6, 1, at("10.2.0.6"))), []string{five[0], "10.2.0.6/32 down → 1:6 cpu 0 of 82 stated", fiveUp}},
-		"in another class":  {append(bare()[:2], stateCircuit(82, "1:3", 9, 1)), []string{five[0], fiveUp}},
-		"a reused minor":    {append(bare()[:2], stateCircuit(83, "1:3", 6, 1)), []string{five[0], fiveUp}},
-		"two that changed":  {append(bare()[:1], stateCircuit(82, "1:3", 5, 1), stateCircuit(81, "1:3", 6, 1)), nil},
-		"a site of its id":  {append(bare()[:2], stateSite(82, "1:3", 6, 1)), []string{five[0], fiveUp}},
-		"the upload is new": {append(bare()[:1], stateCircuit(81, "1:3", 5, 1, func(c *bakery.AddCircuit) { c.UpMajor, c.UpParent = 2, handle("2:") })), five},
+		"the same":         {bare(), []string{three, five, six, fiveUp}},
+		"gone":             {bare()[:2], []string{three, five, fiveUp}},
+		"lists another":    {append(bare()[:2], stateCircuit(82, "1:3", 6, 1, at("10.2.0.6"))), []string{three, five, "10.2.0.6/32 down → 1:6 cpu 0 of 82 stated", fiveUp}},
+		"in another class": {append(bare()[:2], stateCircuit(82, "1:3", 9, 1)), []string{three, five, "10.1.0.6/32 down → 1:9 cpu 3 of 7 ids 7 8", fiveUp}},
+		"in another queue": {append(bare()[:2], stateCircuit(82, "2:", 6, 1)), []string{three, five, "10.1.0.6/32 down → 2:6 cpu 1 of 7 ids 7 8", fiveUp}},
+		"a reused minor":   {append(bare()[:2], stateCircuit(83, "1:3", 6, 1)), []string{three, five, fiveUp}},
+		"two that changed": {append(bare()[:1], stateCircuit(82, "1:3", 5, 1), stateCircuit(81, "1:3", 6, 1)),
+			[]string{three, "10.1.0.5/32 down → 1:6 cpu 0 of 81", "10.1.0.6/32 down → 1:5 cpu 3 of 7 ids 7 8", "10.1.0.5/32 up → 1:6 cpu 0 of 81"}},
+		"a site of its id":         {append(bare()[:2], stateSite(82, "1:3", 6, 1)), []string{three, five, fiveUp}},
+		"a circuit of a site's id": {[]bakery.Member{stateCircuit(71, "1:", 3, 1), stateCircuit(81, "1:", 5, 10)}, []string{five, fiveUp}},
+		"another has it":           {append(bare()[:2], stateCircuit(82, "1:3", 6, 1, at("10.1.0.5"))), []string{three, "10.1.0.5/32 down → 1:6 cpu 0 of 82 stated"}},
+		"the upload is new": {append(bare()[:1], stateCircuit(81, "1:3", 5, 1, func(c *bakery.AddCircuit) { c.UpMajor, c.UpParent = 2, handle("2:") })),
+			[]string{three, five, "10.1.0.5/32 up → 2:5 cpu 1 of 81"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, twoLinks)
