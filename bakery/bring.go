@@ -30,6 +30,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 			r.noteOwned() // before there is anything to own
 		}
 		r.retreat(ctx, l, tree, ops)
+		r.publish(PhaseApplying)
 		results := r.k.Apply(ctx, ops)
 		for i, res := range results {
 			a.take(ops[i], res)

@@ -415,3 +415,31 @@ func TestGoldenBatchMappings(t *testing.T) {
 		})
 	}
 }
+
+// TestCommitOfMoreQueuesThanTheLinkHas: the kernel would take a part of it.
+func TestCommitOfMoreQueuesThanTheLinkHas(t *testing.T) {
+	for name, tt := range map[string]struct {
+		setup     bakery.Setup
+		n, offset int
+		want      string
+	}{
+		"two links":           {twoLinks, 4, 0, ""},
+		"one more":            {twoLinks, 5, 0, "5 queues: link eth1 was made with 4 tx queues, and needs 5"},
+		"a stick":             {stick, 2, 2, ""},
+		"a stick with a gap":  {stick, 2, 3, "2 queues: link eth1 was made with 4 tx queues, and needs 5"},
+		"a stick, three each": {stick, 3, 3, "3 queues: link eth1 was made with 4 tx queues, and needs 6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tt.setup
+			s.TxQueues = map[string]int{"eth1": 4}
+			r := newRig(t, s)
+			b := bakery.NewBatch()
+			if err := b.SetUp(queuesOf(tt.n, tt.offset)); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.submit(b.Commit())[0].Err; tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}

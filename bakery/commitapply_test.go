@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lqosd/bakery"
+	"lqosd/bakery/kerneltest"
 	"lqosd/bakery/tc"
 )
 
@@ -246,5 +247,44 @@ func TestCommitOfRefusedClass(t *testing.T) {
 		r.has("10.0.0.5/32 down → 1:9 cpu 0", "10.0.0.5/32 up → 1:9 cpu 0")
 		synctest.Wait()
 		r.inSync()
+	})
+}
+
+// TestPhaseWhileApplying: the status says so before the first op is done.
+func TestPhaseWhileApplying(t *testing.T) {
+	inSteering(t, func(t *testing.T, r *steerRig) {
+		r.committed()
+		phases := map[bakery.Phase]int{}
+		r.k.Before(func(tc.Op) { phases[r.h.Kernel().Phase]++ })
+		r.must(commitOf(t, append(smallBatch(), stateCircuit(83, "2:", 7, 1))...))
+		r.applied()
+		r.k.Before(nil)
+		if len(phases) != 1 || phases[bakery.PhaseApplying] == 0 {
+			t.Errorf("phases at the ops: %v", phases)
+		}
+	})
+}
+
+// TestOtherLinkAfterRename: a link that went away, and that nobody asks for any more, is in nobody's way.
+func TestOtherLinkAfterRename(t *testing.T) {
+	down := "eth1"
+	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.must(commitOf(t, smallBatch()...))
+		r.applied()
+		r.k.RemoveLink("eth1")
+		r.k.AddLink(kerneltest.Link{Name: "lan0"})
+		r.quiet(time.Second)
+		down = "lan0"
+		r.must(commitOf(t, smallBatch()...))
+		r.applied()
+		if s := r.quiet(time.Minute); s.Phase != bakery.PhaseInSync || s.ProblemsTotal > 0 {
+			t.Errorf("status: %+v", s)
+		}
+	}, func(o *bakery.Options) {
+		o.Setup = func() (bakery.Setup, error) {
+			s := twoLinks
+			s.DownLink = down
+			return s, nil
+		}
 	})
 }

@@ -22,6 +22,11 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 			r.links[name] = &managedLink{name: name}
 		}
 	}
+	for name, l := range r.links {
+		if l.looked && !l.there {
+			r.dropIdle(tree, name)
+		}
+	}
 	r.takeStale()
 	now := r.o.Now()
 	if r.problems.waits(readKey, now) {

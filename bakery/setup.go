@@ -33,6 +33,8 @@ type Setup struct {
 	SQM      []string // words of the default leaf qdisc
 	Queues   int      // per direction
 	Leaf     LeafRule // of the circuits of batches
+	// TxQueues are how many queues a link's mq can have, by link; nothing of a link where that isn't known.
+	TxQueues map[string]int
 
 	// Adopted is called when a command was accepted that made a skeleton of it; nil: nobody
 	// wants to know.
@@ -68,6 +70,11 @@ func resolveMqSetup(m MqSetup, s Setup) (MqSetup, error) {
 			return MqSetup{}, fmt.Errorf("stick_offset %d: must be %d", *m.StickOffset, offset)
 		}
 		offset = *m.StickOffset
+	}
+	for _, link := range s.Links() {
+		if most := s.TxQueues[link]; most > 0 && n+offset > most {
+			return MqSetup{}, fmt.Errorf("%d queues: link %s was made with %d tx queues, and needs %d", n, link, most, n+offset)
+		}
 	}
 	m.Down = Direction{Link: s.DownLink, FirstMajor: 1, Queues: uint16(n), CapacityMbps: s.DownMbps, SQM: s.SQM}
 	m.Up = Direction{Link: s.UpLink, FirstMajor: uint16(offset + 1), Queues: uint16(n), CapacityMbps: s.UpMbps, SQM: s.SQM}

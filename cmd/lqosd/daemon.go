@@ -219,6 +219,9 @@ func (d *daemon) readSetup() (bakery.Setup, error) {
 		return bakery.Setup{}, err
 	}
 	s, why := setup(c, d.host)
+	if d.kernel != nil {
+		s.TxQueues = d.host.MadeTxQueues(s.Links()...)
+	}
 	s.Adopted = func() {
 		d.moveDataplane(c)
 		d.queueCount.Store(&queueCount{s.Queues, why})

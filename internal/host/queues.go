@@ -45,6 +45,21 @@ func (h Host) LinkQueues(name string) (rx, tx int, err error) {
 	return rx, tx, nil
 }
 
+// MadeTxQueues tells how many tx queues links were made with, those of them that are there: what mq can have. The kernel
+// has to be asked ([Host.Asking]).
+func (h Host) MadeTxQueues(links ...string) map[string]int {
+	made := map[string]int{}
+	for _, name := range links {
+		if h.links == nil {
+			break
+		}
+		if _, _, tx, err := h.links(name); err == nil {
+			made[name] = tx
+		}
+	}
+	return made
+}
+
 // Queues is the number of queues per direction, at least 1, and the reason for it in words.
 //
 // It is override_available_queues, or else the smallest of the rx and tx queues of both links and the CPUs. On a stick,
