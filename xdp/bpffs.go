@@ -54,6 +54,7 @@ func (s search) find() (*bpffs, error) {
 		return s.at(s.explicit)
 	}
 	if here, err := (search{}).at(ownBPFFS); err == nil {
+		here.brief = "" // the service manager keeps it, though a sandbox may hide that
 		return here, nil
 	}
 	if here, err := (search{}).at(usualBPFFS); err == nil && here.brief == "" {

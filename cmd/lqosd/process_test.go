@@ -165,11 +165,15 @@ func (p place) serveHere(t testing.TB) (end func()) {
 func (p place) serveIn(t testing.TB, mode string) (end func()) {
 	t.Helper()
 	d := newDiary()
+	return p.serveWith(t, mode, d, slog.New(slog.NewTextHandler(d, nil)))
+}
+
+// serveWith is serveIn with a log that goes to d, too.
+func (p place) serveWith(t testing.TB, mode string, d *diary, log *slog.Logger) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- serve(ctx, serveFlags{config: p.config(), mode: mode}, slog.New(slog.NewTextHandler(d, nil)))
-	}()
+	go func() { ended <- serve(ctx, serveFlags{config: p.config(), mode: mode}, log) }()
 	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {

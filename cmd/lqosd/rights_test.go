@@ -46,6 +46,13 @@ func groupOf(t testing.TB, name string) uint32 {
 func openPlace(t testing.TB, edit ...func(*lqosconf.Config)) place {
 	t.Helper()
 	p := newPlace(t, "example", edit...)
+	p.letIn(t)
+	return p
+}
+
+// letIn makes a place reachable for other users, and copies the program there.
+func (p place) letIn(t testing.TB) {
+	t.Helper()
 	for _, dir := range []string{p.dir, filepath.Dir(p.dir)} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -66,10 +73,9 @@ func openPlace(t testing.TB, edit ...func(*lqosconf.Config)) place {
 	if err := to.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
-// lqosd is the program of a place from openPlace.
+// lqosd is the program of a place with letIn.
 func (p place) lqosd() string { return filepath.Join(p.dir, "lqosd") }
 
 // somebody is who sends, by real ids of a process of its own.
