@@ -77,10 +77,10 @@ func traps() []trap {
 		}, "eventlog is a symbolic link of uid 4711", false},
 		{"a symbolic link for the lock of the log", func(t *testing.T, p place, victim string) {
 			steps(t, os.MkdirAll(p.logDir(), 0o755), os.Symlink(victim, filepath.Join(p.logDir(), "LOCK")))
-		}, "too many levels of symbolic links", true},
+		}, "is no regular file", true},
 		{"a symbolic link for a segment of the log", func(t *testing.T, p place, victim string) {
 			steps(t, os.MkdirAll(p.logDir(), 0o755), os.Symlink(victim, filepath.Join(p.logDir(), "00000000000000000001.db")))
-		}, "too many levels of symbolic links", true},
+		}, "is no regular file", true},
 		{"a symbolic link for a segment in the making", func(t *testing.T, p place, victim string) {
 			steps(t, os.MkdirAll(p.logDir(), 0o755), os.Symlink(victim, filepath.Join(p.logDir(), "00000000000000000001.db.tmp")))
 		}, "", true},

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"lqosd/bakery"
+	"lqosd/bakery/kernel"
 	"lqosd/bus"
 	"lqosd/internal/lqosconf"
 	"lqosd/internal/testenv"
@@ -351,6 +353,24 @@ func TestRightsToOpaqueLines(t *testing.T) {
 				expect(t, answers, ackText, want)
 			}
 		})
+	}
+}
+
+// TestRefusedLinesDoNotRun: with opaque_lines = "refuse" the bakery has a kernel that runs none, whatever the log holds.
+func TestRefusedLinesDoNotRun(t *testing.T) {
+	for _, setting := range []string{lqosconf.OpaqueAdmin, lqosconf.OpaqueCommand, lqosconf.OpaqueRefuse} {
+		d := &daemon{kernel: new(kernel.Kernel), settings: settings{Config: lqosconf.Default()}}
+		d.settings.Bakery.OpaqueLines = setting
+		k := d.applyOptions(bakery.Options{}).Kernel
+		if setting != lqosconf.OpaqueRefuse {
+			if k != bakery.Kernel(d.kernel) {
+				t.Errorf("%s: the bakery has a %T", setting, k)
+			}
+			continue
+		}
+		if err := k.Execute(t.Context(), "help"); err == nil || !strings.Contains(err.Error(), `opaque_lines is "refuse"`) {
+			t.Errorf("%s: %v", setting, err)
+		}
 	}
 }
 

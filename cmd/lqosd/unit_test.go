@@ -221,6 +221,7 @@ func TestUnitDoesTheJob(t *testing.T) {
 		}
 		mountOwn(f.t, daemonUID, int(gid))
 		s := f.unitSandbox(f.t, gid)
+		f.needsItsRights(s)
 		start := func() *process {
 			d := f.startIn(f.t, s)
 			if !d.waitServing(f.t) {
@@ -296,20 +297,16 @@ func (f *field) wantNoPrograms() {
 	expect(f.t, talk(f.t, c, "", fmt.Sprintf(`{"LqosdWait":{"applied":true,"seq":%d}}`, seq(f.t, c))), `{"Fail":".*(permission denied|executable file not found).*"}`)
 }
 
-// TestUnitNeedsItsRights is the negative control: with one capability less the daemon says which, and touches nothing.
-func TestUnitNeedsItsRights(t *testing.T) {
-	inMappedField(t, "example", func(f *field) {
-		testenv.Need(f.t, testenv.Systemd)
-		f.letIn(f.t)
-		mountOwn(f.t, daemonUID, daemonUID)
-		for _, lacks := range []string{"CAP_NET_ADMIN", "CAP_BPF"} {
-			s := f.unitSandbox(f.t, daemonUID)
-			s.Caps = slices.DeleteFunc(s.Caps, func(c int) bool { return c == capabilities[lacks] })
-			d := f.startIn(f.t, s)
-			if code := d.exitCode(f.t); code != 1 {
-				f.t.Errorf("without %s: exit code %d, want 1", lacks, code)
-			}
-			says(f.t, d.String(), "apply mode can't work on this host: "+lacks)
+// needsItsRights is the negative control: with one capability less the daemon says which, and touches nothing.
+func (f *field) needsItsRights(s sandbox) {
+	f.t.Helper()
+	for _, lacks := range []string{"CAP_NET_ADMIN", "CAP_BPF"} {
+		less := s
+		less.Caps = slices.DeleteFunc(slices.Clone(s.Caps), func(c int) bool { return c == capabilities[lacks] })
+		d := f.startIn(f.t, less)
+		if code := d.exitCode(f.t); code != 1 {
+			f.t.Errorf("without %s: exit code %d, want 1", lacks, code)
 		}
-	})
+		says(f.t, d.String(), "apply mode can't work on this host: "+lacks)
+	}
 }
