@@ -28,7 +28,7 @@ PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|Kil
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
 NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3 \
-	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace
+	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace systemd-analyze:systemd
 MUST  := gcc
 # The clients in Python, and what checks their types.
 PYTHON := bus/python
@@ -37,7 +37,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz lint tidy install clean needs FORCE
+.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -110,6 +110,15 @@ tidy: ## bring go.mod and go.sum up to date
 install: build ## install the binaries below DESTDIR and PREFIX=/usr/local
 	install -D -m 0755 bin/lqosd $(DESTDIR)$(PREFIX)/sbin/lqosd
 	install -D -m 0755 bin/bakery-replay $(DESTDIR)$(PREFIX)/bin/bakery-replay
+
+install-units: ## install the units of packaging below DESTDIR, for what install installs
+	for unit in lqosd.service lqosd.socket run-lqosd-bpf.mount; do \
+		install -d $(DESTDIR)$(PREFIX)/lib/systemd/system && \
+		sed 's|/usr/local/|$(PREFIX)/|g' packaging/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
+	install -D -m 0644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lqosd.conf
+	install -D -m 0644 packaging/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lqosd.conf
+	install -D -m 0644 packaging/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lqosd.conf
 
 clean: ## remove what was built
 	rm -rf bin

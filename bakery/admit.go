@@ -22,7 +22,7 @@ func (f *folder) admit(t *Ticket) [][]byte {
 	refused := false
 	var adopted []func()
 	for i, c := range t.sub.Commands {
-		command, out := f.admitOne(t.sub.Sender, c, &payloads)
+		command, out := f.admitOne(t.sub, c, &payloads)
 		t.outcomes[i] = out
 		if out.Err == nil {
 			t.accepted = append(t.accepted, accepted{i, command})
@@ -46,13 +46,13 @@ func (f *folder) admit(t *Ticket) [][]byte {
 
 // admitOne folds one command and appends its payload, or gives an Outcome with an
 // error. The command comes back as it is logged.
-func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command, Outcome) {
-	r := Record{Seq: f.tree.Seq + 1, Time: f.o.Now(), Sender: by}
+func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Command, Outcome) {
+	r := Record{Seq: f.tree.Seq + 1, Time: f.o.Now(), Sender: by.Sender}
 	f.adopted = nil
 	var refused []LineError
 	var err error
 	if e, ok := asked.(ExecuteTCCommands); ok {
-		r.Command, refused, err = f.admitExecute(e, r.Seq)
+		r.Command, refused, err = f.admitExecute(e, r.Seq, by.Opaque)
 	} else {
 		r.Command, err = f.resolve(asked)
 		if err == nil {
@@ -73,8 +73,19 @@ func (f *folder) admitOne(by Sender, asked Command, payloads *[][]byte) (Command
 	return r.Command, Outcome{Seq: r.Seq, Refused: refused}
 }
 
-func (f *folder) admitExecute(e ExecuteTCCommands, seq eventlog.Seq) (Command, []LineError, error) {
-	resolved, refused := f.tree.admitLines(e, seq, f.allowed)
+// errOpaque refuses an opaque line of a sender that may have none.
+var errOpaque = errors.New("it isn't modelled, and bakery.opaque_lines doesn't let this sender have tc(8) run it word for word")
+
+func (f *folder) admitExecute(e ExecuteTCCommands, seq eventlog.Seq, opaque bool) (Command, []LineError, error) {
+	resolved, refused := f.tree.admitLines(e, seq, func(l tcLine) error {
+		switch {
+		case l.opaque && !opaque:
+			return errOpaque
+		case l.link == "":
+			return nil
+		}
+		return f.allowed(l.link)
+	})
 	if len(refused) > 0 && len(resolved.Lines) == 0 {
 		return nil, nil, joinLineErrors(refused)
 	}

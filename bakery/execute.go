@@ -39,15 +39,15 @@ func joinLineErrors(bad []LineError) error {
 
 // admitLines folds the lines that can be folded and gives the command as it is
 // logged, with those that can't. Unless Force is set the first bad line refuses them
-// all, and t is unchanged. allowed says which links a line may name.
-func (t *Tree) admitLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(link string) error) (ExecuteTCCommands, []LineError) {
+// all, and t is unchanged. allowed says which lines the sender may send.
+func (t *Tree) admitLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(tcLine) error) (ExecuteTCCommands, []LineError) {
 	b := t.Clone()
 	resolved := ExecuteTCCommands{Force: c.Force}
 	var refused []LineError
 	for i, line := range c.Lines {
 		l, err := parseLine(line)
-		if err == nil && l.link != "" {
-			err = allowed(l.link)
+		if err == nil {
+			err = allowed(l)
 		}
 		if err == nil {
 			err = b.foldLine(l, seq, len(resolved.Lines))

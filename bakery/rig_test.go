@@ -139,7 +139,7 @@ func (r *rig) restart() {
 
 func (r *rig) submit(commands ...bakery.Command) []bakery.Outcome {
 	r.t.Helper()
-	return r.submitAs(bakery.Submission{Commands: commands})
+	return r.submitAs(bakery.Submission{Commands: commands, Opaque: true})
 }
 
 func (r *rig) submitAs(s bakery.Submission) []bakery.Outcome {

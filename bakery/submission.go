@@ -14,6 +14,9 @@ type Submission struct {
 	// appended again, and is answered with the Seqs of the first time. With a Key
 	// it is all or nothing: one refused command refuses the others too.
 	Key string
+	// Opaque lets the lines of the sender be kept as opaque, which tc(8) runs word for
+	// word. Without it such a line is refused like one that nobody understands.
+	Opaque bool
 }
 
 // Outcome is what became of one command.

@@ -49,9 +49,10 @@ func (e *HeldError) Error() string {
 // lockFile is a held LOCK. The kernel lets go of it when the process ends, however it ends.
 type lockFile struct{ f *os.File }
 
-// lockDir takes the LOCK of dir at once or returns a *HeldError.
+// lockDir takes the LOCK of dir at once or returns a *HeldError. Who may read the file may hold it, too, so that it is
+// open to its owner alone.
 func lockDir(dir string, h Holder) (*lockFile, error) {
-	f, err := openRegular(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := openRegular(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}

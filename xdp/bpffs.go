@@ -16,6 +16,9 @@ import (
 // usualBPFFS is where systemd and everybody else mounts a bpffs.
 const usualBPFFS = "/sys/fs/bpf"
 
+// ownBPFFS is where packaging/run-lqosd-bpf.mount mounts one for a daemon that isn't root.
+const ownBPFFS = "/run/lqosd/bpf"
+
 // bpffs is a mounted BPF file system. What is pinned there stays attached as long as it is
 // mounted somewhere.
 type bpffs struct {
@@ -43,12 +46,16 @@ type search struct {
 	mount    bool   // may mount one
 }
 
-// find finds a bpffs that outlives this process. The usual one is not always that: `ip netns
+// find finds a bpffs that outlives this process. One that is ours alone comes first. The usual one is not always that: `ip netns
 // exec` gives a process a mount namespace with a fresh /sys, and what is mounted there
 // goes with the process. Process 1 keeps what it has mounted.
 func (s search) find() (*bpffs, error) {
 	if s.explicit != "" {
 		return s.at(s.explicit)
+	}
+	if here, err := (search{}).at(ownBPFFS); err == nil {
+		here.brief = "" // the service manager keeps it, though a sandbox may hide that
+		return here, nil
 	}
 	if here, err := (search{}).at(usualBPFFS); err == nil && here.brief == "" {
 		return here, nil

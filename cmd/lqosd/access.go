@@ -3,10 +3,10 @@ package main
 import (
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 
 	"lqosd/bus"
+	"lqosd/internal/lqosconf"
 )
 
 // right is what a peer may do.
@@ -16,10 +16,11 @@ const (
 	mayNothing right = iota
 	mayRead
 	mayCommand
+	mayAdmin
 )
 
-// access knows who may speak on the bus: root, the daemon's own user and the
-// socket's group everything; the read group what changes nothing.
+// access knows who may speak on the bus: root and the daemon's own user everything; the
+// socket's group all but what is for admins alone; the read group what changes nothing.
 type access struct {
 	uid             uint32
 	command, read   uint32
@@ -47,12 +48,24 @@ func lookupGroup(name string) (uint32, bool) {
 }
 
 func (a access) of(p bus.Peer) right {
-	in := func(gid uint32) bool { return p.GID == gid || slices.Contains(p.Groups, gid) }
 	switch {
-	case p.UID == 0, p.UID == a.uid, a.hasCmd && in(a.command):
+	case p.UID == 0, p.UID == a.uid:
+		return mayAdmin
+	case a.hasCmd && p.In(a.command):
 		return mayCommand
-	case a.hasRead && in(a.read):
+	case a.hasRead && p.In(a.read):
 		return mayRead
 	}
 	return mayNothing
+}
+
+// opaque tells whether lines of one with this right may be kept as opaque.
+func (r right) opaque(setting string) bool {
+	switch setting {
+	case lqosconf.OpaqueAdmin:
+		return r >= mayAdmin
+	case lqosconf.OpaqueCommand:
+		return r >= mayCommand
+	}
+	return false
 }

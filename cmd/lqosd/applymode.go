@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,9 @@ func (d *daemon) applyOptions(o bakery.Options) bakery.Options {
 	}
 	b := d.settings.Bakery
 	o.Kernel = d.kernel
+	if b.OpaqueLines == lqosconf.OpaqueRefuse {
+		o.Kernel = withoutLines{d.kernel}
+	}
 	if d.plane != nil {
 		o.Dataplane = d.plane
 	}
@@ -67,6 +71,14 @@ func (d *daemon) applyOptions(o bakery.Options) bakery.Options {
 		o.Drift = bakery.DriftReport
 	}
 	return o
+}
+
+// withoutLines is a kernel that runs no lines: those that an older log holds show as problems.
+type withoutLines struct{ bakery.Kernel }
+
+// Execute refuses.
+func (withoutLines) Execute(context.Context, string) error {
+	return errors.New(`bakery.opaque_lines is "refuse": it isn't run`)
 }
 
 // kernelStatus is what the reconciler tells, with the senders of what the kernel refuses.

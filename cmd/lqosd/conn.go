@@ -70,7 +70,7 @@ func (c *conn) sort(b *work, i int, r bus.Request) {
 		b.queries = append(b.queries, pendingQuery{i, r, q})
 		return
 	}
-	if step := c.stepOf(r); step != nil && c.right == mayCommand {
+	if step := c.stepOf(r); step != nil && c.right >= mayCommand {
 		command, err := step(c, r)
 		if command != nil {
 			b.commands, b.indices = append(b.commands, command), append(b.indices, i)
@@ -130,7 +130,7 @@ func (c *conn) submit(ctx context.Context, b *work) {
 	default:
 		t, err := c.d.bakery.Submit(ctx, bakery.Submission{
 			Sender:   bakery.Sender{UID: c.peer.UID, GID: c.peer.GID, PID: c.peer.PID},
-			Commands: b.commands, Key: b.key})
+			Commands: b.commands, Key: b.key, Opaque: c.right.opaque(c.d.settings.Bakery.OpaqueLines)})
 		if err != nil {
 			b.refuseAll(err.Error())
 			return

@@ -77,13 +77,26 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	d.server = bus.NewServer(bus.Options{Accept: d.accept, Log: log})
 	log.Info("serving", "version", version, "mode", s.Bakery.Mode, "socket", s.Bakery.Socket,
 		"state_dir", s.Bakery.StateDirectory, "tc_file", s.tcPath, "pid", os.Getpid())
-	err = d.server.Serve(ctx, listener)
+	err = d.serveBus(ctx, listener)
 	stopBakery()
 	if d.bakery != nil {
 		<-d.bakery.Done()
 	}
 	<-planeEnded
 	log.Info("stopped")
+	return err
+}
+
+// serveBus serves until ctx ends, and keeps the service manager informed.
+func (d *daemon) serveBus(ctx context.Context, l net.Listener) error {
+	living, end := context.WithCancel(ctx)
+	var watchdog sync.WaitGroup
+	watchdog.Go(func() { d.live(living) })
+	d.notify("READY=1")
+	err := d.server.Serve(ctx, l)
+	d.notify("STOPPING=1")
+	end()
+	watchdog.Wait()
 	return err
 }
 
@@ -101,28 +114,41 @@ func (d *daemon) check() (net.Listener, error) {
 	d.queueCount.Store(&queueCount{c.Queues, why})
 	d.access = newAccess(s.Bakery.SocketGroup, s.Bakery.ReadGroup)
 	d.warnOfGroups()
-	var err error
 	if s.configPath == "" {
 		if err := os.MkdirAll(s.LqosDirectory, 0o755); err != nil {
 			return nil, fmt.Errorf("tc file: %w", err)
 		}
+	}
+	err := d.checkDirectories()
+	if err != nil {
+		d.closeOutput()
+		return nil, err
 	}
 	if d.kernel == nil {
 		if d.tc, err = openTCFile(s.tcPath); err != nil {
 			return nil, err
 		}
 	}
-	listen := bus.ListenOptions{Group: s.Bakery.SocketGroup}
-	if d.access.hasRead {
-		// A file has one group: readers get past the mode, and accept looks at them.
-		listen.Mode = 0o666
-	}
-	listener, err := bus.Listen(s.Bakery.Socket, listen)
+	listener, err := d.listen()
 	if err != nil {
 		d.closeOutput()
 		return nil, err
 	}
 	return listener, nil
+}
+
+// listen takes the socket that the service manager passes, or makes one.
+func (d *daemon) listen() (net.Listener, error) {
+	if l, err := passedListener(); l != nil || err != nil {
+		return l, err
+	}
+	b := d.settings.Bakery
+	listen := bus.ListenOptions{Group: b.SocketGroup}
+	if d.access.hasRead {
+		// A file has one group: readers get past the mode, and accept looks at them.
+		listen.Mode = 0o666
+	}
+	return bus.Listen(b.Socket, listen)
 }
 
 // closeOutput closes what the mode writes to.

@@ -44,7 +44,7 @@ func (s suite) Run() int {
 	return code
 }
 
-// buildPrograms builds lqosd and bakery-replay as they are installed, without the race detector, and gives their
+// buildPrograms builds lqosd and bakery-replay as they are installed: static, and without the race detector, and gives their
 // directory. "lqosd" in PATH is this test binary.
 func buildPrograms() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "lqosd-programs-"); err != nil {
@@ -52,6 +52,7 @@ func buildPrograms() (dir string, err error) {
 	}
 	for _, name := range []string{"lqosd", "bakery-replay"} {
 		build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, name), "lqosd/cmd/"+name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}

@@ -58,21 +58,37 @@ type process struct {
 // start starts a daemon, without waiting for anything.
 func (p place) start(t testing.TB, command string, flags ...string) *process {
 	t.Helper()
-	return p.startCommand(t, append([]string{command, "serve", "--config", p.config(), "--mode", "file"}, flags...)...)
+	return p.startCommand(t, exec.Command(command, append([]string{"serve", "--config", p.config(), "--mode", "file"}, flags...)...))
 }
 
 // startUnder starts a daemon as it is installed under another program, such as strace.
 func (p place) startUnder(t testing.TB, other ...string) *process {
 	t.Helper()
-	return p.startCommand(t, append(other, program(t, "lqosd"), "serve", "--config", p.config(), "--mode", "file")...)
+	words := append(other, program(t, "lqosd"), "serve", "--config", p.config(), "--mode", "file")
+	return p.startCommand(t, exec.Command(words[0], words[1:]...))
 }
 
-func (p place) startCommand(t testing.TB, words ...string) *process {
+// startAs starts a daemon with other ids, and waits until it serves.
+func (p place) startAs(t testing.TB, attr syscall.SysProcAttr, command string, flags ...string) *process {
 	t.Helper()
-	d := &process{diary: newDiary(), ended: make(chan struct{})}
-	d.cmd = exec.Command(words[0], words[1:]...)
+	cmd := exec.Command(command, append([]string{"serve", "--config", p.config(), "--mode", "file"}, flags...)...)
+	cmd.SysProcAttr = &attr
+	d := p.startCommand(t, cmd)
+	if !d.waitServing(t) {
+		t.Fatalf("the daemon ended: %v\n%s", d.err, d)
+	}
+	return d
+}
+
+// startCommand starts a daemon by its command line.
+func (p place) startCommand(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	d := &process{diary: newDiary(), cmd: cmd, ended: make(chan struct{})}
 	d.cmd.Dir, d.cmd.Stderr = p.dir, d.diary
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if d.cmd.SysProcAttr == nil {
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	d.cmd.SysProcAttr.Setpgid = true
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,11 +165,15 @@ func (p place) serveHere(t testing.TB) (end func()) {
 func (p place) serveIn(t testing.TB, mode string) (end func()) {
 	t.Helper()
 	d := newDiary()
+	return p.serveWith(t, mode, d, slog.New(slog.NewTextHandler(d, nil)))
+}
+
+// serveWith is serveIn with a log that goes to d, too.
+func (p place) serveWith(t testing.TB, mode string, d *diary, log *slog.Logger) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- serve(ctx, serveFlags{config: p.config(), mode: mode}, slog.New(slog.NewTextHandler(d, nil)))
-	}()
+	go func() { ended <- serve(ctx, serveFlags{config: p.config(), mode: mode}, log) }()
 	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,17 +25,32 @@ var errTCFileTaken = errors.New("another daemon writes it")
 func openTCFile(path string) (*tcFile, error) {
 	// O_NONBLOCK: a FIFO must not make the daemon wait for a reader. O_NOFOLLOW: nor a link make it empty another file.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o644)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("tc file: %s is a symbolic link, and not followed", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("tc file: %w", err)
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
+	if err := checkTCFile(path, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("tc file: %w", err), f.Close())
 	}
 	return &tcFile{path: path, f: f}, nil
+}
+
+// checkTCFile refuses what somebody else may have put there: it would be overwritten, or write what others read as ours.
+func checkTCFile(path string, f *os.File) error {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	case !trusted(info):
+		return fmt.Errorf("%s belongs to %s, neither to root nor to this daemon's user: remove it", path, ownerOf(info))
+	case info.Sys().(*syscall.Stat_t).Nlink > 1:
+		return fmt.Errorf("%s has other names, too, and what they mean isn't known: remove it", path)
+	}
+	return nil
 }
 
 // Begin takes the file for this daemon, and empties it.
@@ -67,7 +83,7 @@ func (t *tcFile) Write(lines []byte) error {
 
 // checkName makes sure that the file is still the one that others see.
 func (t *tcFile) checkName() error {
-	named, err := os.Stat(t.path)
+	named, err := os.Lstat(t.path)
 	if err != nil {
 		return fmt.Errorf("it was removed; bakery-replay render writes it anew: %w", err)
 	}

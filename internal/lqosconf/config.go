@@ -68,6 +68,7 @@ type Bakery struct {
 	RetainGenerations int    `toml:"retain_generations"` // 0: any number
 	RetainDays        int    `toml:"retain_days"`        // 0: for ever
 	Drift             string `toml:"drift"`
+	OpaqueLines       string `toml:"opaque_lines"`
 	SlowPlanRTT       string `toml:"slow_plan_rtt"`
 	Dataplane         string `toml:"dataplane"`
 	CPURedirect       string `toml:"cpu_redirect"`
@@ -84,6 +85,13 @@ const (
 const (
 	DriftRepair = "repair"
 	DriftReport = "report"
+)
+
+// The values of Bakery.OpaqueLines: whose tc lines may be kept word for word and run by tc(8).
+const (
+	OpaqueAdmin   = "admin"   // those of root and of the daemon's own user
+	OpaqueCommand = "command" // those of everybody who may send commands
+	OpaqueRefuse  = "refuse"  // nobody's, and those of an older log are not run
 )
 
 // The values of Bakery.SlowPlanRTT: which circuits' cake is told a longer round-trip time.

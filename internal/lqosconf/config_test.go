@@ -38,7 +38,7 @@ func TestParseMinimalFile(t *testing.T) {
 		Queues:        Queues{DefaultSQM: "cake diffserv4", UplinkMbps: 100, DownlinkMbps: 1000.5, LazyQueues: "No", LazyExpireSeconds: 600},
 		Bakery: Bakery{
 			Mode: "apply", StateDirectory: "/var/lib/lqosd", Socket: "/run/lqos/bus", SocketGroup: "lqos",
-			SettleMS: 1000, SettleMaxMS: 10000, RetainDays: 30, Drift: "repair", SlowPlanRTT: "exact", Dataplane: "auto", CPURedirect: "auto",
+			SettleMS: 1000, SettleMaxMS: 10000, RetainDays: 30, Drift: "repair", OpaqueLines: "admin", SlowPlanRTT: "exact", Dataplane: "auto", CPURedirect: "auto",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -77,6 +77,7 @@ var keys = []key{
 	natural("bakery.retain_generations", "", "any number", func(c *Config) *int { return &c.Bakery.RetainGenerations }),
 	natural("bakery.retain_days", "days", "for ever", func(c *Config) *int { return &c.Bakery.RetainDays }),
 	choice("bakery.drift", func(c *Config) *string { return &c.Bakery.Drift }, DriftRepair, DriftReport),
+	choice("bakery.opaque_lines", func(c *Config) *string { return &c.Bakery.OpaqueLines }, OpaqueAdmin, OpaqueCommand, OpaqueRefuse),
 	choice("bakery.slow_plan_rtt", func(c *Config) *string { return &c.Bakery.SlowPlanRTT }, SlowPlanExact, SlowPlanUpTo),
 	choice("bakery.dataplane", func(c *Config) *string { return &c.Bakery.Dataplane }, DataplaneAuto, DataplaneNative, DataplaneGeneric, DataplaneOff),
 	choice("bakery.cpu_redirect", func(c *Config) *string { return &c.Bakery.CPURedirect }, RedirectAuto, RedirectAlways, RedirectNever),
@@ -89,7 +90,7 @@ func optional() Config {
 		Queues: Queues{LazyQueues: LazyNo, LazyExpireSeconds: 600},
 		Bakery: Bakery{
 			Mode: ModeApply, StateDirectory: "/var/lib/lqosd", Socket: "/run/lqos/bus", SocketGroup: "lqos",
-			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair, SlowPlanRTT: SlowPlanExact, Dataplane: DataplaneAuto, CPURedirect: RedirectAuto,
+			SettleMS: 1_000, SettleMaxMS: 10_000, RetainDays: 30, Drift: DriftRepair, OpaqueLines: OpaqueAdmin, SlowPlanRTT: SlowPlanExact, Dataplane: DataplaneAuto, CPURedirect: RedirectAuto,
 		},
 	}
 }

@@ -24,6 +24,8 @@ const (
 	Ext4   Capability = "ext4"   // root; may make an ext4 file system in a file, and mount that through a loop device
 	Strace Capability = "strace" // strace(1) may follow processes and make their system calls fail
 	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
+
+	Systemd Capability = "systemd" // systemd-analyze(1) is there, whether systemd runs or not
 )
 
 // probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
@@ -38,6 +40,8 @@ var probes = map[Capability]func() error{
 	Ext4:   sync.OnceValue(probeExt4),
 	Strace: sync.OnceValue(probeStrace),
 	VM:     sync.OnceValue(probeVM),
+
+	Systemd: sync.OnceValue(func() error { return probeProgram("systemd-analyze", "systemd") }),
 }
 
 // Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.

@@ -13,7 +13,7 @@ import (
 var topLevel = []string{
 	".ci", ".editorconfig", ".gitattributes", ".gitignore", ".golangci.yml",
 	"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
-	"bakery", "bus", "cmd", "docs", "eventlog", "internal", "replay", "testdata", "xdp",
+	"bakery", "bus", "cmd", "docs", "eventlog", "internal", "packaging", "replay", "testdata", "xdp",
 }
 
 func checkTopLevel(tree Tree) []Finding {
