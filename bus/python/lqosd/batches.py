@@ -17,7 +17,7 @@ from lqosd import budget
 from lqosd.bus import Answer, BadArgument, Connection, LqosdError, Refused, Request, Unavailable, UnknownOutcome, connect_within, name_of
 from lqosd.calls import complain, why_not
 from lqosd.siphash import hash_to_i64, hash_to_u64
-from lqosd.values import handle, hexadecimal, single, utf8, whole
+from lqosd.values import handle, hexadecimal, single, truth, utf8, whole
 
 MAX_SESSION = 1024
 """How many requests a session has at most, as other clients of the bus have it."""
@@ -213,7 +213,7 @@ def _mapping(ip: str, classid: str, cpu: str, upload: bool, circuit_id: Optional
         "ip_address": utf8("ip", ip),
         "tc_handle": handle("classid", classid),
         "cpu": hexadecimal("cpu", cpu, 32),
-        "upload": bool(upload),
+        "upload": truth("upload", upload),
     }
     for name, text in (("circuit_id", circuit_id), ("device_id", device_id)):
         if text is not None:
@@ -252,7 +252,7 @@ def add_ip_mapping(
 
 def delete_ip_mapping(ip_address: str, upload: Optional[bool] = None) -> None:
     """Drop the mapping of an address or a prefix: of one direction, or (None) of both. No error if there is none."""
-    directions = (False, True) if upload is None else (bool(upload),)
+    directions = (False, True) if upload is None else (truth("upload", upload),)
     _command(*({"DelIpFlow": {"ip_address": utf8("ip_address", ip_address), "upload": d}} for d in directions))
 
 
@@ -270,7 +270,7 @@ def list_ip_mappings() -> List[IpMapping]:
         if not isinstance(found, list):
             raise TypeError("no list")
         return [_read_mapping(m) for m in found]
-    except (TypeError, KeyError, ValueError) as e:
+    except (TypeError, KeyError, ValueError, OverflowError) as e:
         raise UnknownOutcome("ListIpFlow: the answer makes no sense: %s" % e) from e
 
 

@@ -11,6 +11,7 @@ refresh builds nothing anew. In file mode no kernel holds anything, and memory_o
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -61,6 +62,8 @@ _LINE = re.compile(r"""^\s*(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([0-9._+-]+))""", 
 
 def read_config(path: str, facts: Facts) -> None:
     """Take from lqos.conf what it has in plain lines; a file that can't be read changes nothing."""
+    if not os.path.isfile(path):  # opening a FIFO waits for who writes it
+        return
     try:
         with open(path, encoding="utf-8") as f:
             text = f.read(1 << 20)

@@ -76,6 +76,13 @@ def handle(name: str, text: str) -> int:
     return hexadecimal(name, major, 16) << 16 | (hexadecimal(name, minor, 16) if minor else 0)
 
 
+def truth(name: str, value: bool) -> bool:
+    """Check that value is True or False: a text such as "no" is neither."""
+    if not isinstance(value, (bool, int)):
+        raise TypeError("%s is %r: want a bool" % (name, value))
+    return bool(value)
+
+
 def texts(name: str, values: Sequence[str]) -> List[str]:
     if isinstance(values, str):
         raise TypeError("%s is a str: want a list of them" % name)

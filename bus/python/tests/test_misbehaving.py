@@ -288,7 +288,7 @@ class RefusedTest(Place):
 
     def test_lists(self) -> None:
         """A list of mappings that is none."""
-        for answer in ("Ack", {"MappedIps": 7}, {"MappedIps": [{}]}, {"MappedIps": ["x"]}, {"MappedIps": [{"tc_handle": "x"}]}):
+        for answer in ("Ack", {"MappedIps": 7}, {"MappedIps": [{}]}, {"MappedIps": ["x"]}, {"MappedIps": [{"tc_handle": "x"}]}, {"MappedIps": [{"tc_handle": 1e400}]}):
             server = self.server(Recorder(lambda _: answer))
             with self.assertRaises(UnknownOutcome):
                 liblqos_python.list_ip_mappings()

@@ -124,6 +124,9 @@ class ArgumentTest(Place):
         for arguments in wrong:
             with self.assertRaises(OSError, msg=str(arguments)):
                 b.add_ip_mapping(*arguments)
+        no: Any = "no"
+        with self.assertRaises(TypeError):
+            b.add_ip_mapping("192.0.2.1", "1:2", "0", no)
         self.assertEqual(b.length(), 0)
         self.assertEqual(b.submit(), 0)  # without a daemon
 
