@@ -178,11 +178,21 @@ func (w *pageWalk) tree(id uint64, s span, depth int) error {
 	}
 	switch kind := le.Uint16(b[8:]); kind {
 	case boltBranch:
-		return w.branch(id, b, s, depth)
+		return w.branch(id, b, s, func(child uint64, s span) error { return w.tree(child, s, depth+1) })
 	case boltLeaf:
-		return w.leaf(id, b, s, depth)
+		return w.leaf(id, b, s, w.intoBucket(id, depth))
 	default:
 		return pageErr(id, "kind %#x in a tree", kind)
+	}
+}
+
+// intoBucket gives a function that checks the buckets among the elements of a leaf.
+func (w *pageWalk) intoBucket(id uint64, depth int) func(isBucket bool, key, value []byte) error {
+	return func(isBucket bool, _, value []byte) error {
+		if !isBucket {
+			return nil
+		}
+		return w.bucket(id, value, depth)
 	}
 }
 
@@ -205,7 +215,8 @@ func cut(id uint64, e []byte, off, n uint64) ([]byte, error) {
 	return e[off : off+n], nil
 }
 
-func (w *pageWalk) branch(id uint64, b []byte, s span, depth int) error {
+// branch checks a branch page and calls visit for its children.
+func (w *pageWalk) branch(id uint64, b []byte, s span, visit func(child uint64, s span) error) error {
 	n, err := elements(id, b)
 	if err != nil || n == 0 {
 		return errors.Join(err, emptyBranch(id, n))
@@ -225,7 +236,7 @@ func (w *pageWalk) branch(id uint64, b []byte, s span, depth int) error {
 		if i+1 < n {
 			child.to = keys[i+1]
 		}
-		if err := w.tree(le.Uint64(element(b, i)[8:]), child, depth+1); err != nil {
+		if err := visit(le.Uint64(element(b, i)[8:]), child); err != nil {
 			return err
 		}
 	}
@@ -239,7 +250,8 @@ func emptyBranch(id uint64, n int) error {
 	return nil
 }
 
-func (w *pageWalk) leaf(id uint64, b []byte, s span, depth int) error {
+// leaf checks a leaf page and calls visit for its elements.
+func (w *pageWalk) leaf(id uint64, b []byte, s span, visit func(isBucket bool, key, value []byte) error) error {
 	n, err := elements(id, b)
 	if err != nil {
 		return err
@@ -258,10 +270,8 @@ func (w *pageWalk) leaf(id uint64, b []byte, s span, depth int) error {
 			return pageErr(id, "keys out of order or of an unknown kind")
 		}
 		last = key
-		if flags&boltBucketFlag != 0 {
-			if err := w.bucket(id, kv[ksize:], depth); err != nil {
-				return err
-			}
+		if err := visit(flags&boltBucketFlag != 0, key, kv[ksize:]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -279,7 +289,7 @@ func (w *pageWalk) bucket(id uint64, v []byte, depth int) error {
 	if len(inline) < boltHeader || le.Uint16(inline[8:]) != boltLeaf || depth > maxDepth {
 		return pageErr(id, "bucket in line without a leaf")
 	}
-	return w.leaf(id, inline, span{}, depth+1)
+	return w.leaf(id, inline, span{}, w.intoBucket(id, depth+1))
 }
 
 // freelist checks that what bbolt will write over is in bounds, listed once and used by nobody.
