@@ -166,7 +166,7 @@ func (s *salvor) add(w *wreck) error {
 		frames = frames[n:]
 	}
 	err := s.out.update(func(tx *bolt.Tx) error {
-		return errors.Join(putRaw(tx.Bucket(bucketMeta), w.epochs), putRaw(tx.Bucket(bucketCursor), w.cursors))
+		return errors.Join(w.putEpochs(tx.Bucket(bucketMeta)), putRaw(tx.Bucket(bucketCursor), w.cursors))
 	})
 	if err != nil {
 		return err
@@ -174,6 +174,20 @@ func (s *salvor) add(w *wreck) error {
 	s.done.Records += w.end.Records
 	s.done.Last = s.end.Last
 	return nil
+}
+
+// putEpochs stores who wrote the frames; where that can't be read any more, the number of the epoch alone.
+func (w *wreck) putEpochs(meta *bolt.Bucket) error {
+	for _, f := range w.frames {
+		key := epochKey(f.epoch)
+		if w.epochs[key] != nil || meta.Get([]byte(key)) != nil {
+			continue
+		}
+		if err := putJSON(meta, key, epochMeta{Epoch: f.epoch}); err != nil {
+			return err
+		}
+	}
+	return putRaw(meta, w.epochs)
 }
 
 // begin seals the segment before and starts the next one, with the state of w in front.

@@ -251,7 +251,7 @@ func flip(t *testing.T, f *os.File, off int64, bits byte, fn func()) {
 	fn()
 }
 
-func readAll(t *testing.T, dir string) (records []Record) {
+func readAll(t testing.TB, dir string) (records []Record) {
 	t.Helper()
 	r, err := OpenReader(dir)
 	if err != nil {

@@ -279,7 +279,8 @@ func (w *pageWalk) each(id uint64, s span, depth int, fn func(isBucket bool, key
 	case boltBranch:
 		return w.branch(id, b, s, func(child uint64, s span) error { return w.each(child, s, depth+1, fn) })
 	case boltLeaf:
-		return w.leaf(id, b, s, fn)
+		_, err := w.leaf(id, b, s, fn)
+		return err
 	default:
 		return pageErr(id, "kind %#x in a tree", kind)
 	}
@@ -297,5 +298,6 @@ func (w *pageWalk) eachIn(bucket []byte, fn func(isBucket bool, key, value []byt
 	if len(inline) < boltHeader || le.Uint16(inline[8:]) != boltLeaf {
 		return fmt.Errorf("bucket in line without a leaf: %w", ErrCorrupt)
 	}
-	return w.leaf(0, inline, span{}, fn)
+	_, err := w.leaf(0, inline, span{}, fn)
+	return err
 }
