@@ -192,6 +192,7 @@ func fillBig(dir string) error {
 // every byte. Each flip is found by
 // Verify, or it is shown that nothing is stored in that byte.
 func TestTrialFlippedBytes(t *testing.T) {
+	testenv.Long(t, "thousands of damaged logs")
 	seed := seedOf(t)
 	for _, first := range []Seq{1, 8} {
 		var wg sync.WaitGroup
@@ -233,7 +234,7 @@ func (v *victim) flipBytes(t *testing.T, dice *rand.Rand, from int) {
 			}
 		}
 	}
-	t.Logf("%s: %d flips found, %d of them in bytes in use; %d in free space; %d times salvaged", v.name, v.found, inUse, v.free, v.saved)
+	t.Logf("figure: a bit of every byte, %s, half %d | %d flips in bytes in use, %d in free ones, %d times salvaged | %d found, 0 missed", v.name, from+1, inUse, v.found+v.free-inUse, v.saved, v.found)
 	if inUse == 0 || v.free == 0 || v.saved == 0 {
 		t.Error("the sweep did not see all kinds")
 	}
@@ -248,6 +249,7 @@ func (v *victim) flip(at int, bit byte, salvage bool) (found bool, err error) {
 
 // TestTrialFlippedBits flips bits of a bigger log.
 func TestTrialFlippedBits(t *testing.T) {
+	testenv.Long(t, "thousands of damaged logs")
 	seed := seedOf(t)
 	var wg sync.WaitGroup
 	for half := range 2 {
@@ -265,7 +267,7 @@ func TestTrialFlippedBits(t *testing.T) {
 					return
 				}
 			}
-			t.Logf("%d flips found, %d in free space; %d times salvaged", v.found, v.free, v.saved)
+			t.Logf("figure: bits of a bigger log, half %d | %d flips, %d times salvaged | %d found, %d in free space, 0 missed", half+1, v.found+v.free, v.saved, v.found, v.free)
 		})
 	}
 	wg.Wait()
@@ -273,6 +275,7 @@ func TestTrialFlippedBits(t *testing.T) {
 
 // TestTrialTruncated cuts the live segment off at every length, and a bigger one at some.
 func TestTrialTruncated(t *testing.T) {
+	testenv.Long(t, "thousands of damaged logs")
 	for _, c := range []struct {
 		name string
 		v    *victim
@@ -284,12 +287,13 @@ func TestTrialTruncated(t *testing.T) {
 				t.Fatalf("%s, first %d of %d bytes: found %t, %v", c.name, size, len(c.v.good), found, err)
 			}
 		}
-		t.Logf("%s: %d lengths; %d times salvaged", c.name, c.v.found, c.v.saved)
+		t.Logf("figure: cut off, %s log | %d lengths, %d times salvaged | %d found, 0 missed", c.name, c.v.found+c.v.free, c.v.saved, c.v.found)
 	}
 }
 
 // TestTrialReplacedPages puts every page in the place of every other, as it is and with the number that belongs there.
 func TestTrialReplacedPages(t *testing.T) {
+	testenv.Long(t, "thousands of damaged logs")
 	v := newVictim(t, 8, fillSmall)
 	const size = 4096
 	seen := 0
@@ -314,11 +318,12 @@ func TestTrialReplacedPages(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d replacements found, %d of free pages; %d times salvaged", v.found, v.free, v.saved)
+	t.Logf("figure: pages in each other's place | %d, %d times salvaged | %d found, %d of free pages, 0 missed", v.found+v.free, v.saved, v.found, v.free)
 }
 
 // TestTrialMovedRecords swaps every two frames of a segment, and deletes every one and every two, by bbolt's own means.
 func TestTrialMovedRecords(t *testing.T) {
+	testenv.Long(t, "thousands of damaged logs")
 	v := newVictim(t, 9, func(dir string) error { threeSegments(t, dir); return nil })
 	change := func(what string, fn func(b *bolt.Bucket) error) {
 		t.Helper()
@@ -350,5 +355,5 @@ func TestTrialMovedRecords(t *testing.T) {
 			})
 		}
 	}
-	t.Logf("%d changes found, %d times salvaged", v.found, v.saved)
+	t.Logf("figure: records swapped and deleted | %d, %d times salvaged | %d found, 0 missed", v.found+v.free, v.saved, v.found)
 }

@@ -104,6 +104,7 @@ var tamperings = map[string]struct {
 	"no seal":         {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
 	"no snapshot":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobSnapshot)) }, 12},
 	"no keys":         {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobKeys)) }, 12},
+	"no epoch":        {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(epochKey(1))) }, 12},
 	"no bucket":       {5, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketCursor) }, 4},
 }
 

@@ -38,8 +38,8 @@ func TestTrialSyscallFaults(t *testing.T) {
 						break
 					}
 				}
-				t.Logf("%d faults: %d acked, %d refused, %d unknown, of which %d were there, %d without an answer; %d times the bakery didn't start",
-					n-1, total.acked, total.refused, total.unknown, total.resolved, total.lost, total.unstarted)
+				t.Logf("figure: %s, %s | %d calls; %d acked, %d refused, %d unknown, of which %d were there, %d without an answer; %d times the bakery didn't start | 0 faults",
+					call, how, n-1, total.acked, total.refused, total.unknown, total.resolved, total.lost, total.unstarted)
 				if n == 1 {
 					t.Errorf("no %s was made", call)
 				}
@@ -56,7 +56,8 @@ func TestTrialSyscallTrust(t *testing.T) {
 		f := newFaulty(t)
 		f.trusting = true
 		if err := f.run(t, "pwrite64", fmt.Sprintf("error=EIO:when=%d", n)); err != nil {
-			t.Logf("call %d: %v", n, err)
+			t.Logf("figure: system calls, control: unknown outcomes taken for Acks | %d calls | found out", n-7)
+			t.Log(err)
 			return
 		}
 	}
