@@ -32,11 +32,14 @@ func seedOf(t testing.TB) uint64 {
 	return seed
 }
 
+// memoryDirs counts them.
+var memoryDirs atomic.Int64
+
 // memoryDir is a directory of the test in memory, where this host has one.
 func memoryDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "lqosd-test-")
-	if err != nil {
+	dir := fmt.Sprintf("/dev/shm/lqosd-test-%d-%d", os.Getpid(), memoryDirs.Add(1))
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return t.TempDir()
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
