@@ -213,8 +213,8 @@ func (v *victim) flipBytes(t *testing.T, dice *rand.Rand, from int) {
 	}
 	inUse := 0
 	for at := from; at < len(v.good); at += 2 {
-		if !stored[at] && dice.IntN(testenv.Tries(8, 1)) > 0 {
-			continue // in CI every eighth byte that should be free
+		if !stored[at] && dice.IntN(testenv.Tries(24, 1)) > 0 {
+			continue // usually some of those that should be free
 		}
 		bits := []byte{1 << dice.IntN(8)}
 		if testenv.Nightly() {
