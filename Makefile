@@ -7,6 +7,7 @@ DESTDIR ?=
 FUZZTIME ?= 10s
 BENCH    ?= .
 TIMEOUT  ?= 15m
+SEED     ?= 1
 
 # The version comes from git by -ldflags; go's own look at git would fail in a checkout of another user.
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -37,7 +38,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -76,6 +77,14 @@ test: needs ## run all tests, most with the race detector; installs what they ne
 
 nightly: needs ## run the tests that try something thousands of times, ten times as often
 	LQOSD_NIGHTLY=1 $(GO) test -timeout 6h -json -run '^Test(Trial.*)$$' $(call packages,Trial.*) | $(GO) run ./internal/testsum
+
+# A figure is a line of a trial's output: figure: TRIAL | TRIES | RESULT
+figures: needs ## run the trials and write what they found into docs/reliability.md
+	@mkdir -p bin
+	{ echo; echo "Linux $$(uname -r), $$(nproc) cores, commit $(VERSION), LQOSD_SEED=$(SEED)"; echo; echo '| Trial | Tries | Result |'; echo '|---|---|---|'; } > bin/figures
+	LQOSD_SEED=$(SEED) $(GO) test -count=1 -timeout 6h -v -run '^Test(Trial.*)$$' $(call packages,Trial.*) > bin/trials || { cat bin/trials; exit 1; }
+	{ sed -n 's/^.*figure: \(.*\)$$/| \1 |/p' bin/trials | sort; echo; } >> bin/figures
+	sed -i -e '/^<!-- make figures -->$$/,/^<!-- end -->$$/{//!d}' -e '/^<!-- make figures -->$$/r bin/figures' docs/reliability.md
 
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum

@@ -90,7 +90,7 @@ func (w *blobWriter) finish() error {
 var _ io.Writer = (*blobWriter)(nil)
 
 // readBlob returns the blob of that name, nil if there is none. Every byte is checked against the hash.
-func readBlob(b *bolt.Bucket, name string) (data []byte, at Seq, err error) {
+func readBlob(b getter, name string) (data []byte, at Seq, err error) {
 	var head blob
 	if ok, err := getJSON(b, name, &head); err != nil || !ok {
 		return nil, 0, err

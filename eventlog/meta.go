@@ -105,8 +105,11 @@ func putJSON(b *bolt.Bucket, key string, v any) error {
 	return b.Put([]byte(key), checked(key, data))
 }
 
+// getter is a bucket that is only read.
+type getter interface{ Get(key []byte) []byte }
+
 // getJSON fills v and tells whether the entry is there.
-func getJSON(b *bolt.Bucket, key string, v any) (bool, error) {
+func getJSON(b getter, key string, v any) (bool, error) {
 	stored := b.Get([]byte(key))
 	if stored == nil {
 		return false, nil
@@ -129,6 +132,19 @@ func readMeta(tx *bolt.Tx) (m segmentMeta, s *seal, err error) {
 	if meta == nil {
 		return m, nil, fmt.Errorf("no bucket %q: %w", bucketMeta, ErrCorrupt)
 	}
+	if m, s, err = parseMeta(meta); err != nil {
+		return m, s, err
+	}
+	for _, name := range [][]byte{bucketLog, bucketSnap, bucketCursor} {
+		if tx.Bucket(name) == nil {
+			return m, nil, fmt.Errorf("no bucket %q: %w", name, ErrCorrupt)
+		}
+	}
+	return m, s, nil
+}
+
+// parseMeta reads the entries of the bucket "meta". m is good if its First is not 0, whatever err says.
+func parseMeta(meta getter) (m segmentMeta, s *seal, err error) {
 	var f format
 	if ok, err := getJSON(meta, keyFormat, &f); err != nil || !ok {
 		return m, nil, missing(keyFormat, err)
@@ -137,13 +153,8 @@ func readMeta(tx *bolt.Tx) (m segmentMeta, s *seal, err error) {
 		return m, nil, fmt.Errorf("format %d.%d needs a reader of format %d, this one reads %d: %w",
 			f.Major, f.Minor, f.MinReader, currentFormat.Major, ErrNewerFormat)
 	}
-	for _, name := range [][]byte{bucketLog, bucketSnap, bucketCursor} {
-		if tx.Bucket(name) == nil {
-			return m, nil, fmt.Errorf("no bucket %q: %w", name, ErrCorrupt)
-		}
-	}
 	if ok, err := getJSON(meta, keySegment, &m); err != nil || !ok {
-		return m, nil, missing(keySegment, err)
+		return segmentMeta{}, nil, missing(keySegment, err)
 	}
 	var sealed seal
 	ok, err := getJSON(meta, keySeal, &sealed)

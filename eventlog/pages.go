@@ -54,7 +54,7 @@ func parseBoltMeta(b []byte) (boltMeta, bool) {
 	return m, m.pageSize >= 1024 && m.pageSize <= 1<<24 && m.pageSize&(m.pageSize-1) == 0
 }
 
-// readBoltMetas returns the newest valid meta page, and whether both are valid.
+// readBoltMetas returns the newest valid meta page, and whether there are two, of different transactions.
 func readBoltMetas(f io.ReaderAt) (newest boltMeta, both bool, err error) {
 	m0, ok0 := readBoltMeta(f, 0)
 	m1, ok1 := boltMeta{}, false
@@ -66,6 +66,8 @@ func readBoltMetas(f io.ReaderAt) (newest boltMeta, both bool, err error) {
 		ok1 = ok1 && m1.pageSize == at
 	}
 	switch {
+	case ok0 && ok1 && m1.txid == m0.txid: // one in the place of the other, which may have been newer
+		return m0, false, nil
 	case ok0 && ok1 && m1.txid > m0.txid, !ok0 && ok1:
 		return m1, ok0, nil
 	case ok0:
@@ -178,11 +180,22 @@ func (w *pageWalk) tree(id uint64, s span, depth int) error {
 	}
 	switch kind := le.Uint16(b[8:]); kind {
 	case boltBranch:
-		return w.branch(id, b, s, depth)
+		return w.branch(id, b, s, func(child uint64, s span) error { return w.tree(child, s, depth+1) })
 	case boltLeaf:
-		return w.leaf(id, b, s, depth)
+		_, err := w.leaf(id, b, s, w.intoBucket(id, depth))
+		return err
 	default:
 		return pageErr(id, "kind %#x in a tree", kind)
+	}
+}
+
+// intoBucket gives a function that checks the buckets among the elements of a leaf.
+func (w *pageWalk) intoBucket(id uint64, depth int) func(isBucket bool, key, value []byte) error {
+	return func(isBucket bool, _, value []byte) error {
+		if !isBucket {
+			return nil
+		}
+		return w.bucket(id, value, depth)
 	}
 }
 
@@ -205,7 +218,8 @@ func cut(id uint64, e []byte, off, n uint64) ([]byte, error) {
 	return e[off : off+n], nil
 }
 
-func (w *pageWalk) branch(id uint64, b []byte, s span, depth int) error {
+// branch checks a branch page and calls visit for its children.
+func (w *pageWalk) branch(id uint64, b []byte, s span, visit func(child uint64, s span) error) error {
 	n, err := elements(id, b)
 	if err != nil || n == 0 {
 		return errors.Join(err, emptyBranch(id, n))
@@ -225,7 +239,7 @@ func (w *pageWalk) branch(id uint64, b []byte, s span, depth int) error {
 		if i+1 < n {
 			child.to = keys[i+1]
 		}
-		if err := w.tree(le.Uint64(element(b, i)[8:]), child, depth+1); err != nil {
+		if err := visit(le.Uint64(element(b, i)[8:]), child); err != nil {
 			return err
 		}
 	}
@@ -239,11 +253,13 @@ func emptyBranch(id uint64, n int) error {
 	return nil
 }
 
-func (w *pageWalk) leaf(id uint64, b []byte, s span, depth int) error {
+// leaf checks a leaf page and calls visit for its elements. used is how long the page is up to the end of its last value.
+func (w *pageWalk) leaf(id uint64, b []byte, s span, visit func(isBucket bool, key, value []byte) error) (used int, err error) {
 	n, err := elements(id, b)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	used = boltHeader + n*boltElement
 	var last []byte
 	for i := range n {
 		e := element(b, i)
@@ -251,20 +267,19 @@ func (w *pageWalk) leaf(id uint64, b []byte, s span, depth int) error {
 		ksize, vsize := uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))
 		kv, err := cut(id, e, off, ksize+vsize)
 		if err != nil {
-			return err
+			return 0, err
 		}
+		used = max(used, boltHeader+i*boltElement+int(off+ksize+vsize))
 		key := kv[:ksize]
 		if i > 0 && bytes.Compare(last, key) >= 0 || !s.has(key) || flags&^boltBucketFlag != 0 {
-			return pageErr(id, "keys out of order or of an unknown kind")
+			return 0, pageErr(id, "keys out of order or of an unknown kind")
 		}
 		last = key
-		if flags&boltBucketFlag != 0 {
-			if err := w.bucket(id, kv[ksize:], depth); err != nil {
-				return err
-			}
+		if err := visit(flags&boltBucketFlag != 0, key, kv[ksize:]); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return used, nil
 }
 
 // bucket checks a bucket's value: root page and sequence, and with root 0 a leaf page in line.
@@ -272,14 +287,21 @@ func (w *pageWalk) bucket(id uint64, v []byte, depth int) error {
 	if len(v) < 16 {
 		return pageErr(id, "bucket of %d bytes", len(v))
 	}
+	inline := v[16:]
 	if root := le.Uint64(v); root != 0 {
+		if len(inline) > 0 {
+			return pageErr(id, "bucket with a page and %d bytes more", len(inline))
+		}
 		return w.tree(root, span{}, depth+1)
 	}
-	inline := v[16:]
 	if len(inline) < boltHeader || le.Uint16(inline[8:]) != boltLeaf || depth > maxDepth {
 		return pageErr(id, "bucket in line without a leaf")
 	}
-	return w.leaf(id, inline, span{}, depth+1)
+	used, err := w.leaf(id, inline, span{}, w.intoBucket(id, depth+1))
+	if err == nil && used != len(inline) {
+		err = pageErr(id, "bucket in line of %d bytes has %d", used, len(inline))
+	}
+	return err
 }
 
 // freelist checks that what bbolt will write over is in bounds, listed once and used by nobody.

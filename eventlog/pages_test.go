@@ -177,3 +177,15 @@ func TestKeysOutOfOrderAreCorrupt(t *testing.T) {
 	}
 	t.Error("no leaf of the log with three keys")
 }
+
+// TestMetaPageInPlaceOfTheOther: a copy of the older meta page hides the last commit, which must not pass in silence.
+func TestMetaPageInPlaceOfTheOther(t *testing.T) {
+	b := smallLog(t)
+	for _, c := range []struct{ from, to int }{{0, 4096}, {4096, 0}} {
+		bad := bytes.Clone(b)
+		copy(bad[c.to+16:], b[c.from+16:c.from+16+64])
+		if both, err := checkPages(bytes.NewReader(bad), int64(len(bad))); both {
+			t.Errorf("meta page at %d over the one at %d: two good ones, %v", c.from, c.to, err)
+		}
+	}
+}

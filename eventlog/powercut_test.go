@@ -32,11 +32,14 @@ func seedOf(t testing.TB) uint64 {
 	return seed
 }
 
+// memoryDirs counts them.
+var memoryDirs atomic.Int64
+
 // memoryDir is a directory of the test in memory, where this host has one.
 func memoryDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "lqosd-test-")
-	if err != nil {
+	dir := fmt.Sprintf("/dev/shm/lqosd-test-%d-%d", os.Getpid(), memoryDirs.Add(1))
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return t.TempDir()
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -163,7 +166,7 @@ func powerCuts(t *testing.T) {
 			for _, f := range found {
 				t.Error(f)
 			}
-			t.Logf("%d events, %d images, %d faults", len(c.events), images, len(found))
+			t.Logf("figure: power cuts, %s | %d images from %d events | %d faults", name, images, len(c.events), len(found))
 			c.control(t)
 		})
 	}
@@ -183,7 +186,8 @@ func (c cutTest) control(t *testing.T) {
 		for ; made < 4000; made += 50 {
 			found, _ := d.run(50)
 			if len(found) > 0 {
-				t.Logf("%s: a fault within %d images: %v", name, made+50, found[0].err)
+				t.Logf("figure: power cuts, %s, control: %s | %d images | found out", c.role, name, made+50)
+				t.Log(found[0])
 				break
 			}
 			d.seed++

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // boltCheckTime is how long bbolt's own check of a segment may take.
@@ -113,7 +115,12 @@ func (v *verifier) opened(s *segment, live bool) error {
 	if v.link(s); s.oneMeta {
 		v.problem(0, "one of two meta pages is damaged; the last commit before that may be missing")
 	}
-	end, err := s.scan(nil)
+	var epochs []uint32 // of the frames; they ascend
+	end, err := s.scan(func(r Record) {
+		if n := len(epochs); n == 0 || epochs[n-1] != r.Epoch {
+			epochs = append(epochs, r.Epoch)
+		}
+	})
 	v.report.Records += end.Records
 	v.report.Last = max(v.report.Last, end.Last)
 	if !v.broken {
@@ -127,7 +134,7 @@ func (v *verifier) opened(s *segment, live bool) error {
 	}
 	v.before, v.end = &s.meta, end
 	v.ending(s, live)
-	v.extras(s)
+	v.extras(s, epochs)
 	return v.boltCheck(s)
 }
 
@@ -163,8 +170,8 @@ func (v *verifier) ending(s *segment, live bool) {
 	}
 }
 
-// extras checks what is not in the log proper.
-func (v *verifier) extras(s *segment) {
+// extras checks what is not in the log proper. epochs are those of the frames.
+func (v *verifier) extras(s *segment, epochs []uint32) {
 	check := func(err error) {
 		if err != nil {
 			v.problem(0, err.Error())
@@ -184,11 +191,24 @@ func (v *verifier) extras(s *segment) {
 	}
 	_, err := s.highestEpoch()
 	check(err)
+	check(s.checkEpochs(epochs))
 	c := newCursors()
 	check(c.load(s))
 	for _, err := range c.bad {
 		check(err)
 	}
+}
+
+// checkEpochs wants an entry for each epoch.
+func (s *segment) checkEpochs(epochs []uint32) error {
+	return s.view(func(tx *bolt.Tx) error {
+		for _, n := range epochs {
+			if tx.Bucket(bucketMeta).Get([]byte(epochKey(n))) == nil {
+				return missing(epochKey(n), nil)
+			}
+		}
+		return nil
+	})
 }
 
 // boltCheck runs bbolt's own check, which starts a goroutine and may not end on a file of garbage; the walk over its pages

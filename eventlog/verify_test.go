@@ -56,56 +56,60 @@ func reframe(b *bolt.Bucket, k Seq, change func([]byte)) []byte {
 	return v
 }
 
-func TestTamperingIsFound(t *testing.T) {
-	for name, c := range map[string]struct {
-		segment  Seq
-		change   func(tx *bolt.Tx) error
-		lastGood Seq
-	}{
-		"edit with a good CRC": {5, func(tx *bolt.Tx) error {
-			b := tx.Bucket(bucketLog)
-			return b.Put(seqKey(6), reframe(b, 6, func(v []byte) { v[len(v)-1]++ }))
-		}, 5},
-		"deletion in the middle": {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(2)) }, 1},
-		"deletion of the first":  {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(1)) }, 0},
-		"truncation, sealed":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(8)) }, 7},
-		"truncation, live":       {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(12)) }, 11},
-		"truncation of everything": {9, func(tx *bolt.Tx) error {
-			for s := Seq(9); s <= 12; s++ {
-				if err := tx.Bucket(bucketLog).Delete(seqKey(s)); err != nil {
-					return err
-				}
+// tamperings are changes of threeSegments that only bbolt can make, and the last good seq that Verify finds then.
+var tamperings = map[string]struct {
+	segment  Seq
+	change   func(tx *bolt.Tx) error
+	lastGood Seq
+}{
+	"edit with a good CRC": {5, func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketLog)
+		return b.Put(seqKey(6), reframe(b, 6, func(v []byte) { v[len(v)-1]++ }))
+	}, 5},
+	"deletion in the middle": {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(2)) }, 1},
+	"deletion of the first":  {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(1)) }, 0},
+	"truncation, sealed":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(8)) }, 7},
+	"truncation, live":       {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Delete(seqKey(12)) }, 11},
+	"truncation of everything": {9, func(tx *bolt.Tx) error {
+		for s := Seq(9); s <= 12; s++ {
+			if err := tx.Bucket(bucketLog).Delete(seqKey(s)); err != nil {
+				return err
 			}
-			return nil
-		}, 8},
-		"swap": {9, func(tx *bolt.Tx) error {
-			b := tx.Bucket(bucketLog)
-			setFirst := func(s byte) func([]byte) { return func(v []byte) { v[offFirst+7] = s } }
-			ten, eleven := reframe(b, 10, setFirst(11)), reframe(b, 11, setFirst(10))
-			return errors.Join(b.Put(seqKey(10), eleven), b.Put(seqKey(11), ten))
-		}, 9},
-		"frames under each other's keys": {9, func(tx *bolt.Tx) error {
-			b := tx.Bucket(bucketLog)
-			ten, eleven := bytes.Clone(b.Get(seqKey(10))), bytes.Clone(b.Get(seqKey(11)))
-			return errors.Join(b.Put(seqKey(10), eleven), b.Put(seqKey(11), ten))
-		}, 9},
-		"transaction without its end": {9, func(tx *bolt.Tx) error {
-			b := tx.Bucket(bucketLog)
-			payload := rawRecord{data: []byte("x")}.append(nil)
-			before, err := parseHeader(b.Get(seqKey(11)))
-			h := header{first: 12, count: 1, stored: uint32(len(payload)), raw: uint32(len(payload))}
-			v := append(make([]byte, headerSize), payload...)
-			h.seal(v, before.chain, newChainer())
-			return errors.Join(err, b.Put(seqKey(12), v))
-		}, 12},
-		"a foreign key":   {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Put([]byte("zzz"), []byte("x")) }, 12},
-		"an empty group":  {9, func(tx *bolt.Tx) error { _, err := tx.Bucket(bucketLog).CreateBucket(seqKey(13)); return err }, 12},
-		"seal of another": {1, func(tx *bolt.Tx) error { return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: tally{Last: 4}}) }, 4},
-		"no seal":         {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
-		"no snapshot":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobSnapshot)) }, 12},
-		"no keys":         {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobKeys)) }, 12},
-		"no bucket":       {5, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketCursor) }, 4},
-	} {
+		}
+		return nil
+	}, 8},
+	"swap": {9, func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketLog)
+		setFirst := func(s byte) func([]byte) { return func(v []byte) { v[offFirst+7] = s } }
+		ten, eleven := reframe(b, 10, setFirst(11)), reframe(b, 11, setFirst(10))
+		return errors.Join(b.Put(seqKey(10), eleven), b.Put(seqKey(11), ten))
+	}, 9},
+	"frames under each other's keys": {9, func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketLog)
+		ten, eleven := bytes.Clone(b.Get(seqKey(10))), bytes.Clone(b.Get(seqKey(11)))
+		return errors.Join(b.Put(seqKey(10), eleven), b.Put(seqKey(11), ten))
+	}, 9},
+	"transaction without its end": {9, func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketLog)
+		payload := rawRecord{data: []byte("x")}.append(nil)
+		before, err := parseHeader(b.Get(seqKey(11)))
+		h := header{first: 12, count: 1, stored: uint32(len(payload)), raw: uint32(len(payload))}
+		v := append(make([]byte, headerSize), payload...)
+		h.seal(v, before.chain, newChainer())
+		return errors.Join(err, b.Put(seqKey(12), v))
+	}, 12},
+	"a foreign key":   {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Put([]byte("zzz"), []byte("x")) }, 12},
+	"an empty group":  {9, func(tx *bolt.Tx) error { _, err := tx.Bucket(bucketLog).CreateBucket(seqKey(13)); return err }, 12},
+	"seal of another": {1, func(tx *bolt.Tx) error { return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: tally{Last: 4}}) }, 4},
+	"no seal":         {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
+	"no snapshot":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobSnapshot)) }, 12},
+	"no keys":         {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobKeys)) }, 12},
+	"no epoch":        {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(epochKey(1))) }, 12},
+	"no bucket":       {5, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketCursor) }, 4},
+}
+
+func TestTamperingIsFound(t *testing.T) {
+	for name, c := range tamperings {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			threeSegments(t, dir)
@@ -248,7 +252,7 @@ func flip(t *testing.T, f *os.File, off int64, bits byte, fn func()) {
 	fn()
 }
 
-func readAll(t *testing.T, dir string) (records []Record) {
+func readAll(t testing.TB, dir string) (records []Record) {
 	t.Helper()
 	r, err := OpenReader(dir)
 	if err != nil {

@@ -192,12 +192,22 @@ func (d *daemon) startBakery(ctx context.Context) error {
 	case errors.As(err, &held), errors.Is(err, errTCFileTaken):
 		return err
 	case err != nil:
+		err = d.adviseSalvage(err)
 		d.log.Error("the bakery didn't start; commands are refused", "err", err)
 		d.bakeryErr = err
 	default:
 		d.bakery = h
 	}
 	return nil
+}
+
+// adviseSalvage says what to do about a damaged log. Nothing in it was changed.
+func (d *daemon) adviseSalvage(err error) error {
+	if !errors.Is(err, eventlog.ErrCorrupt) {
+		return err
+	}
+	dir := d.logDir()
+	return fmt.Errorf("%w; it is left as it is: bakery-replay salvage %s -o %s.salvaged makes a whole log of what is good; start lqosd again with that in its place", err, dir, dir)
 }
 
 func (d *daemon) openLog() (bakery.Log, error) {

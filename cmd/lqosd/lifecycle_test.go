@@ -216,7 +216,7 @@ func TestDamagedLog(t *testing.T) {
 	before := mustRead(t, segment)
 
 	d = p.startServing(t, "lqosd")
-	says(t, d.String(), "the bakery didn't start", "damaged")
+	says(t, d.String(), "the bakery didn't start", "damaged", "bakery-replay salvage "+p.logDir()+" -o "+p.logDir()+".salvaged")
 	c = connect(t, p, bus.CBOR)
 	expect(t, talk(t, c, "", `"Ping"`, mqSetup, `"ListIpFlow"`, `"GetBakeryStats"`, `{"LqosdWait":{}}`, `{"LqosdRecord":{"seq":1}}`, `"LqosdCopy"`, `{"BakeryReportPreflight":{"ok":true,"message":""}}`),
 		ackText, `{"Fail":"the bakery is not running: .*damaged.*"}`, `{"Fail":"the bakery is not running: .*damaged.*"}`,
@@ -236,6 +236,26 @@ func TestDamagedLog(t *testing.T) {
 		t.Errorf("bakery-replay verify: exit code %d, want 1", code)
 	}
 	says(t, out, "DAMAGED", "damaged: good up to record 2")
+
+	// The advice helps.
+	code, out, diag := p.run(t, program(t, "bakery-replay"), "salvage", p.logDir(), "-o", p.logDir()+".salvaged")
+	if code != 0 {
+		t.Fatalf("bakery-replay salvage: exit code %d\n%s", code, diag)
+	}
+	says(t, out, "saved: 2 records (1 to 2)")
+	if mustRead(t, segment) != before {
+		t.Error("the damaged file was changed")
+	}
+	if err := errors.Join(os.Rename(p.logDir(), p.logDir()+".damaged"), os.Rename(p.logDir()+".salvaged", p.logDir())); err != nil {
+		t.Fatal(err)
+	}
+	d = p.startServing(t, "lqosd")
+	c = connect(t, p, bus.CBOR)
+	if got := seq(t, c); got != 2 {
+		t.Errorf("the salvaged log ends at %d, want 2", got)
+	}
+	expect(t, talk(t, c, "", circuit(3, 0x4711, 10)), ackText)
+	d.terminate(t)
 }
 
 // TestDamagedSealedSegment spoils a segment that the daemon doesn't need: it serves, and verify tells.
