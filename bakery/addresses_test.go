@@ -132,6 +132,16 @@ func TestExplicitMappings(t *testing.T) {
 	}
 }
 
+// TestStatedAgainstExplicit: an address that a batch states is its circuit's in both directions, whatever a client mapped before.
+func TestStatedAgainstExplicit(t *testing.T) {
+	r := newRig(t, twoLinks)
+	bare := stateCircuit(81, "1:", 5, 1)
+	r.must(commitOf(t, bare, stateCircuit(82, "1:", 6, 1)))
+	r.must(mapTo("10.0.0.5", "1:5"), upload(mapTo("10.0.0.5", "1:5")), upload(mapTo("10.0.0.6", "1:5")))
+	r.must(commitOf(t, bare, stateCircuit(82, "1:", 6, 1, at("10.0.0.5"))))
+	r.mappedAre("10.0.0.5/32 down → 1:6 cpu 0 of 82 stated", "10.0.0.6/32 up → 1:5 cpu 0 of 81")
+}
+
 // TestMappingsAcrossGenerations: a commit after clients of the first generation keeps what they
 // mapped of circuits that stay, and takes nobody's address for another.
 func TestMappingsAcrossGenerations(t *testing.T) {
