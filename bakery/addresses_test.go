@@ -54,7 +54,9 @@ func TestStatedAddresses(t *testing.T) {
 	r.mappedAre(all[0])
 	r.restart()
 	r.mappedAre(all[0])
-	r.must(commitOf(t))
+	r.must(commitOf(t, stateSite(71, "1:", 3, 100), stateCircuit(81, "1:3", 5, 10))) // it lists none any more
+	r.mappedAre()
+	r.must(commitOf(t, smallBatch()...), commitOf(t))
 	r.mappedAre()
 }
 

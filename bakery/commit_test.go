@@ -345,6 +345,26 @@ func TestCommitReplaces(t *testing.T) {
 	}
 }
 
+// TestCommitNotes: a commit tells of rates under the least, and takes the capacity class for a parent.
+func TestCommitNotes(t *testing.T) {
+	r := newRig(t, twoLinks)
+	slow := stateSite(71, "1:1", 3, 1, func(s *bakery.AddSite) { s.DownMin, s.UpMin, s.UpMax = 0, 1, 0.005 })
+	r.must(commitOf(t, slow, stateSite(72, "1:", 4, 1)))
+	for _, tt := range []struct {
+		link  string
+		minor uint16
+		want  *[2]float64
+	}{{"eth1", 3, &[2]float64{0, 1}}, {"eth0", 3, &[2]float64{1, 0.005}}, {"eth1", 4, nil}} {
+		n, _ := r.tree().Note(tt.link, tc.NewHandle(1, tt.minor))
+		if d := cmp.Diff(tt.want, n.AskedMbps); d != "" {
+			t.Errorf("%s 1:%x: asked %s", tt.link, tt.minor, d)
+		}
+	}
+	if class, _ := r.tree().State().Class("eth1", tc.NewHandle(1, 3)); class.Parent != tc.NewHandle(1, 1) || class.HTB.Rate != bakery.MinRate {
+		t.Errorf("class %+v", class)
+	}
+}
+
 // TestSiteNames: a site is called what its circuits call it.
 func TestSiteNames(t *testing.T) {
 	tower, other := "Tower", "Other"
