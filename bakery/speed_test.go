@@ -112,10 +112,16 @@ func TestSiteSpeedR2Q(t *testing.T) {
 	s.DownMbps = 10_000 // for the next skeleton
 	r.must(speed(42, 1, 1000, 1, 1))
 	quantum(1000 * 125_000 / 2084)
-	r.must(bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1))
-	script := tc.Script(r.tree().State())
-	r.must(bakery.ClearPriorSettings{}, lines(script...), speed(42, 1, 1000, 1, 1))
-	quantum(1000 * 125_000 / 20_834)
+	cleared := func(want uint32, commands ...bakery.Command) {
+		t.Helper()
+		r.must(commands...)
+		script := tc.Script(r.tree().State())
+		r.must(bakery.ClearPriorSettings{}, lines(script...), speed(42, 1, 1000, 1, 1))
+		quantum(want)
+	}
+	cleared(1000*125_000/20_834, bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1))
+	s.DownMbps = 5000
+	cleared(1000*125_000/10_417, commitOf(t, stateSite(42, "1:", 3, 100)))
 }
 
 func TestSlowSiteSpeed(t *testing.T) {
