@@ -54,7 +54,9 @@ func TestStatedAddresses(t *testing.T) {
 	r.mappedAre(all[0])
 	r.restart()
 	r.mappedAre(all[0])
-	r.must(commitOf(t))
+	r.must(commitOf(t, stateSite(71, "1:", 3, 100), stateCircuit(81, "1:3", 5, 10))) // it lists none any more
+	r.mappedAre()
+	r.must(commitOf(t, smallBatch()...), commitOf(t))
 	r.mappedAre()
 }
 
@@ -130,6 +132,16 @@ func TestExplicitMappings(t *testing.T) {
 			r.mappedAre(tt.want...)
 		})
 	}
+}
+
+// TestStatedAgainstExplicit: an address that a batch states is its circuit's in both directions, whatever a client mapped before.
+func TestStatedAgainstExplicit(t *testing.T) {
+	r := newRig(t, twoLinks)
+	bare := stateCircuit(81, "1:", 5, 1)
+	r.must(commitOf(t, bare, stateCircuit(82, "1:", 6, 1)))
+	r.must(mapTo("10.0.0.5", "1:5"), upload(mapTo("10.0.0.5", "1:5")), upload(mapTo("10.0.0.6", "1:5")))
+	r.must(commitOf(t, bare, stateCircuit(82, "1:", 6, 1, at("10.0.0.5"))))
+	r.mappedAre("10.0.0.5/32 down → 1:6 cpu 0 of 82 stated", "10.0.0.6/32 up → 1:5 cpu 0 of 81")
 }
 
 // TestMappingsAcrossGenerations: a commit after clients of the first generation keeps what they

@@ -65,9 +65,9 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 	f.tree.folded(r)
 	switch m := r.Command.(type) {
 	case MqSetup:
-		f.setup.DownLink, f.setup.UpLink = m.Down.Link, m.Up.Link
+		f.setup.take(m)
 	case Commit:
-		f.setup.DownLink, f.setup.UpLink = m.Setup.Down.Link, m.Setup.Up.Link
+		f.setup.take(m.Setup)
 	}
 	*payloads = append(*payloads, AppendRecord(nil, r))
 	return r.Command, Outcome{Seq: r.Seq, Refused: refused}

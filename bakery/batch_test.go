@@ -215,6 +215,17 @@ func TestOversizeBatch(t *testing.T) {
 	}
 }
 
+// TestLongName: of a long name a refusal has the beginning.
+func TestLongName(t *testing.T) {
+	long := strings.Repeat("x", 4096)
+	b := bakery.NewBatch()
+	_ = b.Add(stateCircuit(81, "1:", 9, -1, func(c *bakery.AddCircuit) { c.Name = &long }))
+	err := newRig(t, twoLinks).submit(b.Commit())[0].Err
+	if err == nil || len(err.Error()) > 500 || !strings.Contains(err.Error(), "xxx…") {
+		t.Errorf("the answer has %d bytes", len(err.Error()))
+	}
+}
+
 // TestLongRefusal names a bounded number of items, and says how many there are besides.
 func TestLongRefusal(t *testing.T) {
 	b := bakery.NewBatch()

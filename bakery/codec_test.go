@@ -58,6 +58,16 @@ func TestNewerRecord(t *testing.T) {
 	}
 }
 
+// TestUnknownLeafRule: a rule for slow plans that nobody knows isn't taken for one that is.
+func TestUnknownLeafRule(t *testing.T) {
+	c := resolved(stateCircuit(81, "1:", 5, 1))
+	c.Leaf.SlowRTT = bakery.SlowRTTUpTo + 1
+	_, err := bakery.DecodeRecord(1, bakery.AppendRecord(nil, recordOf(bakery.NewTree(), c)))
+	if err == nil || !strings.Contains(err.Error(), "unknown rule 2 for slow plans") {
+		t.Errorf("the record: %v", err)
+	}
+}
+
 // TestDocumentedRecord: the examples of docs/format.md are what the codec writes.
 func TestDocumentedRecord(t *testing.T) {
 	for name, c := range map[string]bakery.Command{

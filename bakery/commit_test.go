@@ -326,6 +326,49 @@ func TestCommitQueues(t *testing.T) {
 	}
 }
 
+// TestCommitStickOffset: without queues of its own a batch has the upload's where they were.
+func TestCommitStickOffset(t *testing.T) {
+	r := newRig(t, stick)
+	b := batchOf(t)
+	if err := b.SetUp(queuesOf(2, 7)); err != nil {
+		t.Fatal(err)
+	}
+	r.must(b.Commit(), commitOf(t))
+	if first := r.tree().Setup.Up.FirstMajor; first != 8 {
+		t.Errorf("the first upload queue is %x, and was 8", first)
+	}
+}
+
+// TestAdopted: whoever gives a Setup hears that a skeleton was made of it, and not of one that was refused.
+func TestAdopted(t *testing.T) {
+	r := newRig(t, twoLinks)
+	s, told := twoLinks, 0
+	s.Adopted = func() { told++ }
+	r.o.Setup = func() (bakery.Setup, error) { return s, nil }
+	r.restart()
+	wrong := resolved(stateCircuit(81, "1:9", 5, 1))
+	for i, tt := range []struct {
+		sub  bakery.Submission
+		want int
+	}{
+		{bakery.Submission{Commands: []bakery.Command{bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1)}}, 1},
+		{bakery.Submission{Commands: []bakery.Command{commitOf(t)}}, 2},
+		{bakery.Submission{Commands: []bakery.Command{wrong}}, 2},
+		{bakery.Submission{Key: "k", Commands: []bakery.Command{bakery.MqSetup{}, wrong}}, 2},
+		{bakery.Submission{Key: "k", Commands: []bakery.Command{commitOf(t)}}, 3},
+		{bakery.Submission{Key: "k", Commands: []bakery.Command{commitOf(t)}}, 3}, // a repetition
+	} {
+		ticket, err := r.h.Submit(t.Context(), tt.sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticket.Wait()
+		if told != tt.want {
+			t.Errorf("after submission %d it was told %d times, want %d", i+1, told, tt.want)
+		}
+	}
+}
+
 // TestCommitReplaces: what others made before goes with a commit, and the other way round.
 func TestCommitReplaces(t *testing.T) {
 	r := newRig(t, twoLinks)
@@ -342,6 +385,26 @@ func TestCommitReplaces(t *testing.T) {
 	}
 	if lines := r.tree().Opaque(); len(lines) > 0 {
 		t.Errorf("opaque lines %v", lines)
+	}
+}
+
+// TestCommitNotes: a commit tells of rates under the least, and takes the capacity class for a parent.
+func TestCommitNotes(t *testing.T) {
+	r := newRig(t, twoLinks)
+	slow := stateSite(71, "1:1", 3, 1, func(s *bakery.AddSite) { s.DownMin, s.UpMin, s.UpMax = 0, 1, 0.005 })
+	r.must(commitOf(t, slow, stateSite(72, "1:", 4, 1)))
+	for _, tt := range []struct {
+		link  string
+		minor uint16
+		want  *[2]float64
+	}{{"eth1", 3, &[2]float64{0, 1}}, {"eth0", 3, &[2]float64{1, 0.005}}, {"eth1", 4, nil}} {
+		n, _ := r.tree().Note(tt.link, tc.NewHandle(1, tt.minor))
+		if d := cmp.Diff(tt.want, n.AskedMbps); d != "" {
+			t.Errorf("%s 1:%x: asked %s", tt.link, tt.minor, d)
+		}
+	}
+	if class, _ := r.tree().State().Class("eth1", tc.NewHandle(1, 3)); class.Parent != tc.NewHandle(1, 1) || class.HTB.Rate != bakery.MinRate {
+		t.Errorf("class %+v", class)
 	}
 }
 

@@ -112,6 +112,11 @@ func TestCommitUnmapsAtOnce(t *testing.T) {
 		r.quiet(0)
 		r.steers("drop "+up(six82), "drop "+six82)
 		r.inSync()
+		r.must(bakery.DelIPFlow{Address: "10.0.0.5"}) // a client's own, which may be the first of many
+		r.quiet(settle - time.Millisecond)
+		r.steers()
+		r.quiet(time.Millisecond)
+		r.steers("drop "+five81, "drop "+up(five81))
 	})
 }
 

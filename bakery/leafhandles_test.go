@@ -2,6 +2,7 @@ package bakery_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,22 @@ func TestLeafHandlesRunOut(t *testing.T) {
 	foldAll(t, tree, leafNetwork([]int{0xffff})...)
 	if h := leafHandles(tree); len(h) != 2 {
 		t.Errorf("leaves %v", h)
+	}
+}
+
+// TestCommitHandlesStay: leaves keep their handles though circuits come in another order.
+func TestCommitHandlesStay(t *testing.T) {
+	var members []bakery.Member
+	for minor := uint16(3); minor < 3000; minor++ {
+		members = append(members, stateCircuit(int64(minor), "1:", minor, 1, sqm("fq_codel/none")))
+	}
+	tree := bakery.NewTree()
+	foldAll(t, tree, resolved(members...))
+	before := leafHandles(tree)
+	slices.Reverse(members)
+	foldAll(t, tree, resolved(members...))
+	if after := leafHandles(tree); !maps.Equal(before, after) {
+		t.Error("leaves have other handles")
 	}
 }
 

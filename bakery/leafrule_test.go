@@ -57,6 +57,7 @@ func leafCases() []leafCase {
 		{"fq_codel", exact, cake, "fq_codel", 1, "fq_codel", 0},
 		{"fq_codel with the default's words", exact, "fq_codel limit 99", "fq_codel", 1, "fq_codel limit 99", 0},
 		{"capitals and blanks", exact, cake, "  FQ_CoDel\tlimit  7 ", 1, "fq_codel limit 7", 0},
+		{"blanks around a kind", exact, "cake besteffort", " cake / none ", 10, "cake besteffort", 0},
 		{"words of its own", exact, cake, "cake besteffort", 3, "cake besteffort rtt 140", 140 * ms},
 		{"none", exact, cake, "none", 1, "", 0},
 		{"empty", exact, cake, "", 1, "cake diffserv4 rtt 300", 300 * ms},

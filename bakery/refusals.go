@@ -27,9 +27,11 @@ func (r *refusals) add(err error) {
 	}
 	if room, text := maxRefusedText-r.size, err.Error(); len(text) > room {
 		err = errors.New(strings.ToValidUTF8(text[:room], ""))
+		r.size = maxRefusedText // the last
+	} else {
+		r.size += len(text)
 	}
 	r.kept = append(r.kept, err)
-	r.size += len(err.Error())
 }
 
 // err is one error that names every item, as far as there is room; nil: none is refused.

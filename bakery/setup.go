@@ -49,6 +49,12 @@ func (s Setup) Links() []string {
 	return []string{s.DownLink, s.UpLink}
 }
 
+// take makes links and capacities those of a skeleton that was made.
+func (s *Setup) take(m MqSetup) {
+	s.DownLink, s.UpLink = m.Down.Link, m.Up.Link
+	s.DownMbps, s.UpMbps = m.Down.CapacityMbps, m.Up.CapacityMbps
+}
+
 // resolveMqSetup fills in what the configuration and the host decide.
 func resolveMqSetup(m MqSetup, s Setup) (MqSetup, error) {
 	n := s.Queues

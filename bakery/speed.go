@@ -71,7 +71,7 @@ func (t *Tree) firstUpload(roles Roles) uint16 {
 	}
 	var queues uint16
 	for q := range t.state.Qdiscs(roles.Up) {
-		if q.Parent.Major() == rootMajor && q.Parent != tc.Root {
+		if q.Parent.Major() == rootMajor {
 			queues++
 		}
 	}

@@ -2,6 +2,7 @@ package bakery_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,7 +69,8 @@ func TestSiteSpeedOnStick(t *testing.T) {
 		r.must(commitOf(t, onStick(smallBatch()[:1])...), speed(71, 20, 40, 5, 10))
 		r.rates(want...)
 	})
-	first := []bakery.Command{bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1), site("eth1", "3:", "3", 1, 1)}
+	first := []bakery.Command{bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1), site("eth1", "2:", "3", 1, 1), site("eth1", "3:", "3", 1, 1)}
+	want = slices.Insert(want, 1, "eth1 2:3 below 2:: 20mbit 40mbit")
 	t.Run("first generation", func(t *testing.T) {
 		r := newRig(t, stick)
 		r.must(append(first, speed(42, 20, 40, 5, 10))...)
@@ -92,6 +94,34 @@ func TestSiteSpeedOfEveryClass(t *testing.T) {
 	if class, _ := r.tree().State().Class("eth0", tc.NewHandle(1, 9)); class.HTB.Ceil != 3_000_000 {
 		t.Errorf("a circuit with the hash of the site has %+v", class.HTB)
 	}
+}
+
+// TestSiteSpeedR2Q: quanta are divided as those of the skeleton are, or of the last one where it was cleared.
+func TestSiteSpeedR2Q(t *testing.T) {
+	r := newRig(t, twoLinks)
+	s := twoLinks
+	r.o.Setup = func() (bakery.Setup, error) { return s, nil }
+	r.restart()
+	quantum := func(want uint32) {
+		t.Helper()
+		if class, _ := r.tree().State().Class("eth1", tc.NewHandle(1, 3)); class.HTB.Quantum != want {
+			t.Errorf("quantum %d, want %d", class.HTB.Quantum, want)
+		}
+	}
+	r.must(commitOf(t, stateSite(42, "1:", 3, 100)))
+	s.DownMbps = 10_000 // for the next skeleton
+	r.must(speed(42, 1, 1000, 1, 1))
+	quantum(1000 * 125_000 / 2084)
+	cleared := func(want uint32, commands ...bakery.Command) {
+		t.Helper()
+		r.must(commands...)
+		script := tc.Script(r.tree().State())
+		r.must(bakery.ClearPriorSettings{}, lines(script...), speed(42, 1, 1000, 1, 1))
+		quantum(want)
+	}
+	cleared(1000*125_000/20_834, bakery.MqSetup{}, site("eth1", "1:", "3", 1, 1))
+	s.DownMbps = 5000
+	cleared(1000*125_000/10_417, commitOf(t, stateSite(42, "1:", 3, 100)))
 }
 
 func TestSlowSiteSpeed(t *testing.T) {
@@ -131,6 +161,11 @@ func TestSiteSpeedRefusals(t *testing.T) {
 		if err := r.submit(tt.c)[0].Err; err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+	told := speed(99, 1, 1, 1, 1)
+	told.Classes = []bakery.SiteClass{{Link: "eth1", ID: tc.NewHandle(1, 3)}} // only the resolver says which
+	if err := r.submit(told)[0].Err; err == nil {
+		t.Error("classes of the sender's are taken for the site's")
 	}
 	tree := r.tree()
 	c := speed(71, 1, 1, 1, 1)

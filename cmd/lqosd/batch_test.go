@@ -144,8 +144,12 @@ func TestBatchSteps(t *testing.T) {
 	p.says(p.a, []string{newCircuit(7, 9, 10, ""), batchCommit, `"GetBakeryStats"`}, ackText, ackText, stats(1))
 	p.holds(9, 1)
 	p.says(p.a, []string{`"ListIpFlow"`}, `{"MappedIps":\[{.*"ip_address":"192.0.2.9".*}\]}`)
+	// One without fields is a reset of its own, and the batch goes on. A stated address has its circuit's hash for an id.
+	p.says(p.a, []string{batchStart, mqSetup, newSite(1, 7, 100), newCircuit(7, 9, 10, "192.0.2.9"), `"GetBakeryStats"`}, ackText, ackText, ackText, ackText, stats(0))
+	p.says(p.a, []string{batchCommit, `"ListIpFlow"`}, ackText, `{"MappedIps":\[{.*"circuit_id":9,.*}\]}`)
+	p.holds(11, 1)
 	p.says(p.a, batch(), acks(3)...)
-	p.holds(10, 0)
+	p.holds(12, 0)
 	p.says(p.a, []string{`"ListIpFlow"`}, `{"MappedIps":\[\]}`)
 
 	// A batch without queues has those of before; one with other queues than its first is refused.
@@ -153,7 +157,7 @@ func TestBatchSteps(t *testing.T) {
 	p.says(p.a, []string{batchStart, batchQueues, strings.Replace(batchQueues, "2", "3", 1), batchCommit}, ackText, ackText,
 		`{"Fail":"BakeryMqSetup: the batch has one with other values"}`, `{"Fail":"the batch is refused, 1 of its 2 items can't be: item 2, .*"}`)
 	p.says(p.a, []string{batchStart, newSite(3, 3, 1), batchCommit}, ackText, ackText, `{"Fail":"site -3: class 3:3: eth1 has no such queue: the majors of that direction are 1 to 2"}`)
-	p.holds(11, 0)
+	p.holds(13, 0)
 }
 
 // TestRefusedBatch: a commit names all that is wrong, and changes nothing; what can't be read refuses it, too.

@@ -38,6 +38,8 @@ func TestKeyedBatch(t *testing.T) {
 		`{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":".*circuit 4: parent 1:9.*"}`)
 	expect(t, talk(t, p.a, "bad", batch(newSite(1, 3, 100), `{"BakeryNonsense":{}}`)...),
 		`{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":"not appended: .*"}`, `{"Fail":"unknown request BakeryNonsense"}`, `{"Fail":"not appended: .*"}`)
+	expect(t, talk(t, p.a, "bad", batchStart, newSite(1, 2, 100), site(5, 100)), // whose commit would come later
+		`{"Fail":"not appended: .*"}`, `{"Fail":"site -2: class_minor 2: .*"}`, `{"Fail":"not appended: .*"}`)
 	p.holds(3, 1)
 	expect(t, talk(t, p.a, "bad", batch(newSite(1, 3, 100))...), acks(4)...)
 	p.holds(4, 0)

@@ -72,6 +72,9 @@ func (c *conn) sort(b *work, i int, r bus.Request) {
 	}
 	if step := c.stepOf(r); step != nil && c.right >= mayCommand {
 		command, err := step(c, r)
+		if err != nil && b.key != "" { // refuses the session, unless the key makes it a repetition
+			command = bakery.Refused(err)
+		}
 		if command != nil {
 			b.commands, b.indices = append(b.commands, command), append(b.indices, i)
 			return
@@ -108,15 +111,15 @@ func (b *work) refuseAll(why string) {
 		b.replies[i] = bus.Fail(why)
 	}
 	if b.key != "" { // one with its commands
-		b.untake(why)
+		b.untake(bus.Fail(why))
 	}
 }
 
-// untake refuses what a batch took.
-func (b *work) untake(why string) {
+// untake answers otherwise what a batch took.
+func (b *work) untake(reply bus.Reply) {
 	for _, i := range b.taken {
 		if b.replies[i].IsAck() {
-			b.replies[i] = bus.Fail(why)
+			b.replies[i] = reply
 		}
 	}
 }
@@ -150,12 +153,10 @@ func (b *work) settle() {
 			continue
 		}
 		switch { // what a batch took is one with its commands
+		case errors.Is(out.Err, eventlog.ErrUnknownOutcome):
+			b.untake(b.replies[b.indices[k]])
 		case out.Err != nil:
-			b.untake("not appended: a command of the same keyed session was refused")
-		case out.Duplicate:
-			for _, i := range b.taken {
-				b.replies[i] = bus.Ack()
-			}
+			b.untake(bus.Fail("not appended: a command of the same keyed session was refused"))
 		}
 	}
 }

@@ -32,6 +32,9 @@ func TestUnknownOutcome(t *testing.T) {
 	expect(t, talk(t, c, "", site(4, 100)), `{"LqosdUnknownOutcome":{"seq":3,"why":".*file too large.*"}}`)
 	expect(t, talk(t, c, "", `{"LqosdRecord":{"seq":3}}`), `{"Fail":"record 3 is not in the log: the newest is 2"}`)
 	expect(t, talk(t, c, "", `"LqosdStatus"`), `.*"last_log_failure":".*file too large.*"log_failures":1,.*`)
+	whole := batch(newSite(1, 7, 100))
+	unknown := `{"LqosdUnknownOutcome":.*}`
+	expect(t, talk(t, c, "whole", whole...), unknown, unknown, unknown, unknown)
 	limit(unix.RLIM_INFINITY)
 	expect(t, talk(t, c, "", site(5, 100)), ackText)
 	if got := p.tcFile(t); strings.Contains(got, "classid 0x4 ") || !strings.Contains(got, "classid 0x5 ") {

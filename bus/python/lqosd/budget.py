@@ -113,11 +113,11 @@ class _Count:
 
 def _leaves(fields: Mapping[str, Any], facts: Facts) -> Tuple[str, str]:
     """Give the leaf qdiscs of a circuit, towards the subscriber and towards the internet."""
-    override = str(fields.get("sqm_override") or "").strip()
+    override = str(fields.get("sqm_override") or "").lower()
     down, slash, up = override.partition("/")
     words = [down.strip(), (up if slash else down).strip()]
     for i, direction in enumerate(("download", "upload")):
-        fast = fields[direction + "_bandwidth_max"] >= facts.fast_fq_codel_mbps
+        fast = facts.default_sqm.split()[:1] == ["cake"] and fields[direction + "_bandwidth_max"] >= facts.fast_fq_codel_mbps
         words[i] = words[i] or ("fq_codel" if fast else facts.default_sqm)
     return words[0], words[1]
 

@@ -48,11 +48,13 @@ class _Shared:
             had = self._connection is not None and self._connection.path == socket_path()
             try:
                 return self._connect(RECONNECT_SECONDS if had else 0).exchange([[request]], key)[0][0]
-            except UnknownOutcome as first:
+            except (UnknownOutcome, Unavailable) as first:
+                if isinstance(first, Unavailable) and first.cause != Unavailable.LOST:
+                    raise
                 try:
                     return self._connect(RECONNECT_SECONDS).exchange([[request]], key)[0][0]
                 except Unavailable as again:
-                    raise UnknownOutcome("%s; and then: %s" % (first, again)) from again
+                    raise type(first)("%s; and then: %s" % (first, again)) from again
 
     def _connect(self, seconds: float) -> Connection:
         kept = self._connection

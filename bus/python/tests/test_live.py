@@ -209,10 +209,14 @@ class BudgetTest(Place):
             ("fq_codel", 1, (2, 1), (2, 1)),
             ("none/fq_codel", 1, (2, 0), (2, 1)),
             ("/none", 1, (3, 0), (2, 0)),
+            ("FQ_CoDel/None", 1, (2, 1), (2, 0)),
         ):
             details = budget.estimate(self.queue(override, mbps), budget.Facts(links=["d", "u"]))["interface_details"]
             counted = [(details[link]["cake_qdiscs"], details[link]["fq_codel_qdiscs"]) for link in ("d", "u")]
             self.assertEqual(counted, [down, up], override)
+        # Fast circuits get fq_codel in place of cake alone.
+        details = budget.estimate(self.queue("", 1000), budget.Facts(default_sqm="sfq"))["interface_details"]
+        self.assertEqual([d["fq_codel_qdiscs"] for d in details.values()], [0, 0])
 
     def test_limits(self) -> None:
         """Too many qdiscs, and more memory than there is; what is there already isn't counted again."""

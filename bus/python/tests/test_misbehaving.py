@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from typing import Any, Callable, List
+from unittest import mock
 
 from tests.place import Peer, Place, Recorder, Server, as_nobody, frame, on_stderr
 
@@ -349,6 +350,23 @@ class RetryTest(Place):
         self.assertTrue(liblqos_python.bakery_mq_setup())
         self.assertEqual(server.connections, 2)
 
+    def test_closed_while_sending(self) -> None:
+        """Neither does one that ends after it was found usable, before the request is sent."""
+        ended = threading.Event()
+
+        def serve(peer: Peer) -> None:
+            peer.greet()
+            number, _ = peer.session()
+            peer.answer(number, "Ack")
+            peer.reset()
+            ended.set()
+
+        server = self.server(serve)
+        self.assertTrue(liblqos_python.bakery_mq_setup())
+        self.assertTrue(ended.wait(30))
+        with mock.patch.object(Connection, "is_usable", lambda connection: connection._socket.fileno() >= 0):
+            self.assertTrue(liblqos_python.bakery_mq_setup())
+        self.assertEqual(server.connections, 2)
 
     def test_another_bus(self) -> None:
         """Another LQOSD_SOCKET counts from the next call on, also while the first daemon is there."""
