@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"cmp"
 	"net/netip"
 
 	"lqosd/bakery/tc"
@@ -15,7 +16,7 @@ import (
 func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 	t.mappings = NewTree().mappings
 	kept := false // any of the old ones
-	circuits, stated := map[int64]Member{}, map[netip.Prefix]bool{}
+	circuits, lists, stated := map[int64]Member{}, map[int64]bool{}, map[netip.Prefix]bool{}
 	for _, m := range c.Members {
 		if m.Circuit == nil {
 			continue
@@ -26,15 +27,15 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 		}
 		for _, p := range prefixes {
 			kept = t.stateAddress(c, m, p, was) || kept
-			stated[p] = true
+			stated[p], lists[m.Circuit.CircuitHash] = true, true
 		}
-		if other, ok := circuits[m.Circuit.CircuitHash]; !ok || other.Circuit.Addresses == "" {
+		if _, another := circuits[m.Circuit.CircuitHash]; !another {
 			circuits[m.Circuit.CircuitHash] = m
 		}
 	}
 	roles := c.Setup.Roles()
 	was.mappings.Scan(func(m Mapping) bool {
-		if stated[m.Prefix] || m.Stated {
+		if owner, _ := was.ownerOf(m); stated[m.Prefix] || m.Stated || lists[owner] {
 			return true
 		}
 		if m, ok := t.followed(m, roles, circuits, was); ok {
@@ -48,16 +49,13 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 }
 
 // followed is an old mapping that a client made by itself where its circuit or site is now; false
-// if that is gone, or lists addresses.
+// if that is gone.
 func (t *Tree) followed(m Mapping, roles Roles, circuits map[int64]Member, was *Tree) (Mapping, bool) {
 	owner, known := was.ownerOf(m)
 	if !known {
 		return m, false
 	}
 	circuit, isCircuit := circuits[owner]
-	if isCircuit && circuit.Circuit.Addresses != "" {
-		return m, false
-	}
 	link := roles.Link(m.Upload)
 	before, _ := was.Note(link, m.Handle)
 	if n, there := t.Note(link, m.Handle); there && n.names() && n.Hash == owner && (n.Role == before.Role || !before.names()) {
@@ -92,6 +90,7 @@ func (t *Tree) stateMapping(hash int64, p netip.Prefix, upload bool, class tc.Ha
 	m := Mapping{Prefix: p, Upload: upload, Handle: class, CPU: cpuOf(class), Circuit: uint64(hash)}
 	if old, ok := was.mappings.Get(m); ok && old.Handle == class {
 		if owner, known := was.ownerOf(old); known && owner == hash {
+			old.Circuit = cmp.Or(old.CircuitID, m.Circuit)
 			m, kept = old, true // with the CPU and the ids that a client gave it
 		}
 	}

@@ -103,7 +103,7 @@ func (m Member) branch(upload bool) branch {
 }
 
 func (m Member) parent(upload bool) (parent tc.Handle, minor uint16, b Bandwidths) {
-	down, up := uint32(0), uint32(0)
+	var down, up uint32
 	if s := m.Site; s != nil {
 		down, up, minor, b = s.Parent, s.UpParent, s.Minor, s.Bandwidths
 	} else {
