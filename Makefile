@@ -38,7 +38,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly figures test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -88,6 +88,9 @@ figures: needs ## run the trials and write what they found into docs/reliability
 
 test-unit: ## run the tests that need neither root nor a kernel's help
 	$(GO) test -race -short -timeout $(TIMEOUT) -json ./... | $(GO) run ./internal/testsum
+
+sim: ## live through an hour of crashes, faults and meddling in seconds; SEED=n one run again, MINUTES=60 how long
+	SIM_SEED=$(SEED) SIM_MINUTES=$(or $(MINUTES),60) $(GO) test -count 1 -timeout $(TIMEOUT) -v -run '^TestSimulation$$' ./internal/sim
 
 test-netns: ## run the packages that use network namespaces; it fails where they can't be made
 	LQOSD_REQUIRE=netns,tc,bpf,iperf3 $(GO) test -race -skip '^TestTrial' -timeout $(TIMEOUT) -json $(KERNEL_PACKAGES) | $(GO) run ./internal/testsum

@@ -232,16 +232,21 @@ func (a *attempt) settle(w work, target *tc.State) {
 		l.expected = l.scope(l.seen.State, target).Clone()
 	} else {
 		was := a.tree.adoptHandles(l.name, l.expected, w.has)
-		expected := was.Clone()
-		for _, op := range tc.Plan(was, w.wanted) {
-			if !a.failed[opKey(l.name, op)] {
-				_ = expected.Apply(op) // what can't be done is among the failed
-			}
-		}
-		l.expected = expected
+		l.expected = a.expectedOf(was, w.wanted)
 	}
 	l.own(w.wanted)
 	l.ours.Failed, l.ours.Clean = encodeKeys(a.failed)
+}
+
+// expectedOf leads from what was expected to what is wanted, but for what failed.
+func (a *attempt) expectedOf(was, wanted *tc.State) *tc.State {
+	expected := was.Clone()
+	for _, op := range tc.Plan(was, wanted) {
+		if !a.failed[opKey(a.l.name, op)] {
+			_ = expected.Apply(asTaken(expected, op)) // what can't be done is among the failed
+		}
+	}
+	return expected
 }
 
 // holdsFilters reports a qdisc at which filters can hang, and with which they go.

@@ -19,14 +19,51 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.restored {
 		base := r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
-		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.leftBehind(l, tree, base, w)...))
+		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.doubts.keys[l.name]...))
+		takeInner(l.name, l.expected, w.has)
 	}
 	if l.reread {
 		l.read, l.wrote = l.wrote, nil
+		r.expectOwn(l, w.has)
 		r.findDrift(l, tree, w, settled)
 	}
 	l.restored, l.reread = false, false
 	return w
+}
+
+// takeInner gives classes with children the quantum and prio that the kernel has there, which
+// nobody compares before the children have gone.
+func takeInner(link string, expected, has *tc.State) {
+	for c := range has.Classes(link) {
+		if e, ok := expected.Class(link, c.ID); ok && hasChildren(expected, c) && hasChildren(has, c) {
+			e.HTB.Quantum, e.HTB.Prio = c.HTB.Quantum, c.HTB.Prio
+			_ = expected.Apply(tc.Op{Verb: tc.Change, Class: &e})
+		}
+	}
+}
+
+func hasChildren(s *tc.State, c tc.Class) bool {
+	for range s.Children(c.Link, c.ID) {
+		return true
+	}
+	return false
+}
+
+// expectOwn takes what became of our own last ops, and of those that failed, for what is
+// expected: it explains itself, and newer records may ask for something else.
+func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
+	var own []key
+	for k := range l.read {
+		own = append(own, k)
+	}
+	for k := range r.problems {
+		if k.link == l.name && k.object() {
+			own = append(own, k)
+		}
+	}
+	if l.expected != nil && len(own) > 0 {
+		l.expected = restore(l.expected, has, own)
+	}
 }
 
 func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
@@ -77,53 +114,45 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	}
 	explained := map[key]bool{}
 	if settled {
-		explained = explains(l.name, l.expected, w.wanted)
+		explained = explains(l, w)
 	}
 	kept := list[:0]
 	for _, d := range list {
 		k := keyOf(l.name, d.Object())
 		_, written := l.read[k]
-		_, failed := r.problems[k]
-		if !explained[k] && !written && !failed {
+		if !explained[k] && !written && !r.failedWith(l, d.Object()) {
 			kept = append(kept, d)
 		}
 	}
 	return kept
 }
 
-// leftBehind are the objects that a daemon before us may have left in the middle: it was killed while it
-// applied records that newer ones have taken back since. Nothing else tells its work from somebody else's.
-func (r *reconciler) leftBehind(l *managedLink, tree *Tree, base *tc.State, w work) (keys []key) {
-	if r.base.Seq >= tree.Seq {
-		return nil
-	}
-	reset := tree.Generation != r.base.Generation
-	explained := explains(l.name, base, w.wanted)
-	for _, d := range tc.Diff(base, w.has) {
-		o := d.Object()
-		k := keyOf(l.name, o)
-		if asked, _ := tree.asked(l.name, o); !explained[k] && (reset || asked > r.base.Seq) {
-			keys = append(keys, k)
+// failedWith reports an object that couldn't be made as it is wanted, or in one of which that
+// isn't known: a deletion whose answer was lost takes with it all that sits in its object.
+func (r *reconciler) failedWith(l *managedLink, o tc.Object) bool {
+	for in := true; in; o, in = l.expected.Container(l.name, o) {
+		if _, failed := r.problems[keyOf(l.name, o)]; failed {
+			return true
 		}
 	}
-	return keys
+	return false
 }
 
 // explains are the objects that records newer than what was applied change, and those
 // that are built anew with them.
-func explains(link string, expected, wanted *tc.State) map[key]bool {
+func explains(l *managedLink, w work) map[key]bool {
 	explained := map[key]bool{}
-	for _, d := range tc.Diff(expected, wanted) {
-		if !onlyHandle(d, wanted) {
-			explained[keyOf(link, d.Object())] = true
+	for _, d := range tc.Diff(l.expected, w.wanted) {
+		if !onlyHandle(d, w.wanted) {
+			explained[keyOf(l.name, d.Object())] = true
 		}
 	}
 	if len(explained) == 0 {
 		return explained
 	}
-	for _, op := range tc.Plan(expected, wanted) {
+	for _, op := range tc.Plan(l.expected, w.wanted) {
 		if op.Class != nil || op.Verb != tc.Replace {
-			explained[opKey(link, op)] = true
+			explained[opKey(l.name, op)] = true
 		}
 	}
 	return explained

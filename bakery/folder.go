@@ -50,14 +50,19 @@ func (f *folder) reconciler() (*reconciler, error) {
 		a, err = decodeApplied(raw)
 	}
 	var base *Tree
+	var d doubts
 	switch {
 	case err != nil || a.Seq == 0:
 	case a.Seq == f.tree.Seq:
 		base = f.tree.Clone()
 	default:
-		base, err = loadUpTo(f.log, a.Seq)
+		if base, err = loadUpTo(f.log, a.Seq); base != nil {
+			d, err = doubtsAfter(f.log, base)
+		}
 	}
-	return newReconciler(f.o, f.h, a, base), err
+	r := newReconciler(f.o, f.h, a, base)
+	r.doubts = d
+	return r, err
 }
 
 func (f *folder) close() error {

@@ -96,7 +96,7 @@ func (l *managedLink) idle() bool {
 // confirmed by reading: what a kernel makes of an addition or deletion isn't always what
 // it was asked for.
 func (l *managedLink) done(op tc.Op) {
-	if err := l.seen.State.Apply(op); err != nil {
+	if err := l.seen.State.Apply(asTaken(l.seen.State, op)); err != nil {
 		l.fresh, l.unsure = false, true
 	}
 	l.count(op)
@@ -111,6 +111,20 @@ func (l *managedLink) done(op tc.Op) {
 		// The kernel sets the limit of the fifo in it, too (tbf_change in sch_tbf.c).
 		l.confirmLater(key{link: l.name, at: op.Qdisc.Handle | 1}, op)
 	}
+}
+
+// asTaken is op as a kernel in state s takes it: quantum and prio of a class with children
+// stay what they are (htb_change_class in sch_htb.c), and count again when those have gone.
+func asTaken(s *tc.State, op tc.Op) tc.Op {
+	if op.Class == nil || op.Verb == tc.Delete {
+		return op
+	}
+	if old, there := s.Class(op.Class.Link, op.Class.ID); there && hasChildren(s, old) {
+		c := *op.Class
+		c.HTB.Quantum, c.HTB.Prio = old.HTB.Quantum, old.HTB.Prio
+		op.Class = &c
+	}
+	return op
 }
 
 // repeat is an op that an object got several times in a row.

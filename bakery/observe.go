@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"lqosd/bakery/tc"
 )
@@ -33,8 +34,8 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 		return
 	}
 	var names []string
-	for name, l := range r.links {
-		if !l.fresh && !r.problems.waits(linkKey(name), now) {
+	for _, name := range slices.Sorted(maps.Keys(r.links)) {
+		if !r.links[name].fresh && !r.problems.waits(linkKey(name), now) {
 			names = append(names, name)
 		}
 	}
@@ -106,6 +107,7 @@ func (r *reconciler) dropIdle(tree *Tree, name string) {
 	}
 	delete(r.links, name)
 	delete(r.problems, linkKey(name))
+	r.drift.end(name, r.lastRead, FateGone, func(key) bool { return true })
 	r.steering.classesChanged()
 }
 
@@ -137,16 +139,16 @@ func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
 }
 
 // firstSight takes up a link after the start. What the cursor says counts if it is the
-// link that it speaks of. Where it says nothing an mq root as MqSetup makes it is ours: we
-// ended before the cursor was durable.
+// link that it speaks of. Where it says nothing of this one an mq root as MqSetup makes it is
+// ours: we ended before the cursor was durable.
 func (r *reconciler) firstSight(l *managedLink, o tc.Observed) {
 	ours, known := r.applied.Links[l.name]
 	root, _ := o.State.Qdisc(l.name, tc.Root)
 	switch {
 	case known && ours.Index == o.Index:
 		l.ours = ours
-		l.restored = ours.Clean && r.base != nil
-	case !known && root.Handle == tc.NewHandle(rootMajor, 0) && root.Options.Kind() == "mq":
+		l.restored = ours.Clean && r.base != nil && !r.doubts.of(l.name)
+	case root.Handle == tc.NewHandle(rootMajor, 0) && root.Options.Kind() == "mq":
 		l.ours = appliedLink{Index: o.Index, Root: root.Handle}
 	}
 }

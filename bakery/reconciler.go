@@ -51,6 +51,7 @@ type reconciler struct {
 	ran      map[string]bool // digests of the opaque lines that were run
 	applied  applied         // as the cursor has it
 	base     *Tree           // at the start: what the cursor stands for; nil: not known
+	doubts   doubts          // at the start: what the kernel may have besides
 	done     eventlog.Seq    // as applied.Seq, once the kernel was seen to have it
 
 	generation uint64 // of the Tree that is being applied

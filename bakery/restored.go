@@ -44,12 +44,55 @@ func decodeKeys(link, text string) []key {
 // of those it has what the link has.
 func restore(base, has *tc.State, failed []key) *tc.State {
 	s := base.Clone()
+	failed = append(failed, leftIn(base, has, failed)...)
 	for range tc.MaxHTBDepth { // a class goes after what is below it
 		for _, k := range failed {
 			restoreOne(s, has, k)
 		}
 	}
 	return s
+}
+
+// leftIn are the objects of has that go with those that failed: the contents of what couldn't
+// be deleted, and of a qdisc that is another one than in base.
+func leftIn(base, has *tc.State, failed []key) (left []key) {
+	if len(failed) == 0 {
+		return nil
+	}
+	link := failed[0].link
+	in, another := map[key]bool{}, map[key]bool{}
+	for _, k := range failed {
+		in[k] = true
+		if !k.class {
+			old, _ := base.Qdisc(link, k.at)
+			q, _ := has.Qdisc(link, k.at)
+			another[k] = old != q
+		}
+	}
+	take := func(o tc.Object) {
+		k := keyOf(link, o)
+		c, sits := has.Container(link, o)
+		if in[k] || !sits || !in[keyOf(link, c)] {
+			return
+		}
+		if another[k] = another[keyOf(link, c)]; another[k] || !contains(base, link, o) {
+			in[k] = true
+			left = append(left, k)
+		}
+	}
+	for range 2 * tc.MaxHTBDepth { // what sits in something comes after it
+		n := len(left)
+		for q := range has.Qdiscs(link) {
+			take(tc.Object{Qdisc: &q})
+		}
+		for c := range has.Classes(link) {
+			take(tc.Object{Class: &c})
+		}
+		if len(left) == n {
+			break
+		}
+	}
+	return left
 }
 
 // restoreOne makes an object of s what it is in has. What can't be done yet is done after

@@ -1,11 +1,14 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"lqosd/eventlog/internal/fault"
 )
 
 // faults lets tests make a commit go wrong.
@@ -16,6 +19,27 @@ type faults struct {
 	commit func(*bolt.Tx) error
 	// roll runs before each step of a roll, named as in doc.go; its error ends the roll there.
 	roll func(step string) error
+	// hasty: the committer never lingers. In a test's fake time it would for ever.
+	hasty bool
+}
+
+// WithFaults gives options for a log whose disk does what h says. Package eventlogtest calls it.
+func (o Options) WithFaults(h fault.Hooks) Options {
+	o.faults = &faults{before: h.Before, roll: h.Roll, hasty: true}
+	if h.Commit != nil {
+		o.faults.commit = func(tx *bolt.Tx) error {
+			tried := false
+			err := h.Commit(func() error {
+				tried = true
+				return tx.Commit()
+			})
+			if tried {
+				return err
+			}
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	return o
 }
 
 // run is the committer: the only goroutine that writes. It takes what waits, commits it as one group, and takes again;
@@ -37,7 +61,9 @@ func (l *Log) run() {
 		if len(items) > 0 {
 			began := time.Now()
 			l.work(items)
-			linger(len(items), time.Since(began))
+			if !l.opts.faults.hasty {
+				linger(len(items), time.Since(began))
+			}
 			continue
 		}
 		select {

@@ -22,6 +22,7 @@ var importTable = []row{
 	{folder: "bakery/kerneltest", imports: []string{"bakery", "bakery/tc", "github.com/google/go-cmp"}},
 	{folder: "bakery", imports: []string{"eventlog", "bakery/tc", "github.com/tidwall/btree"}},
 	{folder: "eventlog", imports: []string{"go.etcd.io/bbolt", "github.com/zeebo/blake3", "github.com/klauspost/compress", "golang.org/x/sys"}},
+	{folder: "eventlog/eventlogtest", imports: []string{"eventlog"}},
 	{folder: "bus", imports: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/sys"}},
 	{folder: "xdp", imports: []string{"bakery/tc", "github.com/cilium/ebpf", "golang.org/x/sys"}, tests: []string{"bakery/kernel"}},
 	{folder: "replay", imports: []string{"eventlog", "bakery", "bakery/tc"}},
@@ -35,6 +36,7 @@ var importTable = []row{
 	{folder: "internal/scripts", imports: []string{"github.com/rogpeppe/go-internal/testscript"}},
 	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
 	{folder: "internal/demo", all: true},
+	{folder: "internal/sim", imports: []string{"eventlog", "eventlog/eventlogtest", "bakery", "bakery/tc", "bakery/kerneltest", "replay"}},
 	{folder: "cmd", all: true},
 }
 
