@@ -7,7 +7,6 @@ DESTDIR ?=
 FUZZTIME ?= 10s
 BENCH    ?= .
 TIMEOUT  ?= 15m
-SEED     ?= 1
 
 # The version comes from git by -ldflags; go's own look at git would fail in a checkout of another user.
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -81,8 +80,8 @@ nightly: needs ## run the tests that try something thousands of times, ten times
 # A figure is a line of a trial's output: figure: TRIAL | TRIES | RESULT
 figures: needs ## run the trials and write what they found into docs/reliability.md
 	@mkdir -p bin
-	{ echo; echo "Linux $$(uname -r), $$(nproc) cores, commit $(VERSION), LQOSD_SEED=$(SEED)"; echo; echo '| Trial | Tries | Result |'; echo '|---|---|---|'; } > bin/figures
-	LQOSD_SEED=$(SEED) $(GO) test -count=1 -timeout 6h -v -run '^Test(Trial.*)$$' $(call packages,Trial.*) > bin/trials || { cat bin/trials; exit 1; }
+	{ echo; echo "Linux $$(uname -r), $$(nproc) cores, commit $(VERSION), LQOSD_SEED=$(or $(SEED),1)"; echo; echo '| Trial | Tries | Result |'; echo '|---|---|---|'; } > bin/figures
+	LQOSD_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 6h -v -run '^Test(Trial.*)$$' $(call packages,Trial.*) > bin/trials || { cat bin/trials; exit 1; }
 	{ sed -n 's/^.*figure: \(.*\)$$/| \1 |/p' bin/trials | sort; echo; } >> bin/figures
 	sed -i -e '/^<!-- make figures -->$$/,/^<!-- end -->$$/{//!d}' -e '/^<!-- make figures -->$$/r bin/figures' docs/reliability.md
 

@@ -18,7 +18,7 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.restored {
-		base := r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has)
+		base := KeepQueues(l.name, r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has), w.has)
 		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.doubts.keys[l.name]...))
 		takeInner(l.name, l.expected, w.has)
 	}
