@@ -23,25 +23,27 @@ import (
 // resolved by its Seq, the log comes back, and the tc file has the lines of all that is in the log.
 func TestTrialSyscallFaults(t *testing.T) {
 	testenv.Need(t, testenv.Strace)
-	for call, least := range map[string]int{"fdatasync": 10, "fsync": 2, "pwrite64": 15, "ftruncate": 1, "mmap": 1} {
+	// strace counts the calls of each thread, and the daemon's goroutines move between them: the few fsyncs may each be
+	// the first of another, and one n that meets nothing isn't the end.
+	for call, least := range map[string]int{"fdatasync": 10, "fsync": 1, "pwrite64": 15, "ftruncate": 1, "mmap": 1} {
 		for _, how := range []string{"error=EIO", "error=ENOSPC", "signal=KILL", "error=EIO:signal=KILL"} {
 			t.Run(call+" "+how, func(t *testing.T) {
 				t.Parallel()
 				total := faultyRun{}
-				n := 1
-				for ; ; n++ {
+				fired := 0
+				for n := 1; n <= fired+2; n++ {
 					f := newFaulty(t)
 					if err := f.run(t, call, fmt.Sprintf("%s:when=%d", how, n)); err != nil {
 						t.Fatalf("call %d: %v", n, err)
 					}
-					if total.add(f.faultyRun); !f.fired {
-						break
+					if total.add(f.faultyRun); f.fired {
+						fired = n
 					}
 				}
 				t.Logf("figure: %s, %s | %d calls; %d acked, %d refused, %d unknown, of which %d were there, %d without an answer; %d times the bakery didn't start | 0 faults",
-					call, how, n-1, total.acked, total.refused, total.unknown, total.resolved, total.lost, total.unstarted)
-				if n-1 < least {
-					t.Errorf("%d calls of %s failed, at least %d are made", n-1, call, least)
+					call, how, fired, total.acked, total.refused, total.unknown, total.resolved, total.lost, total.unstarted)
+				if fired < least {
+					t.Errorf("%d calls of %s failed, at least %d are made", fired, call, least)
 				}
 			})
 		}

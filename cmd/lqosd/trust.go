@@ -28,6 +28,8 @@ func openToAll(info fs.FileInfo) (open, sticky bool) {
 	return info.Mode().Perm()&0o002 != 0, info.Mode()&fs.ModeSticky != 0
 }
 
+var errNoDirectory = errors.New("is not a directory")
+
 // checkDirectory refuses a directory in which anybody can put files in the place of ours, and one that somebody else
 // has put where we look for ours. What is odd further up, where it may be meant, comes back as warnings.
 func checkDirectory(path string) (warnings []string, err error) {
@@ -51,7 +53,7 @@ func checkDirectory(path string) (warnings []string, err error) {
 	planted, _ := openToAll(above)
 	switch {
 	case !dir.IsDir():
-		return nil, fmt.Errorf("%s is not a directory", path)
+		return nil, fmt.Errorf("%s %w", path, errNoDirectory)
 	case !trusted(named) && named.Mode()&fs.ModeSymlink != 0:
 		return nil, fmt.Errorf("%s is a symbolic link of %s, and not followed", path, ownerOf(named))
 	case open && !sticky:
@@ -92,6 +94,9 @@ func (d *daemon) checkDirectories() error {
 	for _, dir := range []string{s.Bakery.StateDirectory, d.logDir(), filepath.Dir(s.Bakery.Socket)} {
 		warnings, err := checkDirectory(dir)
 		odd = append(odd, warnings...)
+		if dir == d.logDir() && errors.Is(err, errNoDirectory) {
+			continue // the bakery doesn't start, which doesn't stop the daemon
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			refused = append(refused, err)
 		}
