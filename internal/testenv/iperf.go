@@ -132,7 +132,7 @@ func (l *Lab) transfer(ctx context.Context, s Stream) (Received, error) {
 	if err := to.Start(server.cmd); err != nil {
 		return Received{}, err
 	}
-	beforeOthers(server.cmd.Process.Pid)
+	l.beforeOthers(server.cmd.Process.Pid)
 	args := []string{"--client", toAddress.String(), "--bind", fromAddress.String(), "--port", fmt.Sprint(port), "--time", fmt.Sprint(int(span.Seconds()))}
 	if s.UDP > 0 {
 		args = append(args, "--udp", "--length", fmt.Sprint(s.payload()), "--bitrate", strconv.FormatFloat(s.UDP*1e6, 'f', 0, 64))
@@ -141,7 +141,7 @@ func (l *Lab) transfer(ctx context.Context, s Stream) (Received, error) {
 	clientErr := awaitListener(ctx, server.cmd.Process.Pid, port)
 	if clientErr == nil {
 		clientErr = from.Start(client.cmd)
-		beforeOthers(client.cmd.Process.Pid)
+		l.beforeOthers(client.cmd.Process.Pid)
 	}
 	if clientErr == nil {
 		_, clientErr = client.wait(ctx)
@@ -154,10 +154,11 @@ func (l *Lab) transfer(ctx context.Context, s Stream) (Received, error) {
 }
 
 // beforeOthers has the host run a process before other work, where the host allows it: a sender that waits for a processor isn't the
-// network's fault. The one CPU of a virtual machine is also the network's, whose threads would wait.
-func beforeOthers(process int) {
+// network's fault. Before all other work, in turns: that helps on a busy host, and on an idle one it is the network's own threads
+// that wait. The one CPU of a virtual machine is always also the network's.
+func (l *Lab) beforeOthers(process int) {
 	first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
-	if os.Getenv(insideVM) != "" || unix.SchedSetAttr(process, &first, 0) != nil {
+	if os.Getenv(insideVM) != "" || !l.urgent.Load() || unix.SchedSetAttr(process, &first, 0) != nil {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, process, -15)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -46,6 +47,8 @@ type Lab struct {
 	Internet, Network     *Host
 	Switch                *Host  // of a stick
 	ToInternet, ToNetwork string // the shaper's links; on a stick the same
+
+	urgent atomic.Bool // iperf3 runs before all other work of the host
 }
 
 // NewLab makes a lab. What passes through the bridge is shaped by nobody yet.
