@@ -8,10 +8,6 @@ import (
 	"lqosd/internal/testenv"
 )
 
-// vmBurst is a little more than a tick of the virtual machine's kernel, 10 ms. So long its one CPU may be with somebody else when HTB
-// should send, and HTB gives back no more of what it missed than the burst, by default one frame.
-const vmBurst = 12 * time.Millisecond
-
 // inCakeLab runs body on a kernel that has cake and VLANs. iperf3's UDP is too slow there for more than a few Mbit/s.
 func inCakeLab(t *testing.T, options testenv.LabOptions, body func(s *shaper)) {
 	t.Helper()
@@ -21,9 +17,7 @@ func inCakeLab(t *testing.T, options testenv.LabOptions, body func(s *shaper)) {
 			command(t, "tc", "qdisc", "add", "dev", "lo", "root", kind)
 			command(t, "tc", "qdisc", "del", "dev", "lo", "root")
 		}
-		s := newShaper(t, options)
-		s.burst = vmBurst
-		body(s)
+		body(newShaper(t, options))
 	})
 }
 
@@ -51,11 +45,11 @@ func TestLabLatency(t *testing.T) {
 	})
 }
 
-// onceSaturated pings while the circuit's download is saturated, five times at most, until the echoes are as they should be. What
+// onceSaturated pings while the circuit's download is saturated, ten times at most, until the echoes are as they should be. What
 // else the machine does may disturb one attempt, but not all.
 func (s *shaper) onceSaturated(c labCircuit, should func(testenv.RoundTrips) bool) bool {
 	s.t.Helper()
-	for attempt := 1; attempt <= 5; attempt++ {
+	for attempt := 1; attempt <= 10; attempt++ {
 		echoes := s.saturated(c)
 		s.t.Logf("saturated, with %s, attempt %d: %v", c.sqm, attempt, echoes)
 		if len(echoes.Times) >= 5 && should(echoes) {

@@ -36,7 +36,7 @@ func (l *Lab) MeasureWhile(t testing.TB, work func(), streams ...Shaped) {
 	}
 	records := make([]record, len(streams))
 	for attempt := 1; attempt <= attempts && slices.ContainsFunc(records, record.open) && !t.Failed(); attempt++ {
-		l.urgent.Store(attempt%2 == 0)
+		l.urgent.Store(attempt%2 == 1)
 		for i, r := range l.transferWhile(t, work, streams) {
 			t.Log(r)
 			records[i].add(r.verdict())
