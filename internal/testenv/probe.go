@@ -84,7 +84,10 @@ func probeBPF() error {
 		insns:    uint64(uintptr(unsafe.Pointer(&insns))),
 		license:  uint64(uintptr(unsafe.Pointer(&license))),
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	fd, errno := uintptr(0), unix.EAGAIN
+	for try := 0; errno == unix.EAGAIN && try < 1000; try++ { // a signal ends the verifier: bpf_check in kernel/bpf/verifier.c
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	}
 	runtime.KeepAlive(&insns)
 	runtime.KeepAlive(&license)
 	if errno != 0 {
