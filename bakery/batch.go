@@ -31,9 +31,6 @@ func NewBatch() *Batch {
 	return &Batch{classes: [2]map[tc.Handle]int{{}, {}}, owners: map[netip.Prefix]int{}, dead: [2]map[tc.Handle]bool{{}, {}}}
 }
 
-// Items is how many items were added, refused ones too.
-func (b *Batch) Items() int { return b.items }
-
 // SetUp states the queues. What is wrong refuses the batch.
 func (b *Batch) SetUp(m MqSetup) error {
 	b.items++
