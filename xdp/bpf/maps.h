@@ -107,7 +107,7 @@ struct {
 	__type(value, struct cached);
 } cache SEC(".maps");
 
-/* Counters by circuit. An entry comes with the first packet; the daemon removes what is over. */
+/* Counters by circuit. An entry comes with the first packet that the kernel has memory at hand for; the daemon removes what is over. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
