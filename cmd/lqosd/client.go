@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,7 @@ func socketFlag(fs *pflag.FlagSet, socket *string) {
 func dial(ctx context.Context, socket string) (*bus.Client, error) {
 	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
 	if err != nil {
-		return nil, fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
+		return nil, cli.NoDaemon(socket, errors.Is(err, bus.ErrClosed), err)
 	}
 	return c, nil
 }

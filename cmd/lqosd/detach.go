@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ func detachCommand() *cobra.Command {
 			removed, err := xdp.Detach(planeOptions(s, slog.New(slog.DiscardHandler)))
 			if errors.Is(err, xdp.ErrInUse) {
 				return fmt.Errorf("%w: stop that daemon first, it would attach everything again", err)
+			}
+			if errors.Is(err, fs.ErrPermission) {
+				return fmt.Errorf("%w: run it as root", err)
 			}
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -81,22 +82,41 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// NoDaemon tells why nobody at a socket could be spoken to, and what to do. hungUp: the daemon is there, and ended the connection at once.
+func NoDaemon(socket string, hungUp bool, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not open %s (root and the socket's group may: ls -l names it): %w", socket, err)
+	case hungUp:
+		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user and bakery.socket_group), or has its most connections: %w", socket, err)
+	}
+	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
+}
+
 // Main runs the command until it ends or a signal comes, and exits.
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	stop()
-	os.Exit(report(root.Name(), err))
+	os.Exit(report(root.Name(), hint(cmd), err))
 }
 
-// report prints an error and gives the exit code.
-func report(name string, err error) int {
+// hint says where to read how a command is used.
+func hint(cmd *cobra.Command) string {
+	if cmd.HasSubCommands() {
+		return cmd.CommandPath() + " --help lists commands and flags"
+	}
+	return cmd.CommandPath() + " --help shows how it is used"
+}
+
+// report prints an error, after one of usage the hint, and gives the exit code.
+func report(name, hint string, err error) int {
 	var exit ExitError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, new(UsageError)):
-		fmt.Fprintf(os.Stderr, "%s: %v\n%s --help lists commands and flags\n", name, err, name)
+		fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", name, err, hint)
 		return Trouble
 	case errors.As(err, &exit):
 		if exit.Err != nil {

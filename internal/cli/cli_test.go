@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,7 @@ func reported(t *testing.T, err error) (code int, text string) {
 	}
 	old := os.Stderr
 	os.Stderr = w
-	code = report("tool", err)
+	code = report("tool", "tool --help", err)
 	os.Stderr = old
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -42,16 +44,44 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"none", nil, 0, ""},
 		{"any", errors.New("no disk"), 1, "tool: no disk\n"},
-		{"usage", Usagef("--n %d: too big", 7), 2, "tool: --n 7: too big\ntool --help lists commands and flags\n"},
-		{"usage, wrapped", fmt.Errorf("parsing: %w", Usagef("no")), 2, "tool: parsing: no\ntool --help lists commands and flags\n"},
+		{"usage", Usagef("--n %d: too big", 7), 2, "tool: --n 7: too big\ntool --help\n"},
+		{"usage, wrapped", fmt.Errorf("parsing: %w", Usagef("no")), 2, "tool: parsing: no\ntool --help\n"},
 		{"quiet", Quiet(), 1, ""},
 		{"quiet, joined", errors.Join(Quiet(), nil), 1, ""},
 		{"trouble", ExitError{Code: Trouble, Err: errors.New("can't read")}, 2, "tool: can't read\n"},
-		{"trouble by usage", ExitError{Code: Trouble, Err: Usagef("no")}, 2, "tool: no\ntool --help lists commands and flags\n"},
+		{"trouble by usage", ExitError{Code: Trouble, Err: Usagef("no")}, 2, "tool: no\ntool --help\n"},
 		{"ended by a signal", context.Canceled, 1, "tool: context canceled\n"},
 	} {
 		if code, text := reported(t, tc.err); code != tc.code || text != tc.text {
 			t.Errorf("%s: exit code %d and %q, want %d and %q", tc.name, code, text, tc.code, tc.text)
+		}
+	}
+}
+
+func TestHint(t *testing.T) {
+	root := Root("tool", "Does things", "1.2")
+	sub := &cobra.Command{Use: "sub FILE", RunE: func(*cobra.Command, []string) error { return nil }}
+	root.AddCommand(sub)
+	for cmd, want := range map[*cobra.Command]string{root: "tool --help lists commands and flags", sub: "tool sub --help shows how it is used"} {
+		if got := hint(cmd); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestNoDaemon(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		hungUp bool
+		err    error
+		want   string
+	}{
+		{"no socket", false, syscall.ENOENT, "lqosd serve runs one"},
+		{"no rights to open it", false, syscall.EACCES, "may not open bus (root and the socket's group may"},
+		{"no rights to speak", true, io.EOF, "doesn't speak with this user (with root, its own user and bakery.socket_group)"},
+	} {
+		if err := NoDaemon("bus", tc.hungUp, fmt.Errorf("dialing: %w", tc.err)); !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
 }
