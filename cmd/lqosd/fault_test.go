@@ -83,7 +83,7 @@ func TestRefusedStarts(t *testing.T) {
 		mess func(p place) error
 		says string
 	}{
-		{"a leaf of no kind", func(c *lqosconf.Config) { c.Queues.DefaultSQM = "caek diffserv4" }, nil, `queues.default_sqm: qdisc kind "caek"`},
+		{"a leaf of no kind", func(c *lqosconf.Config) { c.Queues.DefaultSQM = "caek diffserv4" }, nil, `queues.default_sqm is "caek diffserv4": qdisc kind "caek"`},
 		{"a leaf that holds classes", func(c *lqosconf.Config) { c.Queues.DefaultSQM = "htb" }, nil, "htb can't be the leaf of a class"},
 		{"a FIFO for a tc file", nil, func(p place) error { return unix.Mkfifo(filepath.Join(p.dir, "tc-rust.txt"), 0o600) }, "tc-rust.txt"},
 		{"a link for a tc file", nil, func(p place) error { return os.Symlink(p.config(), filepath.Join(p.dir, "tc-rust.txt")) }, "symbolic link"},

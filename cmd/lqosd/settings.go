@@ -38,7 +38,7 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 		s.LqosDirectory, s.Bakery.Socket = f.stateDir, filepath.Join(f.stateDir, "bus")
 	}
 	if err := bakery.CheckLeaf([]string{s.Queues.DefaultSQM}); err != nil {
-		return settings{}, fmt.Errorf("%s: queues.default_sqm: %w", s.configPath, err)
+		return settings{}, fmt.Errorf("%s: queues.default_sqm is %q: %w; allowed: a leaf qdisc in tc(8) words, for example \"cake diffserv4\"", s.configPath, s.Queues.DefaultSQM, err)
 	}
 	override(&s.Bakery.Mode, f.mode)
 	override(&s.Bakery.StateDirectory, f.stateDir)
