@@ -237,7 +237,9 @@ def configured_tc_file(config: str) -> str:
 
 
 def join_group(gid: int) -> str:
-    """Say how to get into a group."""
+    """Say how to get into a group. Nobody should be in root's for this."""
+    if gid == 0:
+        return "Run as root. Or make the group of bakery.socket_group (groupadd --system lqos), join it (usermod -aG lqos USER, and log in anew), and start the daemon anew."
     try:
         name = grp.getgrgid(gid).gr_name
     except KeyError:

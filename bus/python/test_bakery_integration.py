@@ -5,7 +5,7 @@ Plays recorded networks through liblqos_python to a private daemon in file mode,
 client computed itself (linux_tc.txt) with those of the daemon (tc-rust.txt). Or runs a given LibreQoS.py in a copy of
 its folder. Touches neither the kernel nor a running daemon.
 
-Exit code 0 when nothing differs, 1 when something does, 2 for wrong arguments, or when nothing could be compared.
+Exit code 0 when nothing differs, 1 when something does or failed, 2 for wrong arguments, or when there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ class Check:
                 os.unlink(lines)
             with PrivateDaemon(self._program, config=os.path.abspath(self._options.config)) as daemon:
                 self._run_copy(os.path.join(copy, os.path.basename(program)), daemon)
+                if not os.path.exists(lines):
+                    raise RuntimeError("it ended well, and wrote no linux_tc.txt into its folder, as a LibreQoS.py does")
                 self._judge(result, recording.kind_of(daemon.tc_lines()), recording.read(lines), daemon)
         except (LqosdError, recording.BadRecording, RuntimeError, OSError, subprocess.SubprocessError) as e:
             result.verdict, result.why = FAILED, plain(e)

@@ -21,12 +21,14 @@ if TOP not in sys.path:
 
 from lqosd.process import PrivateDaemon, environment, find_program
 
+# Tests go to folders of their own: a relative path is of where they were started.
+GIVEN = os.path.abspath(os.environ["LQOSD_BIN"]) if os.environ.get("LQOSD_BIN") else None
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(TOP)), "testdata", "golden")
 
 
 def program() -> str:
     """Give the daemon's program: LQOSD_BIN, or one that is found. Without one the tests fail."""
-    found = find_program(os.environ.get("LQOSD_BIN"))
+    found = find_program(GIVEN)
     if found is None:
         raise AssertionError("no lqosd: make build, and name it in LQOSD_BIN")
     return found

@@ -189,7 +189,7 @@ class DiagnoseTest(Place):
         self.live(config=self.with_read_group())
         os.chmod(os.path.dirname(self.socket), 0o755)
         with as_nobody(DAEMON):
-            self.finds("rights", "may ask, and not command", "usermod -aG root")
+            self.finds("rights", "may ask, and not command", "groupadd --system lqos")
 
     def with_read_group(self) -> str:
         """Write a configuration with a read group."""
