@@ -41,7 +41,7 @@ CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-d
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: bin/lqosd bin/bakery-replay ## build bin/lqosd and bin/bakery-replay, static
 
