@@ -13,6 +13,7 @@ import (
 // is, once more, and with one circuit's download changed.
 func (s *stage) batch(c golden.Case) error {
 	heading("A client of the second generation states the same network in one commit, over the live tree")
+	fmt.Println("(it numbers the classes differently than the first: most of the tree is built anew, once)")
 	requests, err := c.Trace("trace-head.jsonl")
 	if err != nil {
 		return err
