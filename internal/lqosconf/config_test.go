@@ -82,6 +82,18 @@ func TestWarningStaysOneLine(t *testing.T) {
 	}
 }
 
+// TestSlipInOwnTable: a wrong key of [bakery] isn't lost among those of LibreQoS.
+func TestSlipInOwnTable(t *testing.T) {
+	_, warnings, err := Parse([]byte(minimal+"x = 1\n[bakery]\nmodee = \"file\"\n"), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Warning{"f: bakery.modee is no key of lqosd and has no effect: docs/config.md lists the keys", "f: ignoring keys that lqosd doesn't use: queues.x"}
+	if !cmp.Equal(want, warnings) {
+		t.Errorf("warnings %q, want %q", warnings, want)
+	}
+}
+
 func TestDefault(t *testing.T) {
 	c := Default()
 	if c.Bakery.Mode != ModeFile || c.Stick() {

@@ -119,7 +119,7 @@ func (d document) problem(name, text, allowed string) *Problem {
 	return p
 }
 
-// warnings is one line that names all keys and tables that lqosd doesn't know, in the order of the file, or nothing.
+// warnings names all keys and tables that lqosd doesn't know, in the order of the file.
 func (d document) warnings() []Warning {
 	var unknown []string
 	for name, v := range d.values {
@@ -147,7 +147,24 @@ func (d document) warnings() []Warning {
 			unknown[i] = "[" + unknown[i] + "]"
 		}
 	}
-	return []Warning{Warning(fmt.Sprintf("%s: ignoring keys that lqosd doesn't use: %s", d.file, strings.Join(unknown, ", ")))}
+	return d.ignored(unknown)
+}
+
+// ignored names the keys of [bakery], where only a slip can be unknown, one by one, and those of others in one line.
+func (d document) ignored(names []string) []Warning {
+	var warnings []Warning
+	var foreign []string
+	for _, name := range names {
+		if strings.HasPrefix(name, "bakery.") {
+			warnings = append(warnings, Warning(fmt.Sprintf("%s: %s is no key of lqosd and has no effect: docs/config.md lists the keys", d.file, name)))
+		} else {
+			foreign = append(foreign, name)
+		}
+	}
+	if len(foreign) > 0 {
+		warnings = append(warnings, Warning(fmt.Sprintf("%s: ignoring keys that lqosd doesn't use: %s", d.file, strings.Join(foreign, ", "))))
+	}
+	return warnings
 }
 
 // printable is name, quoted if it would break the line it is printed in.
