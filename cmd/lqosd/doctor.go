@@ -153,7 +153,7 @@ func examineForwarding(s settings) []finding {
 	}
 	return []finding{{Check: "bridge.use_xdp_bridge", Verdict: note,
 		Text:   "is true, and lqosd doesn't forward packets itself: the kernel has to",
-		Advice: fmt.Sprintf("ip link add br0 type bridge; ip link set %s master br0; ip link set %s master br0", s.Bridge.ToInternet, s.Bridge.ToNetwork)}}
+		Advice: fmt.Sprintf("ip link add br0 up type bridge; ip link set %s master br0; ip link set %s master br0", s.Bridge.ToInternet, s.Bridge.ToNetwork)}}
 }
 
 func examineLinks(s settings, h host.Host) []finding {
