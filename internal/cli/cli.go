@@ -85,6 +85,8 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // NoDaemon tells why nobody at a socket could be spoken to, and what to do. hungUp: the daemon is there, and ended the connection at once.
 func NoDaemon(socket string, hungUp bool, err error) error {
 	switch {
+	case errors.Is(err, context.Canceled): // by a signal
+		return err
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not open %s (root and the socket's group may: ls -l names it): %w", socket, err)
 	case hungUp:

@@ -77,6 +77,7 @@ func TestNoDaemon(t *testing.T) {
 		want   string
 	}{
 		{"no socket", false, syscall.ENOENT, "lqosd serve runs one"},
+		{"a signal came", false, context.Canceled, "dialing: context canceled"},
 		{"no rights to open it", false, syscall.EACCES, "may not open bus (root and the socket's group may"},
 		{"no rights to speak", true, io.EOF, "doesn't speak with this user (with root, its own user and bakery.socket_group)"},
 	} {
