@@ -91,7 +91,11 @@ func (d *daemon) checkDirectories() error {
 	s := d.settings
 	var refused []error
 	var odd []string
-	for _, dir := range []string{s.Bakery.StateDirectory, d.logDir(), filepath.Dir(s.Bakery.Socket)} {
+	dirs := []string{s.Bakery.StateDirectory, d.logDir()}
+	if dir := filepath.Dir(s.Bakery.Socket); dir != filepath.Clean(s.Bakery.StateDirectory) {
+		dirs = append(dirs, dir)
+	}
+	for _, dir := range dirs {
 		warnings, err := checkDirectory(dir)
 		odd = append(odd, warnings...)
 		if dir == d.logDir() && errors.Is(err, errNoDirectory) {
