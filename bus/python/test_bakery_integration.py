@@ -3,7 +3,8 @@
 
 Plays recorded networks through liblqos_python to a private daemon in file mode, and compares the tc lines that the
 client computed itself (linux_tc.txt) with those of the daemon (tc-rust.txt). Or runs a given LibreQoS.py in a copy of
-its folder. Touches neither the kernel nor a running daemon.
+its folder; as root in a network namespace of its own, for versions that call tc(8) themselves. Touches neither the
+host's links nor a running daemon.
 
 Exit code 0 when nothing differs, 1 when something does or failed, 2 for wrong arguments, or when there is nothing to compare.
 """
@@ -84,6 +85,11 @@ def recordings(given: List[str]) -> List[str]:
     return [f for f in folders if os.path.isfile(os.path.join(f, "cfg.json"))]
 
 
+def _away_from_links() -> List[str]:
+    """Give what a command starts with that must not reach the host's links: root could change them."""
+    return ["unshare", "--net", "--"] if os.geteuid() == 0 else []
+
+
 class Check:
     """The comparisons of one run."""
 
@@ -133,7 +139,7 @@ class Check:
     def _run_copy(self, program: str, daemon: PrivateDaemon) -> None:
         variables: Dict[str, str] = {**os.environ, "LQOSD_SOCKET": daemon.socket}
         variables["PYTHONPATH"] = os.pathsep.join(p for p in (HERE, os.environ.get("PYTHONPATH")) if p)
-        command = [sys.executable, "-m", "lqosd.launch", program, *self._options.arguments.split()]
+        command = [*_away_from_links(), sys.executable, "-m", "lqosd.launch", program, *self._options.arguments.split()]
         done = subprocess.run(
             command,
             cwd=os.path.dirname(program),

@@ -21,6 +21,7 @@ LIBREQOS = '''
 import os, sys
 from liblqos_python import Bakery, BatchedCommands, is_lqosd_alive, interface_a, sqm
 assert is_lqosd_alive()
+assert os.geteuid() or os.readlink("/proc/self/ns/net") != os.readlink("/proc/%d/ns/net" % os.getppid()), "the host's links are in reach"
 lines = ["qdisc replace dev %s root handle 7FFF: mq" % interface_a()]
 if "first" in sys.argv:
     import liblqos_python
