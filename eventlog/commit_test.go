@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -94,6 +95,8 @@ func expectPoisoned(t *testing.T, l *Log, last Seq) {
 	t.Helper()
 	if _, err := l.Enqueue(textTx("", "x")); !errors.Is(err, ErrPoisoned) || !errors.Is(err, ErrNotAppended) {
 		t.Errorf("Enqueue after the failure: %v", err)
+	} else if errors.Is(err, ErrUnknownOutcome) || !strings.Contains(err.Error(), "failed commit: ") {
+		t.Errorf("Enqueue after the failure: %v, want why it failed, and no unknown outcome", err)
 	}
 	if _, err := l.Roll(Snapshot{}); !errors.Is(err, ErrPoisoned) {
 		t.Errorf("Roll after the failure: %v", err)

@@ -95,9 +95,10 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
 }
 
-// Main runs the command until it ends or a signal comes, and exits.
+// Main runs the command until it ends or a signal comes, and exits. A second signal ends the process at once.
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))
