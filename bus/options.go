@@ -26,6 +26,8 @@ type Options struct {
 	DrainTimeout     time.Duration // for the answers that are due when Serve is told to end. Default 5 s
 }
 
+const defaultMaxRequests = 1_000_000 // below what an answer may hold elements
+
 var errNoAccept = errors.New("nobody is let in: Options.Accept is not set")
 
 func (o Options) withDefaults() Options {
@@ -39,7 +41,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.MaxInflight, 4096)
 	orDefault(&o.MaxInflightBytes, 64<<20)
 	orDefault(&o.MaxAnswerBytes, 8<<20)
-	orDefault(&o.MaxRequests, 1_000_000) // below what an answer may hold elements
+	orDefault(&o.MaxRequests, defaultMaxRequests)
 	orDefault(&o.HandshakeTimeout, 5*time.Second)
 	orDefault(&o.FrameTimeout, 30*time.Second)
 	orDefault(&o.WriteTimeout, 30*time.Second)
