@@ -32,7 +32,7 @@ func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
 	return func() []bus.Reply {
 		b.settle()
 		for _, q := range b.queries {
-			b.replies[q.index] = q.answer(ctx, c, q.request)
+			b.replies[q.index] = bus.Reply{Value: bus.Later(func() bus.Reply { return q.answer(ctx, c, q.request) })}
 		}
 		return b.replies
 	}

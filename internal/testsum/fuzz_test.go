@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,4 +52,57 @@ func TestTrialFuzzingFinds(t *testing.T) {
 		t.Errorf("the sum doesn't name the input:\n%s", &out)
 	}
 	t.Log("figure: fuzzing, control: a planted fault | 1 | found out")
+}
+
+func TestSummaryOfFuzzing(t *testing.T) {
+	for _, tc := range []sumCase{
+		{"a fuzz target passes", fuzzed("pass", "--- PASS: FuzzA (3.44s)"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
+ok    p  3.5s
+1 packages, 0 of them failed
+tests: 1 passed, 0 failed, 0 skipped
+`, true},
+		{"a fuzz target's time ends at a bad moment", fuzzed("fail", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
+ok    p  3.5s
+1 packages, 0 of them failed
+tests: 1 passed, 0 failed, 0 skipped
+`, true},
+		{"a fuzz target finds something", fuzzed("fail", "fuzz: minimizing 33-byte failing input file", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
+=== RUN   FuzzA
+fuzz: elapsed: 0s, gathering baseline coverage: 0/10 completed
+fuzz: elapsed: 3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
+fuzz: minimizing 33-byte failing input file
+--- FAIL: FuzzA (3.44s)
+    context deadline exceeded
+FAIL  p  3.5s
+1 packages, 1 of them failed
+tests: 0 passed, 1 failed, 0 skipped
+`, false},
+		{"a test waits too long beside a fuzz target", `
+{"Action":"start","Package":"p"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"--- FAIL: TestB (0.00s)\n"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"    context deadline exceeded\n"}
+{"Action":"fail","Package":"p","Test":"TestB"}
+` + strings.TrimPrefix(fuzzed("fail", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), "\n"+`{"Action":"start","Package":"p"}`+"\n"), `--- FAIL: TestB (0.00s)
+    context deadline exceeded
+fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
+FAIL  p  3.5s
+1 packages, 1 of them failed
+tests: 1 passed, 1 failed, 0 skipped
+`, false},
+	} {
+		t.Run(tc.name, tc.check)
+	}
+}
+
+// fuzzed is a run of a fuzz target with this verdict, which says these lines at its end.
+func fuzzed(verdict string, last ...string) string {
+	lines := []string{"=== RUN   FuzzA", "fuzz: elapsed: 0s, gathering baseline coverage: 0/10 completed",
+		"fuzz: elapsed: 3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)"}
+	events := "\n" + `{"Action":"start","Package":"p"}` + "\n"
+	for _, line := range append(lines, last...) {
+		events += fmt.Sprintf(`{"Action":"output","Package":"p","Test":"FuzzA","Output":%q}`, line+"\n") + "\n"
+	}
+	return events + fmt.Sprintf(`{"Action":%[1]q,"Package":"p","Test":"FuzzA"}
+{"Action":%[1]q,"Package":"p","Elapsed":3.457}
+`, verdict)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -11,10 +10,7 @@ import (
 )
 
 func TestSummary(t *testing.T) {
-	for _, tc := range []struct {
-		name, events, want string
-		ok                 bool
-	}{
+	for _, tc := range []sumCase{
 		{"pass and skip", `
 {"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
@@ -60,68 +56,30 @@ not an event
 1 packages, 1 of them failed
 tests: 0 passed, 0 failed, 0 skipped
 `, false},
-		{"a fuzz target passes", fuzzed("pass", "--- PASS: FuzzA (3.44s)"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
-ok    p  3.5s
-1 packages, 0 of them failed
-tests: 1 passed, 0 failed, 0 skipped
-`, true},
-		{"a fuzz target's time ends at a bad moment", fuzzed("fail", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
-ok    p  3.5s
-1 packages, 0 of them failed
-tests: 1 passed, 0 failed, 0 skipped
-`, true},
-		{"a fuzz target finds something", fuzzed("fail", "fuzz: minimizing 33-byte failing input file", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), `fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
-=== RUN   FuzzA
-fuzz: elapsed: 0s, gathering baseline coverage: 0/10 completed
-fuzz: elapsed: 3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
-fuzz: minimizing 33-byte failing input file
---- FAIL: FuzzA (3.44s)
-    context deadline exceeded
-FAIL  p  3.5s
-1 packages, 1 of them failed
-tests: 0 passed, 1 failed, 0 skipped
-`, false},
-		{"a test waits too long beside a fuzz target", `
-{"Action":"start","Package":"p"}
-{"Action":"output","Package":"p","Test":"TestB","Output":"--- FAIL: TestB (0.00s)\n"}
-{"Action":"output","Package":"p","Test":"TestB","Output":"    context deadline exceeded\n"}
-{"Action":"fail","Package":"p","Test":"TestB"}
-` + strings.TrimPrefix(fuzzed("fail", "--- FAIL: FuzzA (3.44s)", "    context deadline exceeded"), "\n"+`{"Action":"start","Package":"p"}`+"\n"), `--- FAIL: TestB (0.00s)
-    context deadline exceeded
-fuzz  p FuzzA  3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)
-FAIL  p  3.5s
-1 packages, 1 of them failed
-tests: 1 passed, 1 failed, 0 skipped
-`, false},
 		{"nothing ran", "", "0 packages, 0 of them failed\ntests: 0 passed, 0 failed, 0 skipped\n", false},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var out strings.Builder
-			s := newSummary(&out)
-			if err := s.read(strings.NewReader(strings.TrimPrefix(tc.events, "\n"))); err != nil {
-				t.Fatal(err)
-			}
-			if ok := s.finish(); ok != tc.ok {
-				t.Errorf("finish() = %v, want %v", ok, tc.ok)
-			}
-			if diff := cmp.Diff(tc.want, out.String()); diff != "" {
-				t.Errorf("output (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(tc.name, tc.check)
 	}
 }
 
-// fuzzed is a run of a fuzz target with this verdict, which says these lines at its end.
-func fuzzed(verdict string, last ...string) string {
-	lines := []string{"=== RUN   FuzzA", "fuzz: elapsed: 0s, gathering baseline coverage: 0/10 completed",
-		"fuzz: elapsed: 3s, execs: 8967 (0/sec), new interesting: 3 (total: 13)"}
-	events := "\n" + `{"Action":"start","Package":"p"}` + "\n"
-	for _, line := range append(lines, last...) {
-		events += fmt.Sprintf(`{"Action":"output","Package":"p","Test":"FuzzA","Output":%q}`, line+"\n") + "\n"
+// sumCase is events of go test, and what is printed of them.
+type sumCase struct {
+	name, events, want string
+	ok                 bool
+}
+
+func (tc sumCase) check(t *testing.T) {
+	var out strings.Builder
+	s := newSummary(&out)
+	if err := s.read(strings.NewReader(strings.TrimPrefix(tc.events, "\n"))); err != nil {
+		t.Fatal(err)
 	}
-	return events + fmt.Sprintf(`{"Action":%[1]q,"Package":"p","Test":"FuzzA"}
-{"Action":%[1]q,"Package":"p","Elapsed":3.457}
-`, verdict)
+	if ok := s.finish(); ok != tc.ok {
+		t.Errorf("finish() = %v, want %v", ok, tc.ok)
+	}
+	if diff := cmp.Diff(tc.want, out.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
 }
 
 func TestSummaryOfAPipeThatBreaks(t *testing.T) {
