@@ -114,8 +114,8 @@ func fuzzOptions(t *testing.T, kind string, b []byte) {
 	if err != nil {
 		t.Fatalf("%#v can't be read back: %v", q.Options, err)
 	}
-	if kind == "tbf" {
-		return // its numbers are made of each other: TestReadBack has those that mean something
+	if kind == "tbf" || kind == "netem" || kind == "sfq" {
+		return // their numbers are made of each other: TestReadBack has those that mean something
 	}
 	if want := reported(q.Options); again != want {
 		t.Errorf("%#v is read back as %#v", want, again)
