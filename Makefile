@@ -65,17 +65,23 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
-# Each test runs in one of the three. What the first writes waits for the second, which vets all: testsum reads one after the other.
+# Every fuzz target in turn for the time $(1), as go test's events. One core, and what the others leave of it.
+fuzzing = grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort | while IFS=: read -r file name; do \
+		nice -n 19 $(GO) test -vet=off -timeout 0 -json -run '^$$' -fuzz "^$$name\$$" -fuzztime $(1) -fuzzminimizetime 1s -parallel 1 "$$(dirname $$file)"; \
+	done
+
+# Each test runs in one of the three. What the first and the fuzz targets write waits for the second, which vets all: testsum reads one after the other.
 test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
-	@plain=$$(mktemp) && trap 'rm -f "$$plain"' EXIT && { \
+	@plain=$$(mktemp) && fuzz=$$(mktemp) && trap 'rm -f "$$plain" "$$fuzz"' EXIT && { \
+		{ $(call fuzzing,30s); } >"$$fuzz" & \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
 		$(GO) test -race -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
-		wait; cat "$$plain"; \
+		wait; cat "$$plain" "$$fuzz"; \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
 	} | $(GO) run ./internal/testsum
 
-nightly: needs ## run the tests that try something thousands of times, ten times as often
-	LQOSD_NIGHTLY=1 $(GO) test -timeout 6h -json -run '^Test(Trial.*)$$' $(call packages,Trial.*) | $(GO) run ./internal/testsum
+nightly: needs ## run the tests that try something thousands of times, ten times as often, and every fuzz target for 10 minutes
+	@{ LQOSD_NIGHTLY=1 $(GO) test -timeout 6h -json -run '^Test(Trial.*)$$' $(call packages,Trial.*); $(call fuzzing,10m); } | $(GO) run ./internal/testsum
 
 # A figure is a line of a trial's output: figure: TRIAL | TRIES | RESULT
 figures: needs ## run the trials and write what they found into docs/reliability.md
@@ -101,10 +107,7 @@ bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 fuzz: ## run every fuzz target for FUZZTIME=10s
-	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort | while IFS=: read -r file name; do \
-		echo "$$name in $$(dirname $$file)"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname $$file)" || exit 1; \
-	done
+	@{ $(call fuzzing,$(FUZZTIME)); } | $(GO) run ./internal/testsum
 
 lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; installs mypy as root on Debian
 	$(LINT) run ./...

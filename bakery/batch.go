@@ -17,7 +17,9 @@ type Batch struct {
 	numbers []int // of the items that the members were
 	refused refusals
 	items   int // what was added, refused ones too
-	size    int // bytes of the members in the record
+	size    int // bytes of the members in the record, refused ones too
+	memory  int // about what all of it takes, in bytes
+	dropped error
 	scratch []byte
 
 	classes [2]map[tc.Handle]int // by direction: the class's index in members
@@ -47,7 +49,17 @@ func (b *Batch) SetUp(m MqSetup) error {
 // Add states a site or a circuit. What is wrong with it refuses the batch, too.
 func (b *Batch) Add(m Member) error {
 	b.items++
-	if err := b.admit(m); err != nil {
+	if b.dropped != nil {
+		b.refused.total++
+		return b.dropped
+	}
+	b.memory += memberMemory
+	err := b.admit(m)
+	if b.size > maxBatch || b.memory > maxBatchMemory {
+		b.Drop(fmt.Errorf("the batch is over %d bytes", maxBatch))
+		return b.dropped
+	}
+	if err != nil {
 		for d, upload := range []bool{false, true} {
 			class := m.branch(upload).class
 			if _, another := b.classes[d][class]; !another {
@@ -57,6 +69,23 @@ func (b *Batch) Add(m Member) error {
 		return b.refuse(fmt.Errorf("%s: %w", m.name(), err))
 	}
 	return nil
+}
+
+// About what a member takes in memory beside its bytes, and what an address of it takes: their places in the maps.
+const (
+	memberMemory = 512
+	prefixMemory = 96
+)
+
+// Memory is about what the batch takes in memory, in bytes.
+func (b *Batch) Memory() int { return b.memory }
+
+// Drop refuses the batch and lets go of all that is in it. What is added later isn't kept.
+func (b *Batch) Drop(why error) {
+	if b.dropped == nil {
+		_ = b.refuse(why)
+		*b = Batch{dropped: why, refused: b.refused, items: b.items}
+	}
 }
 
 // Refuse refuses the batch for a reason of the caller's: something that was meant for it, and
@@ -71,17 +100,20 @@ func (b *Batch) refuse(err error) error {
 	return err
 }
 
-// maxBatch keeps the record of a batch within what the log takes.
-const maxBatch = eventlog.MaxRecord - 1<<20
+// maxBatch keeps the record of a batch within what the log takes; maxBatchMemory bounds what isn't in the record, too: the
+// classes of what was refused, the places in the maps.
+const (
+	maxBatch       = eventlog.MaxRecord - 1<<20
+	maxBatchMemory = 256 << 20
+)
 
 func (b *Batch) admit(m Member) error {
 	if err := m.check(); err != nil {
 		return err
 	}
 	b.scratch = appendMember(b.scratch[:0], m)
-	if b.size += len(b.scratch); b.size > maxBatch {
-		return fmt.Errorf("the batch is over %d bytes", maxBatch)
-	}
+	b.memory += 2 * len(b.scratch)
+	b.size += len(b.scratch)
 	at := len(b.members)
 	for i, upload := range []bool{false, true} {
 		class := m.branch(upload).class
@@ -92,6 +124,7 @@ func (b *Batch) admit(m Member) error {
 	var prefixes []netip.Prefix
 	if m.Circuit != nil {
 		prefixes, _ = m.Circuit.prefixes() // checked
+		b.memory += prefixMemory * len(prefixes)
 	}
 	for _, p := range prefixes {
 		if other, taken := b.owners[p]; taken {

@@ -212,6 +212,44 @@ func TestOversizeBatch(t *testing.T) {
 	}
 }
 
+// TestDroppedBatch: a batch that is dropped keeps nothing, whatever is added, and is refused.
+func TestDroppedBatch(t *testing.T) {
+	b := batchOf(t, smallBatch()...)
+	if b.Memory() == 0 {
+		t.Error("a batch takes no memory")
+	}
+	b.Drop(errors.New("it was there too long"))
+	for range 1000 {
+		if err := b.Add(stateCircuit(83, "1:3", 7, 1)); err == nil || !strings.Contains(err.Error(), "too long") {
+			t.Fatalf("added: %v", err)
+		}
+	}
+	if n := b.Memory(); n != 0 {
+		t.Errorf("it takes %d bytes", n)
+	}
+	err := newRig(t, twoLinks).submit(b.Commit())[0].Err
+	if want := "the batch is refused, 1001 of its 1004 items can't be: item 4, it was there too long\nand 1000 more"; err == nil || err.Error() != want {
+		t.Errorf("the answer is %v", err)
+	}
+}
+
+// TestRefusedForEver: items that are all refused take no more memory than a batch may.
+func TestRefusedForEver(t *testing.T) {
+	b := bakery.NewBatch()
+	n, most := 0, 0
+	for ; n < 3<<20; n++ {
+		err := b.Add(stateCircuit(int64(n), "1:3", uint16(n), -1))
+		if most = max(most, b.Memory()); err == nil {
+			t.Fatal("it was taken")
+		} else if strings.Contains(err.Error(), "the batch is over") {
+			break
+		}
+	}
+	if n == 3<<20 || most > 256<<20 {
+		t.Errorf("%d items were remembered, in %d bytes", n, most)
+	}
+}
+
 // TestLongName: of a long name a refusal has the beginning.
 func TestLongName(t *testing.T) {
 	long := strings.Repeat("x", 4096)

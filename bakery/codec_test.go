@@ -123,48 +123,6 @@ func documented(t *testing.T, name string) string {
 	return strings.Join(strings.Fields(dump), "")
 }
 
-// FuzzDecodeRecord: no payload makes the decoder panic, and what it accepts is
-// encoded alike.
-func FuzzDecodeRecord(f *testing.F) {
-	name := "CircuitID: 9"
-	two, four, id := 2, 4, uint64(77)
-	for _, c := range []bakery.Command{
-		bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}},
-		bakery.MqSetup{QueuesAvailable: &four, StickOffset: &two, R2Q: 84,
-			Down: bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 4, CapacityMbps: 1000, SQM: []string{"cake diffserv4"}}},
-		site("eth1", "0x1:", "0x3", 1, 2),
-		bakery.AddCircuitHTBClass{Link: "eth1", Parent: "0x1:0x3", ClassID: "0x4", RateMbps: 1, CeilMbps: 105, CircuitHash: -1, Comment: &name, R2Q: 2084},
-		leaf("eth1", 1, 4, "cake", "diffserv4", "rtt", "300"),
-		lines("qdisc replace dev eth1 root handle 7FFF: mq"),
-		opaque("filter add dev eth1 matchall"),
-		bakery.MapIPToFlow{Address: "100.64.0.1", Handle: 0x10004, CPU: 1, Upload: true, CircuitID: &id, DeviceID: &id},
-		bakery.DelIPFlow{Address: "fdd7::/56", Upload: true},
-		bakery.ClearIPFlow{},
-		resolved(append(smallBatch(), stateCircuit(83, "1:3", 7, 1, sqm("cake/none")))...),
-		bakery.Commit{Leaf: bakery.LeafRule{SlowRTT: bakery.SlowRTTUpTo}},
-		documentedSpeed(),
-	} {
-		f.Add(bakery.AppendRecord(nil, recordOf(bakery.NewTree(), c)))
-	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, err := bakery.DecodeRecord(1, payload)
-		if err != nil {
-			return
-		}
-		again, err := bakery.DecodeRecord(1, bakery.AppendRecord(nil, r))
-		if err != nil {
-			t.Fatalf("what was decoded can't be encoded: %v", err)
-		}
-		if diff := cmp.Diff(r, again, cmp.Comparer(sameFloat[float64]), cmp.Comparer(sameFloat[float32])); diff != "" {
-			t.Error(diff)
-		}
-		tree := bakery.NewTree()
-		if bakery.Fold(tree, r) == nil {
-			_ = bakery.AppendLines(nil, r.Command, bakery.RatesExact)
-		}
-	})
-}
-
 // sameFloat takes NaN for itself.
 func sameFloat[F float32 | float64](a, b F) bool { return a == b || a != a && b != b }
 
@@ -176,27 +134,6 @@ func TestCutSnapshot(t *testing.T) {
 			if _, err := bakery.DecodeSnapshot(b[:n]); !errors.Is(err, eventlog.ErrCorrupt) {
 				t.Fatalf("the first %d of %d bytes: %v", n, len(b), err)
 			}
-		}
-	})
-}
-
-// FuzzDecodeSnapshot: no bytes make the decoder panic, and what it accepts is a Tree
-// that can be encoded.
-func FuzzDecodeSnapshot(f *testing.F) {
-	tree := bakery.NewTree()
-	stated := bakery.NewTree()
-	foldAll(f, stated, resolved(smallBatch()...))
-	f.Add(stated.AppendSnapshot(nil))
-	foldAll(f, tree, bakery.MqSetup{R2Q: 10,
-		Down: bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}},
-		Up:   bakery.Direction{Link: "eth0", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}}},
-		circuit("eth1", "1:", "3", 9, 0), leaf("eth1", 1, 3, "fq_codel"), bakery.MapIPToFlow{Address: "10.0.0.0/8", Handle: 0x10003},
-		opaque("filter add dev eth1 matchall"))
-	f.Add(tree.AppendSnapshot(nil))
-	f.Add(bakery.NewTree().AppendSnapshot(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if tree, err := bakery.DecodeSnapshot(b); err == nil {
-			_ = tree.Hash()
 		}
 	})
 }

@@ -8,21 +8,39 @@ import (
 // failRoom is kept free in a document for each answer still to come, so that there is always room for a Fail.
 const failRoom = 64
 
+// maxMisfits is how many replies of a session may find no room before no more are asked for that are not there yet.
+const maxMisfits = 16
+
 // marshalAnswer makes the document {"responses":[…]} with at most MaxPayload bytes. A reply that can't be encoded, or
 // that finds no room, is replaced by a Fail.
 func marshalAnswer(codec Codec, replies []Reply) []byte {
+	return marshalHeld(codec, replies, func(int64) bool { return true })
+}
+
+// marshalHeld is marshalAnswer that counts the bytes of the replies as it goes, and gives them back at its end. When hold is
+// false nobody will read the answer: what can be left out is.
+func marshalHeld(codec Codec, replies []Reply, hold func(int64) bool) []byte {
 	doc := struct {
 		Responses []encoded `json:"responses"`
 	}{make([]encoded, len(replies))}
 	room := MaxPayload - failRoom*(len(replies)+1)
+	held, read, misfits := int64(0), true, 0
 	for i, reply := range replies {
+		if later, ok := reply.Value.(Later); ok {
+			if reply = Fail("the answer is too large"); read && misfits < maxMisfits {
+				reply = later()
+			}
+		}
 		data := marshalReply(codec, reply)
 		if len(data) > failRoom && len(data)-failRoom > room {
 			data = marshalReply(codec, Fail("the answer is too large"))
+			misfits++
 		}
 		room -= max(len(data)-failRoom, 0)
 		doc.Responses[i] = data
+		held, read = held+int64(len(data)), hold(int64(len(data)))
 	}
+	defer hold(-held)
 	payload, err := codec.marshal(doc)
 	if err != nil {
 		return marshalFails(codec, len(replies), fmt.Sprintf("the answer can't be encoded: %v", err))

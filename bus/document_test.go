@@ -117,7 +117,7 @@ func TestDocumentLimits(t *testing.T) {
 	}
 	for name, value := range map[string]any{
 		"MaxPayload": MaxPayload, "MaxChunk": MaxChunk, "nesting": maxDepth, "elements of a list, entries of a map": maxElements, "name of a request": maxName, "key": maxKey,
-		"MaxRequests": o.MaxRequests, "MaxConns": o.MaxConns, "MaxInflight": o.MaxInflight, "MaxInflightBytes": o.MaxInflightBytes, "MaxAnswerBytes": o.MaxAnswerBytes,
+		"MaxRequests": o.MaxRequests, "MaxConns": o.MaxConns, "MaxInflight": o.MaxInflight, "MaxInflightBytes": o.MaxInflightBytes, "MaxAnswerBytes": o.MaxAnswerBytes, "MaxMemory": o.MaxMemory, "MaxUserConns": o.MaxUserConns,
 		"HandshakeTimeout": o.HandshakeTimeout, "FrameTimeout": o.FrameTimeout, "WriteTimeout": o.WriteTimeout, "DrainTimeout": o.DrainTimeout,
 	} {
 		if said[name] != fmt.Sprint(value) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // The framing. A frame is request_id (u64), payload length (u64), then chunks until the payload is complete, each a length
@@ -26,15 +27,60 @@ var errFrame = errors.New("protocol violation")
 
 // frameReader takes frames off a stream. Before each of them it calls idle(true), and idle(false) once it has begun.
 type frameReader struct {
+	src  io.Reader
 	in   *bufio.Reader
 	idle func(bool)
+	hold func(int64) // counts the bytes of the payload that is arriving; what next returns stays counted
 }
 
-// readBuffer is enough for many small frames in one read.
-const readBuffer = 64 << 10
+// Enough for many small frames in one read, and for a large part of a large one. Most connections are idle: only while a
+// large frame arrives does one have a large buffer.
+const (
+	readBuffer      = 4 << 10
+	largeReadBuffer = 64 << 10
+)
+
+// largeReaders are the *bufio.Reader of connections that have none now.
+var largeReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, largeReadBuffer) }}
 
 func newFrameReader(in io.Reader, idle func(bool)) *frameReader {
-	return &frameReader{in: bufio.NewReaderSize(in, readBuffer), idle: idle}
+	return &frameReader{src: in, in: bufio.NewReaderSize(in, readBuffer), idle: idle, hold: func(int64) {}}
+}
+
+// enlarge takes a large buffer, until shrink.
+func (r *frameReader) enlarge() {
+	if r.in.Size() >= largeReadBuffer {
+		return
+	}
+	begun, _ := r.in.Peek(r.in.Buffered())
+	large := largeReaders.Get().(*bufio.Reader)
+	large.Reset(&splice{begun, r.src})
+	r.in = large
+}
+
+// shrink gives the large buffer back, once nothing is left in it.
+func (r *frameReader) shrink() {
+	if r.in.Size() < largeReadBuffer || r.in.Buffered() > 0 {
+		return
+	}
+	r.in.Reset(nil)
+	largeReaders.Put(r.in)
+	r.in = bufio.NewReaderSize(r.src, readBuffer)
+}
+
+// splice reads what was read before, then the source.
+type splice struct {
+	begun []byte
+	src   io.Reader
+}
+
+func (s *splice) Read(p []byte) (int, error) {
+	if len(s.begun) == 0 {
+		return s.src.Read(p)
+	}
+	n := copy(p, s.begun)
+	s.begun = s.begun[n:]
+	return n, nil
 }
 
 // hello reads the four bytes that open a connection.
@@ -52,6 +98,7 @@ func (r *frameReader) hello(want string) error {
 
 // next reads one frame. The payload is the caller's. io.EOF means that the stream ended between two frames.
 func (r *frameReader) next() (id uint64, payload []byte, err error) {
+	r.shrink()
 	r.idle(true)
 	_, err = r.in.Peek(1)
 	r.idle(false)
@@ -80,27 +127,42 @@ func (r *frameReader) skip(n int) { _, _ = r.in.Discard(n) }
 // what has arrived, or one chunk.
 func (r *frameReader) payload(size int) ([]byte, error) {
 	buf := make([]byte, 0, min(size, MaxChunk))
+	r.hold(int64(cap(buf)))
+	if size > readBuffer {
+		r.enlarge()
+	}
 	for len(buf) < size {
-		head, err := r.in.Peek(chunkHead)
+		n, err := r.chunkSize(size - len(buf))
+		if err == nil {
+			buf, err = r.chunk(buf, n, size)
+		}
 		if err != nil {
-			return nil, err
-		}
-		n := binary.LittleEndian.Uint32(head)
-		if n == 0 || n > MaxChunk || int(n) > size-len(buf) {
-			return nil, fmt.Errorf("%w: a chunk of %d bytes with %d to come, at most %d", errFrame, n, size-len(buf), MaxChunk)
-		}
-		r.skip(chunkHead)
-		if buf, err = r.chunk(buf, int(n), size); err != nil {
+			r.hold(-int64(cap(buf)))
 			return nil, err
 		}
 	}
 	return buf, nil
 }
 
+// chunkSize reads the head of a chunk, with so many bytes to come.
+func (r *frameReader) chunkSize(left int) (int, error) {
+	head, err := r.in.Peek(chunkHead)
+	if err != nil {
+		return 0, err
+	}
+	n := binary.LittleEndian.Uint32(head)
+	if n == 0 || n > MaxChunk || int(n) > left {
+		return 0, fmt.Errorf("%w: a chunk of %d bytes with %d to come, at most %d", errFrame, n, left, MaxChunk)
+	}
+	r.skip(chunkHead)
+	return int(n), nil
+}
+
 func (r *frameReader) chunk(buf []byte, n, size int) ([]byte, error) {
 	have := len(buf)
 	if have+n > cap(buf) {
 		grown := make([]byte, have, min(size, 2*(have+n)))
+		r.hold(int64(cap(grown) - cap(buf)))
 		copy(grown, buf)
 		buf = grown
 	}

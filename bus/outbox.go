@@ -20,8 +20,11 @@ type outbox struct {
 	broken   bool      // nothing more can be written: what comes is dropped
 }
 
-// keptBuffer is the largest buffer, in bytes, that is kept for reuse.
-const keptBuffer = 1 << 20
+// The largest buffers, in bytes, that are kept for reuse: while frames come one after the other, and while none is there.
+const (
+	keptBuffer = 1 << 20
+	idleBuffer = 4 << 10
+)
 
 func newOutbox(limit int) *outbox {
 	o := &outbox{limit: limit}
@@ -74,6 +77,12 @@ func (o *outbox) take(spare []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.buf) == 0 && !o.finished && !o.broken {
+		if cap(o.buf) > idleBuffer {
+			o.buf = nil
+		}
+		if cap(spare) > idleBuffer {
+			spare = nil
+		}
 		o.ready.Wait()
 	}
 	if len(o.buf) == 0 || o.broken {
@@ -82,6 +91,13 @@ func (o *outbox) take(spare []byte) []byte {
 	batch := o.buf
 	o.buf, o.writing = spare, len(batch)
 	return batch
+}
+
+// empty reports that nothing is held.
+func (o *outbox) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) == 0 && o.writing == 0
 }
 
 // finish lets run end when all is written.

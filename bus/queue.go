@@ -70,10 +70,26 @@ func (q *queue) take() (pending, bool) {
 	}
 	p := q.entries[q.first]
 	q.entries[q.first] = pending{}
-	if q.first++; q.first == len(q.entries) {
-		q.entries, q.first = q.entries[:0], 0
-	}
+	q.first++
+	q.compact()
 	return p, true
+}
+
+// keptEntries is how many entries an empty queue keeps room for.
+const keptEntries = 64
+
+// compact lets go of what was taken, also when the queue is never empty, and of the room that only a rush needs.
+func (q *queue) compact() {
+	switch {
+	case q.first == len(q.entries) && cap(q.entries) > keptEntries:
+		q.entries, q.first = nil, 0
+	case q.first == len(q.entries):
+		q.entries, q.first = q.entries[:0], 0
+	case q.first > keptEntries && q.first >= len(q.entries)/2:
+		n := copy(q.entries, q.entries[q.first:])
+		clear(q.entries[n:])
+		q.entries, q.first = q.entries[:n], 0
+	}
 }
 
 // done gives the room of a session back.

@@ -14,6 +14,10 @@ type Reply struct {
 	Value any
 }
 
+// Later is a Value that is not there yet: the server calls it when it writes the answer down, and takes its Reply in place of
+// the one that it stands in. Of a session's large answers only one is there at a time, and none for which there is no room.
+type Later func() Reply
+
 // The names of the two replies that every request may get.
 const (
 	nameAck  = "Ack"

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,13 +38,15 @@ type Server struct {
 
 	mu       sync.Mutex
 	conns    map[*serverConn]struct{}
+	users    map[uint32]int // connections by uid
 	stopping bool
+	held     atomic.Int64 // memory of all connections
 }
 
 // NewServer makes a server. It starts nothing.
 func NewServer(o Options) *Server {
 	o = o.withDefaults()
-	return &Server{opts: o, log: logger{log: o.Log}, peer: peerOf, conns: map[*serverConn]struct{}{}}
+	return &Server{opts: o, log: logger{log: o.Log}, peer: peerOf, conns: map[*serverConn]struct{}{}, users: map[uint32]int{}}
 }
 
 // Stats is a snapshot of the counters.
@@ -103,12 +107,12 @@ func temporary(err error) bool {
 func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	s.counters.accepted.Add(1)
-	c := newServerConn(s, nc)
 	peer, err := s.peer(nc)
 	if err != nil {
 		s.refuse(peer, err)
 		return
 	}
+	c := newServerConn(s, nc, peer)
 	if err := s.add(c); err != nil {
 		s.refuse(peer, err)
 		return
@@ -119,7 +123,6 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 		s.refuse(peer, err)
 		return
 	}
-	c.peer = peer
 	c.run(context.WithoutCancel(ctx))
 }
 
@@ -137,7 +140,11 @@ func (s *Server) add(c *serverConn) error {
 	if len(s.conns) >= s.opts.MaxConns {
 		return fmt.Errorf("%d connections are open, no more are taken", len(s.conns))
 	}
+	if n := s.users[c.peer.UID]; n >= s.opts.MaxUserConns && c.peer.UID != 0 && int(c.peer.UID) != os.Geteuid() {
+		return fmt.Errorf("%d connections of this user are open, no more are taken", n)
+	}
 	s.conns[c] = struct{}{}
+	s.users[c.peer.UID]++
 	s.counters.open.Add(1)
 	return nil
 }
@@ -145,7 +152,11 @@ func (s *Server) add(c *serverConn) error {
 func (s *Server) remove(c *serverConn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	if s.users[c.peer.UID]--; s.users[c.peer.UID] == 0 {
+		delete(s.users, c.peer.UID)
+	}
 	s.mu.Unlock()
+	c.hold.drop()
 	s.counters.open.Add(-1)
 }
 

@@ -19,6 +19,7 @@ type serverConn struct {
 	peer    Peer
 	handler Conn
 
+	hold   holding
 	in     *inflow
 	frames *frameReader
 	queue  *queue  // reader → answerer
@@ -29,14 +30,16 @@ type serverConn struct {
 	dead   bool // aborted
 }
 
-func newServerConn(s *Server, nc net.Conn) *serverConn {
+func newServerConn(s *Server, nc net.Conn, peer Peer) *serverConn {
 	c := &serverConn{
-		s: s, nc: nc,
+		s: s, nc: nc, peer: peer,
+		hold:  holding{all: &s.held, relieve: s.relieve, limit: s.opts.MaxMemory},
 		in:    &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
 		queue: newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
 		out:   newOutbox(s.opts.MaxAnswerBytes),
 	}
 	c.frames = newFrameReader(c.in, c.in.idle)
+	c.frames.hold = c.hold.add
 	return c
 }
 
@@ -90,8 +93,12 @@ func (c *serverConn) read(ctx context.Context) error {
 		}
 		session, codec, bad := parseSession(payload, c.s.opts.MaxRequests)
 		p := pending{id: id, codec: codec, n: len(session.Requests), cost: sessionCost(payload, session)}
+		c.hold.add(p.cost - int64(cap(payload)))
 		if !c.queue.reserve(p.cost) {
 			return net.ErrClosed
+		}
+		if c.out.empty() {
+			c.hold.move()
 		}
 		switch {
 		case bad != nil:
@@ -165,23 +172,26 @@ func (c *serverConn) answer() {
 		if !ok {
 			return
 		}
-		if replies, err := c.wait(p); err == nil {
-			c.out.put(p.id, marshalAnswer(p.codec, replies))
+		if answer, err := c.wait(p); err == nil {
+			c.hold.add(int64(frameSize(len(answer))))
+			c.out.put(p.id, answer)
 		}
 		c.queue.done(p.cost)
+		c.hold.add(-p.cost)
 	}
 }
 
-func (c *serverConn) wait(p pending) (replies []Reply, err error) {
+func (c *serverConn) wait(p pending) (answer []byte, err error) {
 	defer c.recovered("wait", &err)
-	replies = p.wait()
+	replies := p.wait()
 	if p.submitted {
 		c.s.counters.answered.Add(1)
 	}
 	if len(replies) != p.n {
 		panic(fmt.Sprintf("wait returned %d replies to %d requests", len(replies), p.n))
 	}
-	return replies, nil
+	hold := func(n int64) bool { c.hold.add(n); return !c.hold.gone.Load() }
+	return marshalHeld(p.codec, replies, hold), nil
 }
 
 // recovered turns a panic of the handler into an error and ends the connection.
@@ -199,7 +209,14 @@ func (c *serverConn) recovered(where string, err *error) {
 // write puts the answers on the wire. When the client is gone they are dropped, and what it sent before is still read;
 // a client that is there but does not take them is cut off.
 func (c *serverConn) write() {
-	err := c.out.run(c.send)
+	err := c.out.run(func(b []byte) error {
+		if err := c.send(b); err != nil {
+			return err
+		}
+		c.hold.add(-int64(len(b)))
+		c.hold.move()
+		return nil
+	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.stalled("answers that nobody reads")
 		c.abort()
@@ -248,6 +265,7 @@ func (c *serverConn) abort() {
 	c.nc.Close()
 	c.queue.close()
 	c.out.breakOff()
+	c.hold.drop()
 }
 
 func (c *serverConn) closeHandler() {

@@ -52,6 +52,12 @@ func checkCount(codec Codec, payload []byte) error {
 	return nil
 }
 
+// ParseSession reads one document as a server does.
+func ParseSession(payload []byte) (Session, error) {
+	s, _, err := parseSession(payload, defaultMaxRequests)
+	return s, err
+}
+
 // parseSession reads one document. The codec is right also when err is not nil.
 func parseSession(payload []byte, maxRequests int) (Session, Codec, error) {
 	codec := codecOf(payload)

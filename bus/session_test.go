@@ -2,7 +2,6 @@ package bus
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
@@ -276,38 +275,4 @@ func TestSessionCodecsAlike(t *testing.T) {
 			t.Fatalf("got %d requests and key %q, want %d and %q", len(sessions[CBOR].Requests), sessions[CBOR].Key, len(want), key)
 		}
 	})
-}
-
-// fuzzSession looks into everything a document holds.
-func fuzzSession(t *testing.T, payload []byte) {
-	s, codec, err := parse(payload)
-	if err != nil {
-		return
-	}
-	for _, r := range s.Requests {
-		var c circuit
-		var a any
-		var j json.RawMessage
-		var e everything
-		_ = r.Err()
-		for _, v := range []any{&c, &a, &j, &e, new([]string), new(map[string]float32)} {
-			_ = r.Decode(v)
-		}
-		_, jsonErr := r.body.MarshalJSON()
-		_, cborErr := r.body.MarshalCBOR()
-		if codec == JSON && jsonErr != nil || codec == CBOR && cborErr != nil {
-			t.Fatalf("%q: arrived and can't go back: %v, %v", payload, jsonErr, cborErr)
-		}
-	}
-	if codec == JSON && s.Requests == nil {
-		t.Fatal("no requests and no error")
-	}
-}
-
-func FuzzSessionCBOR(f *testing.F) {
-	f.Fuzz(func(t *testing.T, payload []byte) { fuzzSession(t, payload) })
-}
-
-func FuzzSessionJSON(f *testing.F) {
-	f.Fuzz(func(t *testing.T, payload []byte) { fuzzSession(t, append([]byte(`{"requests":[`), payload...)) })
 }

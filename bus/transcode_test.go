@@ -103,13 +103,3 @@ func anyValue(depth int) *rapid.Generator[any] {
 		rapid.SliceOfN(anyValue(depth-1), 0, 30).AsAny(),
 		rapid.MapOfN(rapid.StringN(0, 4, 10), anyValue(depth-1), 0, 3).AsAny())...)
 }
-
-// FuzzJSON takes the JSON that encoding/json takes, within our limits, to CBOR and back.
-func FuzzJSON(f *testing.F) {
-	f.Add([]byte(`{"a":[1,-2.5e3,"\u00e9\n",true,null]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := toCBOR(string(text)); err == nil && json.Valid(text) {
-			checkRoundTrip(t, string(text))
-		}
-	})
-}

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mdlayher/netlink"
-
 	"lqosd/bakery/tc"
 )
 
@@ -137,73 +135,4 @@ func TestDistribution(t *testing.T) {
 	if b, err := encodeNetem(nil, o, encoding{}); err != nil || !bytes.Contains(b, []byte{0, 0x80, 0xff, 0xff}) {
 		t.Errorf("encoded %x, %v", b, err)
 	}
-}
-
-// FuzzDecode gives arbitrary bytes to every decoder: they give options or an error, and what
-// they give can be canonicalised and encoded.
-func FuzzDecode(f *testing.F) {
-	for _, line := range kindLines {
-		op, err := tc.ParseLine("qdisc add dev v0 root " + line)
-		if err != nil {
-			f.Fatal(err)
-		}
-		b, err := codecs[op.Qdisc.Options.Kind()].encode(nil, op.Qdisc.Options, encoding{})
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(op.Qdisc.Options.Kind(), b)
-	}
-	f.Add("htb", []byte{})
-	f.Add("class", encodeClass(nil, tc.HTBClass{Rate: 100 * tc.Gbit}, tc.Host{})[4:])
-	f.Add("object", appendKind(header{index: 1}.append(nil), "htb"))
-	f.Fuzz(func(t *testing.T, kind string, b []byte) {
-		var h tc.Host
-		if kind == "class" {
-			if c, err := decodeClass(b, h); err == nil {
-				encodeClass(nil, c, h)
-			}
-			return
-		}
-		if o, err := readObject(b); kind == "object" && err == nil {
-			_, _ = o.qdisc("v0", h)
-			_, _ = o.class("v0", h)
-			return
-		}
-		o, err := decodeOptions(kind, b, h)
-		if err != nil {
-			return
-		}
-		if _, foreign := o.(tc.Foreign); foreign {
-			return
-		}
-		s, err := tc.NewState("v0", []tc.Qdisc{{Link: "v0", Handle: tc.NewHandle(1, 0), Parent: tc.Root, Options: o}}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q, _ := tc.Canonical(s, h).Qdisc("v0", tc.Root)
-		_, _ = encodeOptions(nil, q.Options, encoding{host: h})
-	})
-}
-
-// FuzzDatagram gives arbitrary datagrams to the readers of acks, dumps and notices.
-func FuzzDatagram(f *testing.F) {
-	ack := func(flags uint16, body ...byte) []byte {
-		b := native.AppendUint32(nil, uint32(messageHeader+len(body)))
-		b = native.AppendUint16(b, 2)
-		b = native.AppendUint16(b, flags)
-		return append(append(b, make([]byte, 8)...), body...)
-	}
-	f.Add(ack(0x300, append(make([]byte, 20), appendKind(nil, "quantum of class 10001 is big")...)...))
-	f.Add([]byte{1, 2, 3})
-	f.Add(ack(0x200, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = eachMessage(b, func(m netlink.Message) bool {
-			verdict(m)
-			_, _ = part(m, func(o object) error {
-				_, err := o.qdisc("v0", tc.Host{})
-				return err
-			})
-			return concerns(m.Data, map[int]string{1: "v0"})
-		})
-	})
 }

@@ -32,7 +32,8 @@ func (c *conn) stepOf(r bus.Request) batchStep {
 }
 
 func (c *conn) startBatch(bus.Request) (bakery.Command, error) {
-	c.batch = bakery.NewBatch()
+	c.d.batches.end(c.batch)
+	c.batch = c.d.batches.start()
 	return nil, nil
 }
 
@@ -41,7 +42,7 @@ func (c *conn) batchSetup(r bus.Request) (bakery.Command, error) {
 	if err != nil {
 		return nil, c.unread(r, err)
 	}
-	return nil, c.batch.SetUp(command.(bakery.MqSetup))
+	return nil, c.d.batches.do(c.batch, func(b *bakery.Batch) error { return b.SetUp(command.(bakery.MqSetup)) })
 }
 
 func (c *conn) addSite(r bus.Request) (bakery.Command, error) {
@@ -49,7 +50,7 @@ func (c *conn) addSite(r bus.Request) (bakery.Command, error) {
 	if err := c.decodeMember(r, &s); err != nil {
 		return nil, err
 	}
-	return nil, c.batch.Add(bakery.Member{Site: &s})
+	return nil, c.add(bakery.Member{Site: &s})
 }
 
 func (c *conn) addCircuit(r bus.Request) (bakery.Command, error) {
@@ -57,7 +58,11 @@ func (c *conn) addCircuit(r bus.Request) (bakery.Command, error) {
 	if err := c.decodeMember(r, &a); err != nil {
 		return nil, err
 	}
-	return nil, c.batch.Add(bakery.Member{Circuit: &a})
+	return nil, c.add(bakery.Member{Circuit: &a})
+}
+
+func (c *conn) add(m bakery.Member) error {
+	return c.d.batches.do(c.batch, func(b *bakery.Batch) error { return b.Add(m) })
 }
 
 func (c *conn) decodeMember(r bus.Request, v any) error {
@@ -77,14 +82,22 @@ func (c *conn) commitBatch(bus.Request) (bakery.Command, error) {
 	if c.batch = nil; b == nil {
 		return bakery.Refused(errNoBatch), nil
 	}
-	return b.Commit(), nil
+	// The second of a session can't wait for the first, which comes with it.
+	command, done := c.d.batches.commit(b, len(c.commits) > 0)
+	c.commits = append(c.commits, done)
+	return command, nil
+}
+
+// refuseBatch refuses the batch for what the caller could not read.
+func (c *conn) refuseBatch(why error) {
+	_ = c.d.batches.do(c.batch, func(b *bakery.Batch) error { b.Refuse(why); return nil })
 }
 
 // unread refuses the batch for a request that was meant for it and can't be read: what it
 // would have stated would be removed.
 func (c *conn) unread(r bus.Request, err error) error {
 	if c.batch != nil && (r.Name == "" || strings.HasPrefix(r.Name, "Bakery")) {
-		c.batch.Refuse(fmt.Errorf("%s: %w", orUnnamed(r.Name), err))
+		c.refuseBatch(fmt.Errorf("%s: %w", orUnnamed(r.Name), err))
 	}
 	return err
 }
@@ -99,6 +112,6 @@ func orUnnamed(name string) string {
 // BadDocument implements bus.BadDocumentHandler: nobody knows what it would have stated.
 func (c *conn) BadDocument(err error) {
 	if c.batch != nil {
-		c.batch.Refuse(fmt.Errorf("a document that can't be read: %w", err))
+		c.refuseBatch(fmt.Errorf("a document that can't be read: %w", err))
 	}
 }

@@ -17,7 +17,9 @@ type conn struct {
 	peer   bus.Peer
 	right  right
 	copies copies
-	batch  *bakery.Batch // between BakeryStart and BakeryCommit; only Submit and BadDocument use it
+	// commits are told when the session being sorted is settled
+	commits []func()
+	batch   *openBatch // between BakeryStart and BakeryCommit; only Submit and BadDocument use it
 }
 
 // Submit implements bus.Conn.
@@ -26,20 +28,27 @@ func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
 	for i, r := range s.Requests {
 		c.sort(&b, i, r)
 	}
+	b.commits, c.commits = c.commits, nil
 	if len(b.commands) > 0 {
 		c.submit(ctx, &b)
 	}
 	return func() []bus.Reply {
 		b.settle()
+		for _, done := range b.commits {
+			done()
+		}
 		for _, q := range b.queries {
-			b.replies[q.index] = q.answer(ctx, c, q.request)
+			b.replies[q.index] = bus.Reply{Value: bus.Later(func() bus.Reply { return q.answer(ctx, c, q.request) })}
 		}
 		return b.replies
 	}
 }
 
 // Close implements bus.Conn.
-func (c *conn) Close() { c.copies.close() }
+func (c *conn) Close() {
+	c.copies.close()
+	c.d.batches.end(c.batch)
+}
 
 // work is a session on its way: its commands go to the bakery together; its
 // queries are answered after them.
@@ -51,7 +60,8 @@ type work struct {
 	ticket   *bakery.Ticket
 	queries  []pendingQuery
 	taken    []int // of the replies to what a batch took
-	refused  bool  // a command that never reached the bakery
+	commits  []func()
+	refused  bool // a command that never reached the bakery
 }
 
 type pendingQuery struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"lqosd/bus"
 )
@@ -14,12 +15,16 @@ import (
 // maxCopyRead is the most that one LqosdCopyRead answers, in bytes.
 const maxCopyRead = 4 << 20
 
+// maxCopies is how many copies all connections may have at a time: each takes files of the disk and open ones.
+const maxCopies = 16
+
 // copyPrefix begins the names of copies in the state directory.
 const copyPrefix = ".copy-"
 
 // copies is a connection's copy of the log: taken by LqosdCopy, read piece by piece,
 // gone when the connection is, or when the next one is taken.
 type copies struct {
+	count *atomic.Int32 // of all connections; nil: this one has none
 	dir   string
 	files []copyFile
 }
@@ -40,6 +45,10 @@ func (c *copies) close() {
 		_ = os.RemoveAll(c.dir)
 		c.dir = ""
 	}
+	if c.count != nil {
+		c.count.Add(-1)
+		c.count = nil
+	}
 }
 
 // take copies the log beside itself, so that sealed segments can be linked.
@@ -49,6 +58,11 @@ func (c *copies) take(d *daemon) error {
 	if d.bakery == nil || l == nil {
 		return fmt.Errorf("the bakery is not running: %w", d.bakeryErr)
 	}
+	if n := d.copies.Add(1); n > maxCopies {
+		d.copies.Add(-1)
+		return fmt.Errorf("copying the log: %d copies are there, no more are made at a time", maxCopies)
+	}
+	c.count = &d.copies
 	dir, err := os.MkdirTemp(d.settings.Bakery.StateDirectory, copyPrefix)
 	if err != nil {
 		return fmt.Errorf("copying the log: %w", err)

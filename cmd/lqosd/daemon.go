@@ -38,6 +38,8 @@ type daemon struct {
 	bakeryErr  error
 	eventlog   atomic.Pointer[eventlog.Log]
 	queueCount atomic.Pointer[queueCount]
+	batches    *batches
+	copies     atomic.Int32 // of the log, of all connections
 
 	mu        sync.Mutex
 	preflight *preflight // the newest BakeryReportPreflight
@@ -55,7 +57,7 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1)}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1), batches: newBatches()}
 	listener, err := d.check()
 	if err != nil {
 		return err
@@ -74,7 +76,8 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 		<-planeEnded
 		return errors.Join(err, listener.Close())
 	}
-	d.server = bus.NewServer(bus.Options{Accept: d.accept, Log: log})
+	limitMemory()
+	d.server = bus.NewServer(busLimits(bus.Options{Accept: d.accept, Log: log}))
 	log.Info("serving", "version", version, "mode", s.Bakery.Mode, "socket", s.Bakery.Socket,
 		"state_dir", s.Bakery.StateDirectory, "tc_file", s.tcPath, "pid", os.Getpid())
 	err = d.serveBus(ctx, listener)

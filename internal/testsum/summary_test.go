@@ -10,10 +10,7 @@ import (
 )
 
 func TestSummary(t *testing.T) {
-	for _, tc := range []struct {
-		name, events, want string
-		ok                 bool
-	}{
+	for _, tc := range []sumCase{
 		{"pass and skip", `
 {"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
@@ -61,19 +58,27 @@ tests: 0 passed, 0 failed, 0 skipped
 `, false},
 		{"nothing ran", "", "0 packages, 0 of them failed\ntests: 0 passed, 0 failed, 0 skipped\n", false},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var out strings.Builder
-			s := newSummary(&out)
-			if err := s.read(strings.NewReader(strings.TrimPrefix(tc.events, "\n"))); err != nil {
-				t.Fatal(err)
-			}
-			if ok := s.finish(); ok != tc.ok {
-				t.Errorf("finish() = %v, want %v", ok, tc.ok)
-			}
-			if diff := cmp.Diff(tc.want, out.String()); diff != "" {
-				t.Errorf("output (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(tc.name, tc.check)
+	}
+}
+
+// sumCase is events of go test, and what is printed of them.
+type sumCase struct {
+	name, events, want string
+	ok                 bool
+}
+
+func (tc sumCase) check(t *testing.T) {
+	var out strings.Builder
+	s := newSummary(&out)
+	if err := s.read(strings.NewReader(strings.TrimPrefix(tc.events, "\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if ok := s.finish(); ok != tc.ok {
+		t.Errorf("finish() = %v, want %v", ok, tc.ok)
+	}
+	if diff := cmp.Diff(tc.want, out.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"lqosd/bakery"
+)
+
+// state adds a circuit with addresses for about so much memory.
+func state(t *testing.T, all *batches, o *openBatch, minor uint16, bytes int) error {
+	t.Helper()
+	return all.do(o, func(b *bakery.Batch) error {
+		return b.Add(bakery.Member{Circuit: &bakery.AddCircuit{CircuitHash: int64(minor), Parent: 1 << 16, UpParent: 1 << 16, Minor: minor,
+			Major: 1, UpMajor: 1, Addresses: strings.Repeat(" ", bytes/2),
+			Bandwidths: bakery.Bandwidths{DownMin: 1, UpMin: 1, DownMax: 2, UpMax: 2}}})
+	})
+}
+
+// TestBatchesTogether: where all batches take too much, the one to which nothing was added for the longest time is dropped.
+func TestBatchesTogether(t *testing.T) {
+	all := newBatches()
+	var list []*openBatch
+	for range 12 {
+		o := all.start()
+		if err := state(t, all, o, 8, 24<<20); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, o)
+	}
+	for i, o := range list {
+		err := state(t, all, o, 9, 1000)
+		if gone := errors.Is(err, errDropped); gone != (i < 2) { // 10 of 24 MiB are there, 11 would be over 256 MiB
+			t.Errorf("batch %d: %v", i, err)
+		}
+	}
+	_, done := all.commit(list[11], false)
+	if all.committing < 20<<20 {
+		t.Errorf("%d bytes are being committed", all.committing)
+	}
+	done()
+	for _, o := range list[:11] {
+		all.end(o)
+	}
+	if all.stated != 0 || all.committing != 0 || len(all.open) != 0 {
+		t.Errorf("%d bytes are stated, %d are being committed, %d are open", all.stated, all.committing, len(all.open))
+	}
+}
