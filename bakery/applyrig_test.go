@@ -84,6 +84,14 @@ func (r *applyRig) inSync() {
 // differs wants the differences between the tree and the kernel, one a line.
 func (r *applyRig) differs(want string) {
 	r.t.Helper()
+	if d := cmp.Diff(want, r.difference()); d != "" {
+		r.t.Errorf("the kernel differs from the tree:\n%s", d)
+	}
+}
+
+// difference are the differences between the tree and the kernel, one a line.
+func (r *applyRig) difference() string {
+	r.t.Helper()
 	var got []string
 	tree := r.tree()
 	for _, link := range []string{"eth0", "eth1"} {
@@ -92,9 +100,7 @@ func (r *applyRig) differs(want string) {
 		}
 	}
 	slices.Sort(got)
-	if d := cmp.Diff(want, strings.Join(got, "\n")); d != "" {
-		r.t.Errorf("the kernel differs from the tree:\n%s", d)
-	}
+	return strings.Join(got, "\n")
 }
 
 // wrote wants the writes since the last call.

@@ -31,6 +31,10 @@ type Options struct {
 	// negative controls of crash tests.
 	NoSync bool
 
+	// MaxSize is how many bytes of a segment's file may be in use, as bbolt counts them (in powers of two up to 16 MiB); a commit that
+	// needs more fails with an unknown outcome, as on a full disk. 0: no limit. It exists only for tests of that.
+	MaxSize int
+
 	faults *faults
 }
 

@@ -67,7 +67,7 @@ func (l *Log) createFirst() error {
 	}
 	meta.Prev = genesis(meta.LogID)
 	temp := l.path(1) + tempSuffix
-	s, err := makeSegment(temp, l.opts.SegmentBytes, l.opts.NoSync, func(tx *bolt.Tx) error { return createBuckets(tx, meta) })
+	s, err := makeSegment(temp, l.opts, func(tx *bolt.Tx) error { return createBuckets(tx, meta) })
 	if err == nil {
 		err = publishSegment(s, l.path(1))
 	}
@@ -114,7 +114,7 @@ func publishSegment(s *segment, path string) error {
 func (l *Log) openLive() error {
 	n := len(l.firsts)
 	path := l.path(l.firsts[n-1])
-	live, err := openSegment(path, openMode{write: true, noSync: l.opts.NoSync})
+	live, err := openSegment(path, openMode{write: true, noSync: l.opts.NoSync, limit: l.opts.MaxSize})
 	if info, statErr := os.Lstat(path); errors.Is(err, os.ErrPermission) && statErr == nil && info.Mode().Perm() == modeSealed {
 		return fmt.Errorf("%s, the newest segment, is sealed: the one after it is missing: %w", filepath.Base(path), ErrCorrupt)
 	}
@@ -143,7 +143,7 @@ func (l *Log) finishRoll(first Seq, next segmentMeta) error {
 	if info.Mode().Perm() == modeSealed {
 		return nil
 	}
-	old, err := openSegment(l.path(first), openMode{write: true, noSync: l.opts.NoSync})
+	old, err := openSegment(l.path(first), openMode{write: true, noSync: l.opts.NoSync, limit: l.opts.MaxSize})
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (l *Log) makeNext(s Snapshot) (*segment, error) {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	next, err := makeSegment(temp, l.opts.SegmentBytes, l.opts.NoSync, func(tx *bolt.Tx) error {
+	next, err := makeSegment(temp, l.opts, func(tx *bolt.Tx) error {
 		return l.fillNext(tx, meta, s)
 	})
 	if err == nil {

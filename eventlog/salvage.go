@@ -196,7 +196,7 @@ func (s *salvor) begin(w *wreck) error {
 		return err
 	}
 	path := filepath.Join(s.dir, w.name)
-	next, err := makeSegment(path, 0, false, func(tx *bolt.Tx) error {
+	next, err := makeSegment(path, Options{}, func(tx *bolt.Tx) error {
 		return errors.Join(createBuckets(tx, w.meta), putRaw(tx.Bucket(bucketSnap), w.snap))
 	})
 	if err != nil {

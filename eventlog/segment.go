@@ -164,6 +164,7 @@ type openMode struct {
 	write  bool // as the live segment
 	quick  bool // only for its meta entries: the pages are not walked, so don't read anything else
 	noSync bool
+	limit  int // in bytes, 0 for none
 }
 
 // openSegment opens the existing file path. Its pages (unless quick) and meta entries are checked, its frames are not.
@@ -191,7 +192,7 @@ func (s *segment) open(mode openMode) error {
 		return err
 	}
 	o := boltOptions(&s.file)
-	o.ReadOnly, o.NoSync = !mode.write, mode.noSync
+	o.ReadOnly, o.NoSync, o.MaxSize = !mode.write, mode.noSync, mode.limit
 	if mode.write {
 		o.InitialMmapSize = liveMap
 	}
@@ -235,15 +236,15 @@ func (s *segment) readMeta() error {
 	return err
 }
 
-// makeSegment creates the file path with its first transaction, fill, and room for size bytes, and syncs it.
-func makeSegment(path string, size int64, noSync bool, fill func(*bolt.Tx) error) (*segment, error) {
+// makeSegment creates the file path with its first transaction, fill, and room for SegmentBytes, and syncs it.
+func makeSegment(path string, opts Options, fill func(*bolt.Tx) error) (*segment, error) {
 	s := &segment{path: path}
 	o := boltOptions(&s.file)
-	o.InitialMmapSize, o.NoSync = liveMap, noSync
+	o.InitialMmapSize, o.NoSync, o.MaxSize = liveMap, opts.NoSync, opts.MaxSize
 	if err := s.openBolt(o, modeLive); err != nil {
 		return nil, err
 	}
-	preallocate(s.file, size)
+	preallocate(s.file, opts.SegmentBytes)
 	err := guard(func() error { return s.db.Update(fill) })
 	if err == nil {
 		err = s.file.Sync()

@@ -13,17 +13,17 @@ var errTorn = errors.New("somebody changed it meanwhile")
 
 // dump asks for all qdiscs (typ RTM_GETQDISC), or all classes (RTM_GETTCLASS) of the qdisc that
 // is of's parent on the link with of's index, and calls visit for each.
-func dump(in inbox, typ netlink.HeaderType, of header, visit func(object) error) error {
-	sent, err := in.conn.Send(netlink.Message{
+func dump(in mailbox, typ netlink.HeaderType, of header, visit func(object) error) error {
+	sent, err := in.send([]netlink.Message{{
 		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump},
 		Data:   of.append(nil),
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("asking for a dump: %w", err)
 	}
 	var failure error
 	lost, err := in.read(true, func(m netlink.Message) (all bool) {
-		if m.Header.Sequence != sent.Header.Sequence {
+		if m.Header.Sequence != sent {
 			return false
 		}
 		all, failure = part(m, visit)
@@ -71,7 +71,7 @@ func passing(err error) bool {
 // touched reports whether notices of changes to the links with these indexes have come to a
 // socket that listens to RTNLGRP_TC, or were lost. It doesn't wait for any: the kernel sends
 // them before it lets a dump go on, for it holds the RTNL lock for both.
-func touched(in inbox, indexes map[int]string) (bool, error) {
+func touched(in mailbox, indexes map[int]string) (bool, error) {
 	found := false
 	lost, err := in.read(false, func(m netlink.Message) bool {
 		found = isTC(m.Header.Type) && concerns(m.Data, indexes)

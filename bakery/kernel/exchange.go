@@ -33,24 +33,24 @@ func (r answer) result(op tc.Op) tc.Result {
 	return tc.Result{Warning: r.text}
 }
 
-// exchange sends requests with one sendmsg and collects the answer to each, by its sequence
-// number. It doesn't heed a context: what was sent has been done when sendmsg returns, and
+// exchange sends requests with one sendto and collects the answer to each, by its sequence
+// number. It doesn't heed a context: what was sent has been done when sendto returns, and
 // then the answers are there, but for those that didn't fit into the buffer.
 func (k *Kernel) exchange(requests []netlink.Message) []answer {
 	answers := make([]answer, len(requests))
-	sent, err := k.conn.SendMessages(requests)
+	first, err := k.mail.send(requests)
 	if err != nil { // the kernel took nothing
 		for i := range answers {
 			answers[i] = answer{known: true, err: err}
 		}
 		return answers
 	}
-	waiting := make(map[uint32]int, len(sent))
-	for i, m := range sent {
-		waiting[m.Header.Sequence] = i
+	waiting := make(map[uint32]int, len(requests))
+	for i := range requests {
+		waiting[first+uint32(i)] = i
 	}
 	if err = k.conn.SetReadDeadline(time.Now().Add(k.limits.answer)); err == nil {
-		_, err = k.inbox.read(true, func(m netlink.Message) bool {
+		_, err = k.mail.read(true, func(m netlink.Message) bool {
 			if i, ok := waiting[m.Header.Sequence]; ok && m.Header.Type == netlink.Error {
 				answers[i].known = true
 				answers[i].errno, answers[i].text = verdict(m)

@@ -20,22 +20,22 @@ type Kernel struct {
 	identity string
 	limits   limits
 	conn     *netlink.Conn // Apply's: its port id tells our own changes from others'
-	inbox    inbox         // of conn
+	mail     mailbox       // of conn
 	links    *link.Handle
 }
 
 // limits bound what is in flight and how long anything waits.
 type limits struct {
 	buffer   int           // bytes of each socket's buffers
-	messages int           // requests in one sendmsg
-	bytes    int           // of all requests in one sendmsg
+	messages int           // requests in one sendto
+	bytes    int           // of all requests in one sendto
 	answer   time.Duration // for the kernel's answers to a batch
 	dump     time.Duration // for one try to observe
 	tries    int           // to observe
 	pause    time.Duration // between tries
 }
 
-// Answers are there when sendmsg returns: rtnetlink works inside the system call. So the time
+// Answers are there when sendto returns: rtnetlink works inside the system call. So the time
 // for them is only a guard, and so is that for dumps: one of 5,000 classes takes some 30 ms
 // (BenchmarkObserve).
 var defaultLimits = limits{
@@ -63,7 +63,7 @@ func open(l limits) (*Kernel, error) {
 	if k.conn, err = dial(l.buffer, 0); err != nil {
 		return nil, fmt.Errorf("opening the kernel: %w", err)
 	}
-	k.inbox = newInbox(k.conn)
+	k.mail = newMailbox(k.conn)
 	if k.links, err = link.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the kernel: %w", err), k.conn.Close())
 	}

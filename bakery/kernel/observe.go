@@ -50,14 +50,14 @@ func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Obs
 	}
 	defer func() { _ = others.Close() }()
 
-	o := observer{kernel: k, inbox: newInbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
+	o := observer{kernel: k, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
 	if err := o.findLinks(links); err != nil {
 		return nil, err
 	}
 	if err := o.readLinks(); err != nil {
 		return nil, err
 	}
-	torn, err := touched(newInbox(others), o.names)
+	torn, err := touched(newMailbox(others), o.names)
 	if torn && err == nil {
 		err = errTorn
 	}
@@ -67,7 +67,7 @@ func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Obs
 // observer is one try to observe.
 type observer struct {
 	kernel *Kernel
-	inbox  inbox
+	mail   mailbox
 	found  map[string]tc.Observed
 	names  map[int]string // of the links in found, by index
 	qdiscs map[string][]tc.Qdisc
@@ -95,7 +95,7 @@ func (o *observer) readLinks() error {
 	if len(o.found) == 0 {
 		return nil
 	}
-	if err := dump(o.inbox, unix.RTM_GETQDISC, header{}, o.addQdisc); err != nil {
+	if err := dump(o.mail, unix.RTM_GETQDISC, header{}, o.addQdisc); err != nil {
 		return err
 	}
 	for index, name := range o.names {
@@ -120,7 +120,7 @@ func (o *observer) readClasses(index int, name string) ([]tc.Class, error) {
 		if _, htb := q.Options.(tc.HTB); !htb {
 			continue
 		}
-		err := dump(o.inbox, unix.RTM_GETTCLASS, header{index: index, parent: q.Handle}, func(c object) error {
+		err := dump(o.mail, unix.RTM_GETTCLASS, header{index: index, parent: q.Handle}, func(c object) error {
 			if c.kind != "htb" {
 				return nil
 			}

@@ -28,7 +28,7 @@ func TestObserveIsOfOneMoment(t *testing.T) {
 				return nil, err
 			}
 			defer func() { _ = conn.Close() }()
-			o := observer{kernel: l.kernel, inbox: newInbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
+			o := observer{kernel: l.kernel, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
 			return o.found, errors.Join(o.findLinks([]string{"v0"}), o.readLinks())
 		}
 		observe := func() (map[string]tc.Observed, error) { return l.kernel.Observe(t.Context(), []string{"v0"}) }

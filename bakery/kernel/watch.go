@@ -30,17 +30,17 @@ func (k *Kernel) Watch(ctx context.Context, changed func(link string)) error {
 	if err := w.load(); err != nil {
 		return fmt.Errorf("watching: %w", err)
 	}
+	mail := newMailbox(conn)
 	for {
-		messages, err := conn.Receive()
+		lost, err := mail.read(true, func(m netlink.Message) (all bool) {
+			w.notice(m)
+			return false
+		})
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, unix.ENOBUFS):
+		case lost && err == nil:
 			err = w.load()
-		case err == nil:
-			for _, m := range messages {
-				w.notice(m)
-			}
 		}
 		if err != nil {
 			return fmt.Errorf("watching: %w", err)

@@ -7,20 +7,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inbox reads what the kernel sends to a socket. Conn.Receive would do it too, but starts a
-// goroutine for every datagram, and keeps to itself how a dump ended.
-type inbox struct {
+// mailbox sends to the kernel, and reads what it sends to a socket. Conn would do it too, but
+// starts a goroutine for every datagram, keeps to itself how a dump ended, and when a signal
+// interrupts it waits until the socket is ready once more, which may be never.
+type mailbox struct {
 	conn   *netlink.Conn
 	buffer []byte
+	last   *uint32 // sequence number
 }
 
-func newInbox(conn *netlink.Conn) inbox { return inbox{conn: conn, buffer: make([]byte, receiveSize)} }
+func newMailbox(conn *netlink.Conn) mailbox {
+	return mailbox{conn: conn, buffer: make([]byte, receiveSize), last: new(uint32)}
+}
+
+// send sends requests with one sendto, and numbers them from first. After an error the kernel
+// took none of them.
+func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
+	first = *m.last + 1
+	var out []byte
+	for _, r := range requests {
+		*m.last++
+		r.Header.Sequence, r.Header.PID, r.Header.Length = *m.last, m.conn.PID(), uint32(messageHeader+(len(r.Data)+3)&^3)
+		b, err := r.MarshalBinary()
+		if err != nil {
+			return 0, err
+		}
+		out = append(out, b...)
+	}
+	raw, err := m.conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failure error
+	err = raw.Write(func(fd uintptr) bool {
+		for {
+			failure = unix.Sendto(int(fd), out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+			if !errors.Is(failure, unix.EINTR) {
+				return !errors.Is(failure, unix.EAGAIN)
+			}
+		}
+	})
+	return first, errors.Join(err, failure)
+}
 
 // read calls take with every message until it says that it has all. When there are no more it
 // waits for them, to the deadline of the socket, if it is patient and none were lost. It
 // reports whether messages were lost because the socket's buffer was full. What take gets is
 // overwritten afterwards.
-func (in inbox) read(patient bool, take func(netlink.Message) (all bool)) (lost bool, err error) {
+func (in mailbox) read(patient bool, take func(netlink.Message) (all bool)) (lost bool, err error) {
 	raw, err := in.conn.SyscallConn()
 	if err != nil {
 		return false, err
