@@ -107,6 +107,17 @@ func (f *field) killAtWrite(n int, d *process) {
 	d.kill()
 }
 
+// foundNoDrift wants a daemon that has ended to have said of nothing that somebody else did it, nor that the kernel refused
+// something: what it found was left by the one before.
+func (d *process) foundNoDrift() error {
+	for line := range strings.Lines(d.String()) {
+		if strings.Contains(line, "msg=drift") || strings.Contains(line, `msg="drift`) || strings.Contains(line, `msg="the kernel refused`) {
+			return errors.New(line)
+		}
+	}
+	return nil
+}
+
 // differences are those of the kernel from the log, which no daemon holds; "" for none.
 func (f *field) differences() string {
 	f.t.Helper()
@@ -140,10 +151,13 @@ func (f *field) finish(v *victim, requests []golden.Request) {
 	f.applied()
 	f.wrote("a restart after a kill, with the kernel as it was", 0)
 	d.terminate(t)
+	if err := d.foundNoDrift(); err != nil {
+		t.Error(err)
+	}
 	if text := f.differences(); text != "" {
 		t.Errorf("the kernel isn't what the log asks for:\n%s", text)
 	}
-	// The control: a difference must be found.
+	// The control: a difference must be found, by both.
 	link := f.links[0]
 	parent := strings.Fields(strings.SplitAfter(command(t, "tc", "qdisc", "show", "dev", link), "qdisc pfifo ")[1])[2]
 	command(t, "tc", "qdisc", "replace", "dev", link, "parent", parent, "bfifo")
@@ -153,6 +167,9 @@ func (f *field) finish(v *victim, requests []golden.Request) {
 	d = f.startServing(t, program(t, "lqosd"), "--mode", lqosconf.ModeApply)
 	f.applied()
 	d.terminate(t)
+	if d.foundNoDrift() == nil {
+		t.Error("the daemon doesn't say that somebody else changed something")
+	}
 	shown := f.show()
 	f.buildsTheSame(shown)
 	if requests != nil { // and so does what the client computes

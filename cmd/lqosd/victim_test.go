@@ -100,7 +100,7 @@ func (v *victim) die(t testing.TB) error {
 	defer func() { _ = c.Close() }()
 	k := v.play(t, c, d)
 	d.kill()
-	return v.settle(t, k, true)
+	return errors.Join(v.settle(t, k, true), d.foundNoDrift())
 }
 
 // dieEarly kills a daemon that nobody spoke to.
@@ -109,7 +109,7 @@ func (v *victim) dieEarly(t testing.TB, d *process) error {
 	if !strings.Contains(d.String(), "msg=serving ") {
 		v.early++
 	}
-	return v.settle(t, heard{from: v.answered}, false)
+	return errors.Join(v.settle(t, heard{from: v.answered}, false), d.foundNoDrift())
 }
 
 // play plays the script to a daemon that is killed meanwhile: at an answer, a moment later, when something is sent, or when
