@@ -23,7 +23,7 @@ VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 
 MEASURING := Lab.*
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
 # killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|KillWhileCommitting|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.

@@ -36,6 +36,7 @@ type daemon struct {
 
 	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
 	bakeryErr  error
+	open       func(dir string, o eventlog.Options) (*eventlog.Log, error)
 	eventlog   atomic.Pointer[eventlog.Log]
 	queueCount atomic.Pointer[queueCount]
 	batches    *batches
@@ -57,7 +58,10 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1), batches: newBatches()}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1), batches: newBatches(), open: f.openLog}
+	if d.open == nil {
+		d.open = eventlog.Open
+	}
 	listener, err := d.check()
 	if err != nil {
 		return err
@@ -218,7 +222,7 @@ func (d *daemon) openLog() (bakery.Log, error) {
 	if err != nil {
 		d.log.Warn("no boot id", "err", err)
 	}
-	l, err := eventlog.Open(d.logDir(), eventlog.Options{
+	l, err := d.open(d.logDir(), eventlog.Options{
 		Holder:    eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
 		BootID:    boot,
 		Clock:     time.Now,

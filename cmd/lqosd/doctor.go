@@ -200,9 +200,10 @@ func examineQdiscs(s settings, h host.Host) []finding {
 		kinds = append(kinds, kind)
 	}
 	var all []finding
+	available := h.QdiscsAvailable(kinds...)
 	for _, k := range kinds {
-		f := finding{Check: "qdisc " + k, Verdict: good, Text: string(h.QdiscAvailable(k))}
-		switch h.QdiscAvailable(k) {
+		f := finding{Check: "qdisc " + k, Verdict: good, Text: string(available[k])}
+		switch available[k] {
 		case host.Absent:
 			f.Verdict = missing
 			f.Advice = "this kernel has no sch_" + k + ": on Debian install linux-image-amd64 (the cloud kernel leaves it out), or choose another queues.default_sqm"

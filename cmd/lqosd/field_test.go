@@ -239,12 +239,16 @@ func (f *field) play(requests []golden.Request) {
 	f.applied()
 }
 
+// appliedCall waits until the kernel has all that was sent before.
+var appliedCall = func() bus.Call {
+	yes, ms := true, int64(180_000) // a busy machine takes its time
+	return bus.Call{Name: "LqosdWait", Args: waitRequest{Applied: &yes, TimeoutMS: &ms}}
+}()
+
 // applied waits until the kernel has everything.
 func (f *field) applied() {
 	f.t.Helper()
-	yes, ms := true, int64(180_000) // a busy machine takes its time
-	w := waitRequest{Applied: &yes, TimeoutMS: &ms}
-	if err := connect(f.t, f.place, bus.CBOR).Ask(f.t.Context(), bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
+	if err := connect(f.t, f.place, bus.CBOR).Ask(f.t.Context(), appliedCall, &waitReply{}); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"lqosd/eventlog"
 	"lqosd/internal/cli"
 )
 
@@ -55,6 +57,9 @@ func serveCommand() *cobra.Command {
 type serveFlags struct {
 	config, mode, stateDir, socket, tcFile, logFormat string
 	verbose                                           bool
+
+	// openLog opens the event log; nil: eventlog.Open. The daemons of tests have other disks.
+	openLog func(dir string, o eventlog.Options) (*eventlog.Log, error)
 }
 
 func newLogger(w io.Writer, format string, verbose bool) (*slog.Logger, error) {

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"lqosd/bakery"
 	"lqosd/bus"
+	"lqosd/internal/golden"
 	"lqosd/internal/testenv"
 )
 
@@ -36,9 +38,7 @@ func shutdowns(t *testing.T) {
 	if v.flying < cuts/2 {
 		t.Errorf("only %d of %d cuts met requests on the way", v.flying, cuts)
 	}
-	last := v.live(t, v.at, 1, true, noKey)
-	v.settle(t, last)
-	v.finish(t, v.at+last.acked)
+	v.finish(t, v.trace)
 }
 
 // shutdownsWithoutSync is the control: a daemon whose fsync does nothing must lose something.
@@ -55,9 +55,14 @@ func shutdownsWithoutSync(t *testing.T) {
 	t.Error("without fsync nothing was lost")
 }
 
+// cutWindows are how many requests a client may have on the way.
+var cutWindows = []int{8, 64, 512}
+
 // cutVictim is a victim whose log is on a disk of its own.
 type cutVictim struct {
 	*victim
+	trace   []golden.Request
+	ids     []string
 	disk    *testenv.Ext4Disk
 	under   []string // a program that the daemon runs under
 	at      int      // in the trace
@@ -65,7 +70,10 @@ type cutVictim struct {
 }
 
 func newCutVictim(t testing.TB) *cutVictim {
-	v := &cutVictim{victim: newVictim(t), disk: testenv.NewExt4(t, 64)}
+	requests := trace(t, "n1000", "trace.jsonl")
+	v := &cutVictim{victim: &victim{dice: seeded(t), model: bakery.NewTree()}, trace: requests,
+		ids: identities(t, requests), disk: testenv.NewExt4(t, 64)}
+	v.inPlace(t, "n1000")
 	if err := os.Symlink(v.disk.Dir, filepath.Join(v.dir, "state")); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +107,7 @@ func (v *cutVictim) cut(t testing.TB) error {
 // sent before the first that was answered with Fail.
 func (v *cutVictim) liveUntilCut(t testing.TB) (l life, refused int) {
 	size := []int{1, 1, 7, 100}[v.dice.IntN(4)]
-	p := play{v: v, size: size, window: windows[v.dice.IntN(len(windows))], flush: v.dice.IntN(3) == 0,
+	p := play{v: v, size: size, window: cutWindows[v.dice.IntN(len(cutWindows))], flush: v.dice.IntN(3) == 0,
 		acks: v.dice.IntN(400), delay: time.Duration(v.dice.IntN(3000)) * time.Microsecond, cutDone: make(chan error, 1)}
 	d := v.startUnder(t, v.under...)
 	defer d.kill()
@@ -124,6 +132,12 @@ func (v *cutVictim) liveUntilCut(t testing.TB) (l life, refused int) {
 		t.Fatal(err)
 	}
 	return l, refused
+}
+
+// session is one session on the way.
+type session struct {
+	future *bus.Future
+	n      int
 }
 
 // play is a client that plays until the disk is cut off.

@@ -1,7 +1,11 @@
 package host
 
 import (
+	"bytes"
+	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -28,34 +32,99 @@ var qdiscSymbol = map[string]string{
 }
 
 // QdiscAvailable says whether the running kernel has the qdisc of that kind ("cake", "fq_codel", …).
+func (h Host) QdiscAvailable(kind string) Availability { return h.QdiscsAvailable(kind)[kind] }
+
+// QdiscsAvailable says which of the kinds of qdisc the running kernel has.
 //
-// The list of the kernel's functions, /proc/kallsyms, is asked first: it is about the running kernel and holds loaded
-// modules as well as what is built in. Then the lists of modules that depmod(8) keeps for this kernel. A kernel that
-// shows no function of its qdisc core (CONFIG_KALLSYMS off) and has no such lists gives Unknown.
-func (h Host) QdiscAvailable(kind string) Availability {
-	symbol, ok := qdiscSymbol[kind]
-	if !ok {
-		symbol = kind + "_enqueue"
+// Places that are cheap to read come first: the modules that are loaded, the lists that depmod(8) keeps for this kernel, and
+// the names in the kernel's own BTF, which has its functions. For what none of them knows the list of the kernel's functions,
+// /proc/kallsyms, is read, which takes a tenth of a second. A kernel that shows no function of its qdisc core there
+// (CONFIG_KALLSYMS off) and has no lists of modules gives Unknown.
+func (h Host) QdiscsAvailable(kinds ...string) map[string]Availability {
+	found := map[string]Availability{}
+	symbols := map[string]string{} // of the kinds that aren't found yet
+	listed := true                 // both lists could be read
+	for _, kind := range kinds {
+		var known bool
+		if found[kind], known = h.qdiscModule(kind); found[kind] == "" {
+			symbols[kind] = symbolOf(kind)
+		}
+		listed = listed && known
 	}
+	const core = "register_qdisc"
+	var inKernel map[string]bool
+	for _, look := range []func(names ...string) map[string]bool{h.inBTF, h.hasFunctions} {
+		if len(symbols) == 0 {
+			return found
+		}
+		inKernel = look(append(slices.Collect(maps.Values(symbols)), core)...)
+		for kind, symbol := range symbols {
+			if inKernel[symbol] {
+				found[kind] = Present
+				delete(symbols, kind)
+			}
+		}
+	}
+	for kind := range symbols {
+		if found[kind] = Unknown; inKernel[core] || listed {
+			found[kind] = Absent
+		}
+	}
+	return found
+}
+
+// symbolOf is the function that tells that a qdisc is there.
+func symbolOf(kind string) string {
+	if symbol, ok := qdiscSymbol[kind]; ok {
+		return symbol
+	}
+	return kind + "_enqueue"
+}
+
+// qdiscModule looks for the module of a qdisc: loaded, built in or installed; "" where it isn't found. known tells whether
+// the lists of modules could be read.
+func (h Host) qdiscModule(kind string) (a Availability, known bool) {
 	file, ok := qdiscFile[kind]
 	if !ok {
 		file = "sch_" + kind
 	}
-	inKernel := h.hasFunctions(symbol, "register_qdisc")
-	if inKernel[symbol] {
-		return Present
+	if _, err := fs.Stat(h.root, path.Join("sys/module", file)); err == nil {
+		return Present, true
 	}
 	builtin, builtinKnown := h.listsModule("modules.builtin", file)
 	loadable, loadableKnown := h.listsModule("modules.dep", file)
 	switch {
 	case builtin:
-		return Present
+		a = Present
 	case loadable:
-		return Loadable
-	case inKernel["register_qdisc"] || builtinKnown && loadableKnown:
-		return Absent
-	default:
-		return Unknown
+		a = Loadable
+	}
+	return a, builtinKnown && loadableKnown
+}
+
+// inBTF looks names up among the strings of the kernel's BTF, which end with a zero byte each
+// (Documentation/bpf/btf.rst). That has no functions of modules.
+func (h Host) inBTF(names ...string) map[string]bool {
+	found := map[string]bool{}
+	f, err := h.root.Open("sys/kernel/btf/vmlinux")
+	if err != nil {
+		return found
+	}
+	defer func() { _ = f.Close() }()
+	longest := 0
+	for _, name := range names {
+		longest = max(longest, len(name)+2)
+	}
+	b := make([]byte, 256<<10)
+	for kept := 0; ; {
+		n, err := f.Read(b[kept:])
+		for _, name := range names {
+			found[name] = found[name] || bytes.Contains(b[:kept+n], []byte("\x00"+name+"\x00"))
+		}
+		if err != nil {
+			return found
+		}
+		kept = copy(b, b[max(0, kept+n-longest):kept+n])
 	}
 }
 
@@ -64,13 +133,8 @@ func (h Host) hasFunctions(names ...string) map[string]bool {
 	found := map[string]bool{}
 	_ = h.lines("proc/kallsyms", func(line string) bool { // a file that can't be read has no functions
 		fields := strings.Fields(line)
-		if len(fields) < 3 {
-			return true
-		}
-		for _, name := range names {
-			if fields[2] == name {
-				found[name] = true
-			}
+		if len(fields) >= 3 && slices.Contains(names, fields[2]) {
+			found[fields[2]] = true
 		}
 		return len(found) < len(names)
 	})

@@ -1,7 +1,10 @@
 package host
 
 import (
+	"io/fs"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +17,7 @@ func TestQdiscAvailable(t *testing.T) {
 		kallsyms = "proc/kallsyms"
 		builtin  = "lib/modules/6.1/modules.builtin"
 		loadable = "lib/modules/6.1/modules.dep"
+		btf      = "sys/kernel/btf/vmlinux"
 	)
 	core := "0000000000000000 T register_qdisc\n"
 	for _, tc := range []struct {
@@ -36,6 +40,12 @@ func TestQdiscAvailable(t *testing.T) {
 		{"module of another kernel", "cake", map[string]string{version: "6.2\n", builtin: "", loadable: "kernel/net/sched/sch_cake.ko:\n"}, Unknown},
 		{"kallsyms hides its names", "cake", map[string]string{kallsyms: ""}, Unknown},
 		{"nothing known", "cake", nil, Unknown},
+		{"loaded, and installed", "cake", map[string]string{"sys/module/sch_cake/refcnt": "0\n", version: "6.1\n", loadable: "kernel/net/sched/sch_cake.ko:\n"}, Present},
+		{"named in BTF", "htb", map[string]string{btf: "\x9f\xeb\x00register_qdisc\x00htb_enqueue\x00"}, Present},
+		{"named in BTF, between two reads", "htb", map[string]string{btf: strings.Repeat("x", 256<<10-6) + "\x00htb_enqueue\x00" + strings.Repeat("x", 300<<10)}, Present},
+		{"a name within a name of BTF", "fq", map[string]string{btf: "\x00xfq_enqueue\x00fq_enqueue_skb\x00", kallsyms: core}, Absent},
+		{"BTF has no modules", "cake", map[string]string{btf: "\x00register_qdisc\x00"}, Unknown},
+		{"not in BTF, but in the list of functions", "cake", map[string]string{btf: "\x00register_qdisc\x00", kallsyms: core + "0 t cake_enqueue\n"}, Present},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := files(tc.host).QdiscAvailable(tc.kind); got != tc.want {
@@ -43,6 +53,34 @@ func TestQdiscAvailable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestQdiscsAvailable asks for several at once: each is found where it is, and the long list isn't read for what is known
+// without it.
+func TestQdiscsAvailable(t *testing.T) {
+	got := files(map[string]string{"sys/module/sch_htb/refcnt": "0\n", "sys/kernel/btf/vmlinux": "\x00mq_init\x00",
+		"proc/kallsyms": "0 T register_qdisc\n0 t pfifo_enqueue\n"}).QdiscsAvailable("mq", "htb", "pfifo", "cake")
+	want := map[string]Availability{"mq": Present, "htb": Present, "pfifo": Present, "cake": Absent}
+	if !maps.Equal(got, want) {
+		t.Errorf("QdiscsAvailable = %v, want %v", got, want)
+	}
+	var opened []string
+	h := At(watchedFS{files(map[string]string{"sys/kernel/btf/vmlinux": "\x00mq_init\x00htb_enqueue\x00", "proc/kallsyms": ""}).root, &opened})
+	h.QdiscsAvailable("mq", "htb")
+	if !slices.Contains(opened, "sys/kernel/btf/vmlinux") || slices.Contains(opened, "proc/kallsyms") {
+		t.Errorf("opened were %q", opened)
+	}
+}
+
+// watchedFS notes the names of files that are opened.
+type watchedFS struct {
+	fs.FS
+	opened *[]string
+}
+
+func (w watchedFS) Open(name string) (fs.File, error) {
+	*w.opened = append(*w.opened, name)
+	return w.FS.Open(name)
 }
 
 // TestQdiscAvailableAgreesWithTheKernel asks this host's kernel for each qdisc.
