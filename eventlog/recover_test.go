@@ -146,6 +146,12 @@ func TestFailureAfterTheNextSegmentHasItsName(t *testing.T) {
 		if _, err := l.Enqueue(textTx("", "x")); !errors.Is(err, ErrPoisoned) {
 			t.Errorf("%s: Enqueue: %v", at, err)
 		}
+		copied := filepath.Join(t.TempDir(), "copy")
+		if err := l.CopyTo(copied); err == nil {
+			verifyClean(t, copied)
+		} else if at != "sealed" || !errors.Is(err, ErrPoisoned) {
+			t.Errorf("%s: CopyTo: %v", at, err)
+		}
 		mustClose(t, l)
 		expectWhole(t, dir, 3)
 	}
