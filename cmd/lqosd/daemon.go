@@ -34,6 +34,7 @@ type daemon struct {
 	noPlane  string
 	layouts  chan xdp.Layout // where plane is wanted; capacity 1, the newest replaces one that waits
 
+	logOptions eventlog.Options
 	bakery     *bakery.Handle // nil: it failed to start, and bakeryErr says why
 	bakeryErr  error
 	eventlog   atomic.Pointer[eventlog.Log]
@@ -55,7 +56,7 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1)}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1), logOptions: f.log}
 	listener, err := d.check()
 	if err != nil {
 		return err
@@ -215,12 +216,11 @@ func (d *daemon) openLog() (bakery.Log, error) {
 	if err != nil {
 		d.log.Warn("no boot id", "err", err)
 	}
-	l, err := eventlog.Open(d.logDir(), eventlog.Options{
-		Holder:    eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
-		BootID:    boot,
-		Clock:     time.Now,
-		MustExist: d.eventlog.Load() != nil, // opened again: a log that is gone is no new log
-	})
+	o := d.logOptions
+	o.Holder = eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started}
+	o.BootID, o.Clock = boot, time.Now
+	o.MustExist = d.eventlog.Load() != nil // opened again: a log that is gone is no new log
+	l, err := eventlog.Open(d.logDir(), o)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"lqosd/eventlog"
 	"lqosd/internal/cli"
 )
 
@@ -55,6 +56,7 @@ func serveCommand() *cobra.Command {
 type serveFlags struct {
 	config, mode, stateDir, socket, tcFile, logFormat string
 	verbose                                           bool
+	log                                               eventlog.Options // SegmentBytes and NoSync, which no flag sets: for trials
 }
 
 func newLogger(w io.Writer, format string, verbose bool) (*slog.Logger, error) {
