@@ -68,6 +68,9 @@ func (l *Log) copyLive(dir string) (firsts []Seq, err error) {
 	first := l.firsts[len(l.firsts)-1]
 	err = writeFile(filepath.Join(dir, segmentName(first)), modeLive, func(f *os.File) error {
 		return l.live.view(func(tx *bolt.Tx) error {
+			if _, sealed, err := readMeta(tx); err != nil || sealed != nil { // a roll failed half way
+				return errors.Join(err, ErrPoisoned)
+			}
 			_, err := tx.WriteTo(f)
 			return err
 		})

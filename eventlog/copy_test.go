@@ -57,6 +57,38 @@ func TestCopyWhileAppending(t *testing.T) {
 	}
 }
 
+// TestCopyWhileRolling wants to copy between the steps of a roll: the copy has no seal without a segment after it.
+func TestCopyWhileRolling(t *testing.T) {
+	copies := t.TempDir()
+	copied := make(chan error, 2)
+	var l *Log
+	l = mustOpen(t, t.TempDir(), Options{faults: &faults{roll: func(step string) error {
+		if step != "named" && step != "sealed" {
+			return nil
+		}
+		take := func() { copied <- l.CopyTo(filepath.Join(copies, step)) }
+		if l.segMu.TryRLock() {
+			l.segMu.RUnlock()
+			take()
+		} else { // it waits for the roll
+			go take()
+		}
+		return nil
+	}}})
+	mustAppend(t, l, "key", "a", "b")
+	mustRoll(t, l, 1, "state")
+	if err := errors.Join(<-copied, <-copied); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"named", "sealed"} {
+		dir := filepath.Join(copies, step)
+		if r := verifyClean(t, dir); r.LastGood != 2 {
+			t.Errorf("%s: %+v", step, r)
+		}
+		mustAppend(t, mustOpen(t, dir, Options{}), "", "c") // a copy is a log
+	}
+}
+
 func TestCopyToWhereSomethingIs(t *testing.T) {
 	l := mustOpen(t, t.TempDir(), Options{})
 	mustAppend(t, l, "", "a")

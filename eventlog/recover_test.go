@@ -35,6 +35,9 @@ func rollImage(t *testing.T, at string) string {
 // expectWhole opens what a crash left, checks that nothing is missing, and that it can be written and is clean.
 func expectWhole(t *testing.T, dir string, segments int) {
 	t.Helper()
+	if r := verifyClean(t, dir); r.LastGood != 2 {
+		t.Errorf("before it is opened: %+v", r)
+	}
 	l := mustOpen(t, dir, Options{})
 	if got := collect(t, l.Records(0)); len(got) != 2 || l.LastSeq() != 2 {
 		t.Errorf("records %q, last seq %d", got, l.LastSeq())
@@ -142,6 +145,12 @@ func TestFailureAfterTheNextSegmentHasItsName(t *testing.T) {
 		}
 		if _, err := l.Enqueue(textTx("", "x")); !errors.Is(err, ErrPoisoned) {
 			t.Errorf("%s: Enqueue: %v", at, err)
+		}
+		copied := filepath.Join(t.TempDir(), "copy")
+		if err := l.CopyTo(copied); err == nil {
+			verifyClean(t, copied)
+		} else if at != "sealed" || !errors.Is(err, ErrPoisoned) {
+			t.Errorf("%s: CopyTo: %v", at, err)
 		}
 		mustClose(t, l)
 		expectWhole(t, dir, 3)

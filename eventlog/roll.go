@@ -103,29 +103,39 @@ func (l *Log) switchTo(next *segment) error {
 	if err := publishSegment(next, l.path(next.meta.First)); err != nil {
 		return err
 	}
-	err := l.rollStep("named")
-	if err == nil {
-		err = l.live.putSeal(l.tally, l.opts.Clock())
-	}
-	if err == nil {
-		err = l.rollStep("sealed")
-	}
-	if err != nil {
+	if err := l.rollStep("named"); err != nil {
 		_ = next.close()
 		return err
 	}
-	l.segMu.Lock()
-	old := l.live
-	l.live = next
-	l.firsts = append(l.firsts[:len(l.firsts):len(l.firsts)], next.meta.First)
-	err = retire(old)
-	l.segMu.Unlock()
+	err := l.sealAndSwitch(next)
+	if l.live != next {
+		_ = next.close()
+		return err
+	}
 	l.statsMu.Lock()
 	l.tally = tally{Last: next.meta.First - 1, Chain: next.meta.Prev}
 	l.statsMu.Unlock()
 	l.liveBytes.Store(0)
 	l.epochStored = true
 	return err
+}
+
+// sealAndSwitch seals the live segment, puts next in its place and retires it, while nobody reads: a copy taken in between would have a seal
+// at its end, and no segment after it, which is damage.
+func (l *Log) sealAndSwitch(next *segment) error {
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	old := l.live
+	err := old.putSeal(l.tally, l.opts.Clock())
+	if err == nil {
+		err = l.rollStep("sealed")
+	}
+	if err != nil {
+		return err
+	}
+	l.live = next
+	l.firsts = append(l.firsts[:len(l.firsts):len(l.firsts)], next.meta.First)
+	return retire(old)
 }
 
 func (l *Log) rollStep(name string) error {

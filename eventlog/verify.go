@@ -47,7 +47,8 @@ func (r Report) Clean() bool { return len(r.Problems) == 0 }
 // Verify checks everything in the log in dir: pages, every CRC, the chain through all segments, seqs without gaps, ends of
 // transactions, seals, snapshots, keys, cursors, and what bbolt itself can check. Damage is not an error but a Problem; an error
 // means that the check could not be made: no log there, a newer format, ctx ended, or a *HeldError because a daemon has the
-// live segment, in which case the Report covers the segments before it. Nothing in dir is changed.
+// live segment, in which case the Report covers the segments before it. A roll that a crash interrupted is no Problem: every
+// record is there, and the next Open finishes it. Nothing in dir is changed.
 func Verify(ctx context.Context, dir string) (Report, error) {
 	firsts, err := listSegments(dir)
 	if err == nil && len(firsts) == 0 {
@@ -73,6 +74,7 @@ type verifier struct {
 	before *segmentMeta // of the segment before; nil for the first and after one that could not be read
 	end    tally        // of the segment before
 	broken bool         // a record may be missing or changed, so LastGood stays where it is
+	noSeal *Problem     // of the segment before: it has none; nil: it has
 }
 
 func (v *verifier) problem(seq Seq, what string) {
@@ -91,7 +93,11 @@ func (v *verifier) segment(path string, live bool) error {
 	s, err := open()
 	if err != nil {
 		v.before, v.broken = nil, true
-		return v.damage(0, err)
+		if err := v.damage(0, err); err != nil {
+			return err
+		}
+		v.unsealed(false)
+		return nil
 	}
 	defer s.close()
 	if info, err := os.Stat(path); err == nil {
@@ -132,6 +138,7 @@ func (v *verifier) opened(s *segment, live bool) error {
 			return err
 		}
 	}
+	v.unsealed(live && err == nil && end.Records == 0)
 	v.before, v.end = &s.meta, end
 	v.ending(s, live)
 	v.extras(s, epochs)
@@ -166,8 +173,17 @@ func (v *verifier) ending(s *segment, live bool) {
 		v.problem(s.seal.Last, "is sealed, but its successor is not there")
 	}
 	if !live && s.seal == nil {
-		v.problem(v.end.Last, "is not sealed: a roll was interrupted; opening the log for writing finishes it")
+		v.noSeal = &Problem{Segment: v.name, Seq: v.end.Last, What: "is not sealed, and its successor has records"}
 	}
+}
+
+// unsealed decides about the segment before, if that has no seal: it may do without when a crash interrupted the roll, after
+// the next segment got its name and before that got a record.
+func (v *verifier) unsealed(interrupted bool) {
+	if v.noSeal != nil && !interrupted {
+		v.report.Problems = append(v.report.Problems, *v.noSeal)
+	}
+	v.noSeal = nil
 }
 
 // extras checks what is not in the log proper. epochs are those of the frames.

@@ -98,14 +98,15 @@ var tamperings = map[string]struct {
 		h.seal(v, before.chain, newChainer())
 		return errors.Join(err, b.Put(seqKey(12), v))
 	}, 12},
-	"a foreign key":   {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Put([]byte("zzz"), []byte("x")) }, 12},
-	"an empty group":  {9, func(tx *bolt.Tx) error { _, err := tx.Bucket(bucketLog).CreateBucket(seqKey(13)); return err }, 12},
-	"seal of another": {1, func(tx *bolt.Tx) error { return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: tally{Last: 4}}) }, 4},
-	"no seal":         {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
-	"no snapshot":     {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobSnapshot)) }, 12},
-	"no keys":         {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobKeys)) }, 12},
-	"no epoch":        {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(epochKey(1))) }, 12},
-	"no bucket":       {5, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketCursor) }, 4},
+	"a foreign key":          {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketLog).Put([]byte("zzz"), []byte("x")) }, 12},
+	"an empty group":         {9, func(tx *bolt.Tx) error { _, err := tx.Bucket(bucketLog).CreateBucket(seqKey(13)); return err }, 12},
+	"seal of another":        {1, func(tx *bolt.Tx) error { return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: tally{Last: 4}}) }, 4},
+	"no seal":                {1, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
+	"no seal before records": {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(keySeal)) }, 12},
+	"no snapshot":            {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobSnapshot)) }, 12},
+	"no keys":                {5, func(tx *bolt.Tx) error { return tx.Bucket(bucketSnap).Delete([]byte(blobKeys)) }, 12},
+	"no epoch":               {9, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete([]byte(epochKey(1))) }, 12},
+	"no bucket":              {5, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketCursor) }, 4},
 }
 
 func TestTamperingIsFound(t *testing.T) {

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
 		panic(err)
 	}
-	testscript.Main(suite{m}, map[string]func(){"lqosd": main, testDaemon: serveFaulty})
+	testscript.Main(suite{m}, map[string]func(){"lqosd": main, testDaemon: serveFaulty, cutGuest: runCutGuest})
 }
 
 // programsEnv has the directory of the built programs, for the processes of the tests in namespaces and machines, too.

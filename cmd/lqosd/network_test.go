@@ -17,16 +17,25 @@ type network struct {
 	id    string
 }
 
-// headNetworks are n networks that a client of tree3_frac may send one after the other: circuits change, come and go.
+// headNetworks are n networks that a client of tree3_frac may send one after the other.
 func headNetworks(t testing.TB, n int) []network {
 	t.Helper()
+	var list []network
+	for _, requests := range headBatches(t, n) {
+		list = append(list, network{calls(requests), batchIdentity(t, requests)})
+	}
+	return list
+}
+
+// headBatches are their batches: circuits change, come and go.
+func headBatches(t testing.TB, n int) [][]golden.Request {
+	t.Helper()
 	whole := trace(t, "tree3_frac", "trace-head.jsonl")
-	list := make([]network, n)
+	list := make([][]golden.Request, n)
 	for k := range list {
 		requests := editCircuit(t, whole, k, func(args map[string]any) { args["download_bandwidth_max"] = 100 + k })
 		last := len(requests) - 1 // the commit; circuits are before it
-		requests = append(requests[:last-k:last-k], requests[last])
-		list[k] = network{calls(requests), batchIdentity(t, requests)}
+		list[k] = append(requests[:last-k:last-k], requests[last])
 	}
 	return list
 }

@@ -25,6 +25,9 @@ const (
 	Strace Capability = "strace" // strace(1) may follow processes and make their system calls fail
 	VM     Capability = "vm"     // may boot linux.uml of Debian's package user-mode-linux; modprobe(8) is there
 
+	// E2fsprogs: mkfs.ext4(8), e2fsck(8) and debugfs(8) are there, which make, recover and read an ext4 file system in a file, for anybody.
+	E2fsprogs Capability = "e2fsprogs"
+
 	Systemd Capability = "systemd" // systemd-analyze(1) is there, whether systemd runs or not
 )
 
@@ -40,6 +43,8 @@ var probes = map[Capability]func() error{
 	Ext4:   sync.OnceValue(probeExt4),
 	Strace: sync.OnceValue(probeStrace),
 	VM:     sync.OnceValue(probeVM),
+
+	E2fsprogs: sync.OnceValue(probeE2fsprogs),
 
 	Systemd: sync.OnceValue(func() error { return probeProgram("systemd-analyze", "systemd") }),
 }

@@ -11,6 +11,7 @@
 // internal/tidy checks it.
 //
 // [InNetns] runs a test in a process with a fresh network namespace, [InVM] in a virtual machine with a kernel of its own,
+// a [DiskVM] runs a program in one and loses its power,
 // [NewLab] makes hosts on both sides of it that send real traffic, and [NoLeakedFDs] fails a test that leaves file descriptors open.
 //
 // How a test gets into a machine and its verdict out:

@@ -26,6 +26,8 @@ type machine struct {
 	init      string   // the first program in it
 	env       string   // name=value for that program
 	initArgs  []string // of that program, without blanks and quotes, or in double quotes
+	disk      string   // a file of the host that is /dev/ubda; may be empty
+	serial    *os.File // gets what is written to /dev/ttyS0; may be nil
 	watch     func(written string)
 
 	console strings.Builder // what kernel and init printed
@@ -66,12 +68,21 @@ func (m *machine) run(ctx context.Context) error {
 	if m.env != "" {
 		args = append(args, m.env)
 	}
+	if m.disk != "" {
+		args = append(args, "ubda="+m.disk)
+	}
+	if m.serial != nil {
+		args = append(args, "ssl0=null,fd:3") // the first of ExtraFiles
+	}
 	if len(m.initArgs) > 0 {
 		args = append(append(args, "--"), m.initArgs...)
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+memoryFolder)
 	cmd.Stdout, cmd.Stderr = m, m
+	if m.serial != nil {
+		cmd.ExtraFiles = []*os.File{m.serial}
+	}
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = freshNamespaces(unix.CLONE_NEWPID)
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL

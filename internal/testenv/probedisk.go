@@ -50,6 +50,16 @@ func probeExt4() error {
 	return errors.Join(d.make(4), d.Mount(), d.Unmount())
 }
 
+// probeE2fsprogs looks for the programs that a [DiskVM] takes.
+func probeE2fsprogs() error {
+	var missing []error
+	for _, name := range []string{"mkfs.ext4", "e2fsck", "debugfs"} {
+		_, err := systemProgram(name, "e2fsprogs")
+		missing = append(missing, err)
+	}
+	return errors.Join(missing...)
+}
+
 // probeStrace makes a system call of a program fail.
 func probeStrace() error {
 	if err := probeProgram("strace", "strace"); err != nil {
