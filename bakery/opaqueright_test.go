@@ -63,6 +63,10 @@ var hostileLines = []struct {
 	{"-batch /tmp/lines", true},
 	{"-b /tmp/lines", true},
 	{"-force -batch -", true},
+	{"-batch add", true}, // the file is called so
+	{"-n change filter add dev eth1 matchall", true},
+	{"exec add dev eth1", true},
+	{"monitor add dev eth1", true},
 	{"-n other qdisc add dev eth1 root red", true},
 	{"-netns other filter add dev eth1 matchall", true},
 	{"-cgroup /sys/fs/cgroup/x qdisc add dev eth1 root red", true},

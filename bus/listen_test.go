@@ -91,6 +91,48 @@ func TestListenBindsClosed(t *testing.T) {
 	}
 }
 
+// TestListenOpensNothingElse: what somebody puts in the place of a new socket before it has its mode stays closed.
+func TestListenOpensNothingElse(t *testing.T) {
+	for name, plant := range map[string]func(path, other string) error{
+		"a link to another socket": func(path, other string) error { orphan(t, other); return os.Symlink(other, path) },
+		"a file":                   func(path, _ string) error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		dir := t.TempDir()
+		path, other := filepath.Join(dir, "bus"), filepath.Join(dir, "other")
+		if err := plant(path, other); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil { // of what the link leads to
+			t.Fatal(err)
+		}
+		if _, err := open(path, ListenOptions{Mode: 0o666}); err == nil || !strings.Contains(err.Error(), "somebody replaced the new socket") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, p := range []string{path, other} {
+			if info, err := os.Stat(p); err == nil && info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %s has mode %s", name, p, info.Mode())
+			}
+		}
+	}
+}
+
+// TestListenMakesItsDirectory that nobody else may put anything into, whatever the umask.
+func TestListenMakesItsDirectory(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	dir := filepath.Join(t.TempDir(), "run", "lqos")
+	l, err := Listen(filepath.Join(dir, "bus"), ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if got := mode(t, d); got != fs.ModeDir|0o755 {
+			t.Errorf("%s: %s", d, got)
+		}
+	}
+}
+
 func TestListenReplacesADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus")
 	orphan(t, path)

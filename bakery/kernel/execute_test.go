@@ -2,11 +2,12 @@ package kernel
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
-
-	"errors"
 )
 
 func TestExecute(t *testing.T) {
@@ -18,6 +19,13 @@ func TestExecute(t *testing.T) {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || !strings.HasSuffix(err.Error(), "Error: Exclusivity flag on, cannot modify.") {
 			t.Errorf("error %v", err)
+		}
+		made := filepath.Join(t.TempDir(), "made")
+		for _, line := range []string{"-V; touch " + made, "-V $(touch " + made + ")", "-V `touch " + made + "`", "-V | touch " + made, "-V > " + made, "-V && touch " + made} {
+			_ = l.kernel.Execute(t.Context(), line) // no shell: words of tc(8)
+			if _, err := os.Stat(made); err == nil {
+				t.Errorf("%s: was run by a shell", line)
+			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
