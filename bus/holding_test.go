@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/binary"
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -152,4 +153,37 @@ func TestLater(t *testing.T) {
 	if got[0].Name != "Big" || got[n-1].Err() == nil {
 		t.Errorf("the first is %s, the last %v", got[0].Name, got[n-1])
 	}
+}
+
+// One user that is neither root nor this process's can't take all connections.
+func TestMaxUserConns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := accepting(ackAll)
+		o.MaxConns = 8
+		s, l, stop := servePipe(t, o)
+		defer stop()
+		user := uint32(70000)
+		s.peer = func(net.Conn) (Peer, error) { return Peer{PID: 1, UID: user}, nil }
+		var open []net.Conn
+		defer func() {
+			for _, nc := range open {
+				nc.Close()
+			}
+		}()
+		let := func() int64 {
+			before := s.Stats().Open
+			for range 8 {
+				open = append(open, l.dial())
+				synctest.Wait()
+			}
+			return s.Stats().Open - before
+		}
+		if n := let(); n != 6 {
+			t.Errorf("a user got %d of 8 connections", n)
+		}
+		user = 0
+		if n := let(); n != 2 {
+			t.Errorf("root got %d of the 2 that are left", n)
+		}
+	})
 }
