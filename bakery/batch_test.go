@@ -233,8 +233,8 @@ func TestDroppedBatch(t *testing.T) {
 	}
 }
 
-// TestRefusedForEver: items that are all refused take no more memory than a batch may.
-func TestRefusedForEver(t *testing.T) {
+// TestTrialRefusedForEver: items that are all refused take no more memory than a batch may.
+func TestTrialRefusedForEver(t *testing.T) {
 	b := bakery.NewBatch()
 	n, most := 0, 0
 	for ; n < 3<<20; n++ {

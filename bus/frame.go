@@ -30,7 +30,7 @@ type frameReader struct {
 	src  io.Reader
 	in   *bufio.Reader
 	idle func(bool)
-	hold func(int64) // counts the bytes of the payload that is arriving; what next returns stays counted
+	hold func(int64) // counts the bytes of the payload that is arriving; they stay counted
 }
 
 // Enough for many small frames in one read, and for a large part of a large one. Most connections are idle: only while a
@@ -137,7 +137,6 @@ func (r *frameReader) payload(size int) ([]byte, error) {
 			buf, err = r.chunk(buf, n, size)
 		}
 		if err != nil {
-			r.hold(-int64(cap(buf)))
 			return nil, err
 		}
 	}

@@ -1,8 +1,10 @@
 package bus
 
 import (
-	"encoding/binary"
+	"io"
+	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -41,7 +43,7 @@ func TestOutboxIdle(t *testing.T) {
 		o.mu.Lock()
 		kept := cap(o.buf)
 		o.mu.Unlock()
-		if kept > idleBuffer {
+		if kept > 64<<10 {
 			t.Errorf("%d bytes are kept", kept)
 		}
 		o.finish()
@@ -113,25 +115,47 @@ func TestMaxMemory(t *testing.T) {
 	}
 }
 
-// When all have ended, nothing is held.
+// What was held is given back: when it is answered and read, and when the connection ends within a frame.
 func TestHeldGoesBack(t *testing.T) {
-	s := serve(t, accepting(ackAll))
-	c := dial(t, s, CBOR)
-	for range 50 {
-		if _, err := c.Do(t.Context(), Call{Name: "Ping"}, Call{Name: "Ping", Args: []int{1, 2, 3}}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		s, l, stop := servePipe(t, accepting(ackAll))
+		defer stop()
+		nc := l.dial()
+		write := func(b []byte) {
+			if _, err := nc.Write(b); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
 		}
-	}
-	over := dialRaw(t, s)
-	send(t, over, binary.LittleEndian.AppendUint64(make([]byte, 8), MaxPayload+1))
-	cut := dialRaw(t, s)
-	send(t, cut, appendFrame(nil, 1, make([]byte, 100_000))[:50_000])
-	cut.Close()
-	c.Close()
-	s.stop()
-	if n := s.held.Load(); n != 0 {
-		t.Errorf("%d bytes are held", n)
-	}
+		read := func(n int) {
+			if _, err := io.ReadFull(nc, make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		wantHeld := func(when string, want bool) {
+			t.Helper()
+			if n := s.held.Load(); n < 0 || n > 0 != want {
+				t.Errorf("%s: %d bytes are held", when, n)
+			}
+		}
+		write([]byte(helloClient))
+		read(4)
+		for range 3 {
+			question := appendFrame(nil, 1, document(t, CBOR, Call{Name: "Ping", Args: strings.Repeat("x", 20_000)}))
+			write(question[:10_000])
+			wantHeld("within a frame", true)
+			write(question[10_000:])
+			wantHeld("before the answer is read", true)
+			read(frameSize(len(marshalAnswer(CBOR, []Reply{Ack()}))))
+			wantHeld("after it", false)
+		}
+		write(appendFrame(nil, 1, make([]byte, 100_000))[:50_000])
+		wantHeld("within a frame", true)
+		nc.Close()
+		synctest.Wait()
+		wantHeld("after the end", false)
+	})
 }
 
 // A Later is asked for when its turn comes, and not at all when there is no room for it.
@@ -152,4 +176,37 @@ func TestLater(t *testing.T) {
 	if got[0].Name != "Big" || got[n-1].Err() == nil {
 		t.Errorf("the first is %s, the last %v", got[0].Name, got[n-1])
 	}
+}
+
+// One user that is neither root nor this process's can't take all connections.
+func TestMaxUserConns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := accepting(ackAll)
+		o.MaxConns = 8
+		s, l, stop := servePipe(t, o)
+		defer stop()
+		user := uint32(70000)
+		s.peer = func(net.Conn) (Peer, error) { return Peer{PID: 1, UID: user}, nil }
+		var open []net.Conn
+		defer func() {
+			for _, nc := range open {
+				nc.Close()
+			}
+		}()
+		let := func() int64 {
+			before := s.Stats().Open
+			for range 8 {
+				open = append(open, l.dial())
+				synctest.Wait()
+			}
+			return s.Stats().Open - before
+		}
+		if n := let(); n != 6 {
+			t.Errorf("a user got %d of 8 connections", n)
+		}
+		user = 0
+		if n := let(); n != 2 {
+			t.Errorf("root got %d of the 2 that are left", n)
+		}
+	})
 }

@@ -119,7 +119,8 @@ func TestTrialHostileCrowd(t *testing.T) {
 	c.trickle(50)
 	c.insult()
 	c.neverRead(20, []byte(`{"requests":["ListIpFlow","Ping"]}`))
-	p50, p99, try := 0.0, 0.0, 1
+	var p50, p99 float64
+	try := 1
 	for ; ; try++ {
 		p50, p99 = compare(t, b, quiet, testenv.Tries(500, 5000))
 		t.Logf("attempt %d: median × %.2f, 99th percentile × %.2f", try, p50, p99)
