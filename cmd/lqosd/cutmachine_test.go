@@ -34,6 +34,9 @@ type cutMachine struct {
 // livesOfDisk is how many lives a disk has.
 const livesOfDisk = 5
 
+// cutWindows are how many requests a client may have on the way.
+var cutWindows = []int{8, 64, 512}
+
 // renew gives the machine an empty disk.
 func (m *cutMachine) renew(t testing.TB, w *cutWork) {
 	t.Helper()
@@ -45,7 +48,7 @@ func (m *cutMachine) throw() *cutLife {
 	w, control := m.work, m.noSync || m.early
 	l := &cutLife{sent: m.last, job: cutJob{
 		Config: w.config, Units: w.units, From: m.last, To: len(w.records), NoSync: m.noSync, Early: m.early,
-		Size: w.sizes[m.dice.IntN(len(w.sizes))], Window: windows[m.dice.IntN(len(windows))], Copy: m.dice.IntN(2) == 0,
+		Size: w.sizes[m.dice.IntN(len(w.sizes))], Window: cutWindows[m.dice.IntN(len(cutWindows))], Copy: m.dice.IntN(2) == 0,
 	}}
 	l.early = !control && (m.lives == 0 || m.dice.IntN(10) == 0)
 	l.acks = 1 + m.dice.IntN(2*len(w.units))
