@@ -36,6 +36,7 @@ func TestTrialDriftWithCake(t *testing.T) {
 // driftTally is what a farm has tried.
 type driftTally struct {
 	trees, looks int
+	doing        map[string]int // what went on before looks
 	reported     map[string]int // meddlings with an effect, by name
 	silent       map[string]int // those without
 	inside       int            // differences in objects that were reported as a whole
@@ -75,7 +76,7 @@ func beside(t *testing.T, farms []*driftFarm, body func(i int, f *driftFarm) err
 
 // printDrift prints the figures, and makes sure that all was tried that there is.
 func printDrift(t *testing.T, where string, farms []*driftFarm) {
-	sum := driftTally{reported: map[string]int{}, silent: map[string]int{}}
+	sum := driftTally{doing: map[string]int{}, reported: map[string]int{}, silent: map[string]int{}}
 	for _, f := range farms {
 		sum.trees += f.tally.trees
 		sum.looks += f.tally.looks
@@ -83,12 +84,13 @@ func printDrift(t *testing.T, where string, farms []*driftFarm) {
 		sum.away += f.tally.away
 		sum.spoiled += f.tally.spoiled
 		sum.took = append(sum.took, f.tally.took...)
+		add(sum.doing, f.tally.doing)
 		add(sum.reported, f.tally.reported)
 		add(sum.silent, f.tally.silent)
 	}
 	slices.Sort(sum.took)
 	n := total(sum.reported)
-	t.Logf("figure: drift %s, undisturbed | %d trees, %d looks | nothing reported", where, sum.trees, sum.looks)
+	t.Logf("figure: drift %s, undisturbed | %d trees, %d looks, some after: %s | nothing reported", where, sum.trees, sum.looks, counts(sum.doing))
 	t.Logf("figure: drift %s, meddled | %d: %s; %d of them while the daemon was away | %d reported with object and fields, 0 missed, nothing else reported; after %v (median), %v at most",
 		where, n, counts(sum.reported), sum.away, n, sum.took[len(sum.took)/2].Round(time.Millisecond), sum.took[len(sum.took)-1].Round(time.Millisecond))
 	t.Logf("figure: drift %s, control: reports that lack an entry, have one too many, or another field or value | %d | found out", where, sum.spoiled)
@@ -126,6 +128,7 @@ const treesInChapter = 12
 // undisturbed plants trees and has them looked at, while this and that goes on. Nothing may be reported.
 func (f *driftFarm) undisturbed(ctx context.Context, trees int) error {
 	before := f.kernel.looks
+	f.tally.doing = map[string]int{}
 	for i := range trees {
 		if i%treesInChapter == 0 {
 			if err := f.chapter(ctx); err != nil {
@@ -138,7 +141,7 @@ func (f *driftFarm) undisturbed(ctx context.Context, trees int) error {
 		}
 		for range 2 {
 			doing, err := f.look(ctx, p)
-			if err == nil {
+			if f.tally.doing[doing]++; err == nil {
 				err = f.nothingReported(ctx)
 			}
 			if err != nil {
