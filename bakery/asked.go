@@ -44,3 +44,7 @@ func (t *Tree) assignedHandle(link string, slot, handle tc.Handle) bool {
 	major, ok := h.bySlot.Get(slot)
 	return ok && major == handle.Major()
 }
+
+// HandleMatters reports a qdisc of the Tree that has to have its handle: a client chose it, or
+// something sits in the qdisc. Of other leaves any will do.
+func (t *Tree) HandleMatters(q tc.Qdisc) bool { return t.claimed(q.Link, t.state, q.Handle) }

@@ -66,7 +66,8 @@ func (a *attempt) aim(w work) *tc.State {
 		return w.wanted
 	}
 	target := w.has.Clone()
-	for _, op := range tc.Plan(a.tree.adoptHandles(a.l.name, a.l.expected, w.has), w.wanted) {
+	was, wanted := a.newer(w)
+	for _, op := range tc.Plan(was, wanted) {
 		if err := overlay(target, op); err != nil {
 			k := opKey(a.l.name, op)
 			a.differs[k], a.failed[k] = true, true
@@ -77,6 +78,13 @@ func (a *attempt) aim(w work) *tc.State {
 		}
 	}
 	return target
+}
+
+// newer gives what is expected and what is wanted, which newer records alone tell apart: a leaf
+// that had another handle than the tree's keeps that on both sides, also when it is gone.
+func (a *attempt) newer(w work) (was, wanted *tc.State) {
+	was = a.tree.adoptHandles(a.l.name, a.l.expected, w.has)
+	return was, a.tree.adoptHandles(a.l.name, w.wanted, was)
 }
 
 // overlay does op to a state that may have drifted.
@@ -231,8 +239,7 @@ func (a *attempt) settle(w work, target *tc.State) {
 		}
 		l.expected = l.scope(l.seen.State, target).Clone()
 	} else {
-		was := a.tree.adoptHandles(l.name, l.expected, w.has)
-		l.expected = a.expectedOf(was, w.wanted)
+		l.expected = a.expectedOf(a.newer(w))
 	}
 	l.own(w.wanted)
 	l.ours.Failed, l.ours.Clean = encodeKeys(a.failed)

@@ -66,6 +66,24 @@ func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
 	}
 }
 
+// openDirectQlen leaves open the DirectQlen of HTBs for which no record gives one: what the
+// kernel took from the link is neither asked for nor undone.
+func openDirectQlen(link string, expected, wanted *tc.State) {
+	var taken []tc.Qdisc
+	for q := range expected.Qdiscs(link) {
+		asked, _ := wanted.Qdisc(link, q.Parent)
+		given, _ := asked.Options.(tc.HTB)
+		if htb, ok := q.Options.(tc.HTB); ok && htb.DirectQlen.Given && !given.DirectQlen.Given {
+			htb.DirectQlen = tc.Opt[uint32]{}
+			q.Options = htb
+			taken = append(taken, q)
+		}
+	}
+	for _, q := range taken {
+		mustApply(expected, tc.Op{Verb: tc.Change, Qdisc: &q})
+	}
+}
+
 func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
 	host := r.host
 	host.Links = map[string]tc.LinkInfo{l.name: l.seen.LinkInfo}
@@ -77,6 +95,7 @@ func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
 func (r *reconciler) findDrift(l *managedLink, tree *Tree, w work, settled bool) {
 	var list []tc.Difference
 	if l.expected != nil {
+		openDirectQlen(l.name, l.expected, w.wanted)
 		list = r.unexplained(l, w, settled)
 	}
 	var seen []Drift

@@ -46,8 +46,8 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 		}
 		has := bakery.Scope(link, o.State, wanted)
 		for _, c := range tc.Diff(has, bakery.KeepQueues(link, wanted, has)) {
-			if d := newDifference(c, name); !onlyLeafHandle(c, t.State()) {
-				r.add(d)
+			if !onlyLeafHandle(c, t.State()) || t.HandleMatters(*c.To.Qdisc) {
+				r.add(newDifference(c, name))
 			}
 		}
 	}

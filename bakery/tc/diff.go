@@ -122,15 +122,21 @@ func (d *differ) qdisc(a, b *Qdisc) {
 		if a.Options.Kind() != b.Options.Kind() {
 			fields = append(fields, FieldChange{"kind", a.Options.Kind(), b.Options.Kind()})
 		} else {
-			fields = fieldChanges(a.Options.fields(), b.Options.fields())
+			fields = optionChanges(a.Options, b.Options)
 		}
 		if !sameHandle(a, b) {
 			fields = append(fields, FieldChange{"handle", a.Handle.String(), b.Handle.String()})
 		}
 		d.add(Replaced, from, to, fields)
 	case !sameOptions(a.Options, b.Options):
-		d.add(Changed, from, to, fieldChanges(a.Options.fields(), b.Options.fields()))
+		d.add(Changed, from, to, optionChanges(a.Options, b.Options))
 	}
+}
+
+// optionChanges are the fields that differ between options of one kind.
+func optionChanges(a, b Options) []FieldChange {
+	a, b = compared(a, b)
+	return fieldChanges(a.fields(), b.fields())
 }
 
 // sameHandle reports whether b can be the qdisc that a is, as far as handles go.

@@ -50,6 +50,15 @@ func TestDiffHandle(t *testing.T) {
 	}
 }
 
+// TestDiffDirectQlen: where one side leaves it open it isn't among the fields that differ.
+func TestDiffDirectQlen(t *testing.T) {
+	asked := parseState(t, "qdisc add dev e0 root handle 1: htb default 2")
+	has := parseState(t, "qdisc add dev e0 root handle 1: htb default 7 direct_qlen 1000")
+	if d := Diff(asked, has); len(d) != 1 || d[0].String() != "changed qdisc 1: at root on e0: default 2 → 7" {
+		t.Errorf("got %v", d)
+	}
+}
+
 func TestDiffOfTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := genState(t, "state")

@@ -47,13 +47,19 @@ func (o HTB) canonical(Host, string) Options {
 
 // sameOptions compares options; where an HTB's DirectQlen isn't given, any will do.
 func sameOptions(a, b Options) bool {
+	a, b = compared(a, b)
+	return a == b
+}
+
+// compared leaves out of options of one kind what isn't compared.
+func compared(a, b Options) (Options, Options) {
 	x, isHTB := a.(HTB)
 	y, both := b.(HTB)
 	if isHTB && both && x.DirectQlen.Given != y.DirectQlen.Given {
 		x.DirectQlen, y.DirectQlen = Opt[uint32]{}, Opt[uint32]{}
-		return x == y
+		return x, y
 	}
-	return a == b
+	return a, b
 }
 
 func parseHTB(w *words) Options {

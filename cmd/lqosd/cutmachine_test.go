@@ -34,9 +34,6 @@ type cutMachine struct {
 // livesOfDisk is how many lives a disk has.
 const livesOfDisk = 5
 
-// cutWindows are how many requests a client may have on the way.
-var cutWindows = []int{8, 64, 512}
-
 // renew gives the machine an empty disk.
 func (m *cutMachine) renew(t testing.TB, w *cutWork) {
 	t.Helper()
