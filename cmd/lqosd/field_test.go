@@ -81,6 +81,8 @@ func newField(t *testing.T, name string, plain bool, edit ...func(*lqosconf.Conf
 			c.Queues.DefaultSQM = "pfifo"
 		}
 		c.Bakery.Mode = lqosconf.ModeApply
+		// However slowly a busy machine plays a trace: nothing is applied in the middle.
+		c.Bakery.SettleMaxMS = int(patience.Milliseconds())
 		f.conf = *c
 	})
 	f.place = newPlace(t, name, edit...)
@@ -242,7 +244,7 @@ func (f *field) play(requests []golden.Request) {
 // applied waits until the kernel has everything.
 func (f *field) applied() {
 	f.t.Helper()
-	yes, ms := true, int64(180_000) // a busy machine takes its time
+	yes, ms := true, patience.Milliseconds()
 	w := waitRequest{Applied: &yes, TimeoutMS: &ms}
 	if err := connect(f.t, f.place, bus.CBOR).Ask(f.t.Context(), bus.Call{Name: "LqosdWait", Args: w}, &waitReply{}); err != nil {
 		f.t.Fatal(err)
