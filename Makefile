@@ -22,9 +22,11 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
+# Large ones, or many: of each kind others have the race detector.
+LARGE := ServerLarge.*|ServerAnswersBadDocuments|SessionBadDocuments|SessionMemory|AnswerTooLarge|ClientRefusesWhatCannotBeSent|SameTreeOfThousand|RecordingsOfThousand|MovesOnTheKernel|RefusedOnTheKernel|DriftOnTheKernelReported|MapDriftReported|DataplaneOff
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
 # killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|KillWhileCommitting|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|KillWhileCommitting|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*|$(LARGE)
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
@@ -66,11 +68,12 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
-# Each test runs in one of the three. What the first writes waits for the second, which vets all: testsum reads one after the other.
+# Each test runs in one of the three. What the first writes waits for the second, which vets all (VET=off: after make lint, which does that too):
+# testsum reads one after the other.
 test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
 	@plain=$$(mktemp) && trap 'rm -f "$$plain"' EXIT && { \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
-		$(GO) test -race -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
+		$(GO) test -race $(VET:%=-vet=%) -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
 		wait; cat "$$plain"; \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
 	} | $(GO) run ./internal/testsum
@@ -151,7 +154,7 @@ needs:
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		flock Makefile sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing"; \
 	else \
 		echo "these Debian packages are missing:$$missing" >&2; \
 		for must in $(MUST); do command -v "$$must" >/dev/null || exit 1; done; \
