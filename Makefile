@@ -22,8 +22,8 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
-# Large ones, or many: of each kind others have the race detector.
-LARGE := ServerLarge.*|ServerAnswersBadDocuments|SessionBadDocuments|SessionMemory|AnswerTooLarge|ClientRefusesWhatCannotBeSent|SameTreeOfThousand|RecordingsOfThousand|MovesOnTheKernel|RefusedOnTheKernel|DriftOnTheKernelReported|MapDriftReported|DataplaneOff
+# Large ones, or many in one goroutine: of each kind others have the race detector.
+LARGE := ServerLarge.*|ServerAnswersBadDocuments|SessionBadDocuments|SessionMemory|AnswerTooLarge|ClientRefusesWhatCannotBeSent|SameTreeOfThousand|RecordingsOfThousand|MovesOnTheKernel|RefusedOnTheKernel|DriftOnTheKernelReported|MapDriftReported|DataplaneOff|CodecRoundTrip|ReplayIsLive|ScriptIsTheState|CloneStays|EveryClassHasANote|LogBehavesLikeASlice|RecordsFromAnywhere|LargestRecordRoundTrips|CrashDuringRoll|CrashWhileTheNextSegmentIsWritten
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
 # killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
 PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|Kill|KillWithKeys|KillWhileBuilding|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|KillWhileCommitting|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*|$(LARGE)
