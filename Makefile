@@ -72,7 +72,7 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 # testsum reads one after the other.
 test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
 	@plain=$$(mktemp) && trap 'rm -f "$$plain"' EXIT && { \
-		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 2 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
 		$(GO) test -race $(VET:%=-vet=%) -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
 		wait; cat "$$plain"; \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
