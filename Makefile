@@ -14,6 +14,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 # golangci-lint has a module file of its own, so that its two hundred dependencies are none of ours.
 LINT  := bin/golangci-lint
+LINT_MODULE := github.com/golangci/golangci-lint/v2
 # Packages with tests that ask internal/testenv for a capability of the kernel.
 KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
@@ -21,9 +22,11 @@ KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{
 VM_PACKAGES = $$(grep -rlE --include='*_test.go' '\<InVM(With)?\(' . | xargs -n 1 dirname | sort -u)
 # Tests that measure traffic. They come last and alone: beside others they would measure those.
 MEASURING := Lab.*
+# Large ones, or many in one goroutine: of each kind others have the race detector.
+LARGE := ServerLarge.*|ServerAnswersBadDocuments|SessionBadDocuments|SessionMemory|AnswerTooLarge|ClientRefusesWhatCannotBeSent|SameTreeOfThousand|RecordingsOfThousand|MovesOnTheKernel|RefusedOnTheKernel|DriftOnTheKernelReported|MapDriftReported|DataplaneOff|CodecRoundTrip|ReplayIsLive|ScriptIsTheState|CloneStays|EveryClassHasANote|LogBehavesLikeASlice|RecordsFromAnywhere|LargestRecordRoundTrips|CrashDuringRoll|CrashWhileTheNextSegmentIsWritten|Golden(Trace|Bulk|Names|Refresh|Mappings|Batch|BatchMappings)|LeafHandlesStay|LeafHandlesRunOut|CommitHandlesStay|OversizeBatch|LongRefusal|SteeringAlways|GoldenRefreshSteersNothing|Crash|LyingHeaders|Truncated|PrefixLengths|NestedPrefixes|PrefixesAsModel
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
 # killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
-PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*
+PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|Head.*|GenerationsTakeTurns|Python|UnitDoesTheJob|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*|$(LARGE)
 # The packages of tests with such names.
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
@@ -70,12 +73,13 @@ fuzzing = grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:
 		nice -n 19 $(GO) test -vet=off -timeout 0 -json -run '^$$' -fuzz "^$$name\$$" -fuzztime $(1) -fuzzminimizetime 1s -parallel 1 "$$(dirname $$file)"; \
 	done
 
-# Each test runs in one of the three. What the first and the fuzz targets write waits for the second, which vets all: testsum reads one after the other.
+# Each test runs in one of the three. What the first and the fuzz targets write waits for the second, which vets all (VET=off: after make
+# lint, which does that too): testsum reads one after the other.
 test: needs ## run all tests, most with the race detector; installs what they need as root on Debian
 	@plain=$$(mktemp) && fuzz=$$(mktemp) && trap 'rm -f "$$plain" "$$fuzz"' EXIT && { \
 		{ $(call fuzzing,30s); } >"$$fuzz" & \
-		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
-		$(GO) test -race -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
+		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 2 -run '^Test($(PLAIN))$$' $(call packages,$(PLAIN)) >"$$plain" & \
+		$(GO) test -race $(VET:%=-vet=%) -timeout $(TIMEOUT) -json -skip '^Test($(PLAIN)|$(MEASURING))$$' ./...; \
 		wait; cat "$$plain" "$$fuzz"; \
 		CGO_ENABLED=0 $(GO) test -vet=off -timeout $(TIMEOUT) -json -p 1 -run '^Test($(MEASURING))$$' $(call packages,$(MEASURING)); \
 	} | $(GO) run ./internal/testsum
@@ -110,13 +114,18 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 	@{ $(call fuzzing,$(FUZZTIME)); } | $(GO) run ./internal/testsum
 
 lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; installs mypy as root on Debian
-	$(LINT) run ./...
+	CGO_ENABLED=0 $(LINT) run ./...
 	$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
 	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
 
-$(LINT): internal/tools/go.mod internal/tools/go.sum
-	$(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+# Of its hundred linters those are compiled that .golangci.yml enables: that is half the work. Its go.mod has the versions of ours.
+$(LINT): internal/tools/go.mod internal/tools/go.sum internal/tools/linters.awk .golangci.yml
+	@src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && set -e && list=pkg/lint/lintersdb/builder_linter.go && \
+	$(GO) mod download -C internal/tools $(LINT_MODULE) && \
+	cp -r --no-preserve=mode "$$($(GO) list -C internal/tools -m -f '{{.Dir}}' $(LINT_MODULE))/." "$$src" && \
+	awk -f internal/tools/linters.awk .golangci.yml "$$src/$$list" >"$$src/list" && mv "$$src/list" "$$src/$$list" && \
+	CGO_ENABLED=0 $(GO) build -C "$$src" -o "$(CURDIR)/$(LINT)" ./cmd/golangci-lint
 
 tidy: ## bring go.mod and go.sum up to date
 	$(GO) mod tidy
@@ -148,7 +157,7 @@ needs:
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		flock Makefile sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing"; \
 	else \
 		echo "these Debian packages are missing:$$missing" >&2; \
 		for must in $(MUST); do command -v "$$must" >/dev/null || exit 1; done; \

@@ -241,7 +241,7 @@ func (l lab) eventually(what string, so func() bool) {
 	l.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for !so() {
 		select {
 		case <-tick.C:

@@ -77,7 +77,7 @@ func (p pair) wantCounted(before numbers, wants ...string) string {
 	p.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		counted := p.allCounts().since(before)
 		for _, want := range wants {

@@ -204,8 +204,8 @@ func TestRefusedOnTheKernel(t *testing.T) {
 		}
 		args := fmt.Sprintf(`{"commands":["%s"],"force_mode":false}`, strings.Join(lines, `","`))
 		mustPlay(t, connect(t, f.place, bus.CBOR), []golden.Request{{Name: "BakeryExecuteTCCommands", Args: []byte(args)}}, 1)
-		yes := true
-		err := connect(t, f.place, bus.CBOR).Ask(t.Context(), bus.Call{Name: "LqosdWait", Args: waitRequest{Applied: &yes}}, &waitReply{})
+		yes, ms := true, patience.Milliseconds()
+		err := connect(t, f.place, bus.CBOR).Ask(t.Context(), bus.Call{Name: "LqosdWait", Args: waitRequest{Applied: &yes, TimeoutMS: &ms}}, &waitReply{})
 		if err == nil {
 			t.Fatal("all of it is applied")
 		}

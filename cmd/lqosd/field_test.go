@@ -81,6 +81,8 @@ func newField(t *testing.T, name string, plain bool, edit ...func(*lqosconf.Conf
 			c.Queues.DefaultSQM = "pfifo"
 		}
 		c.Bakery.Mode = lqosconf.ModeApply
+		// However slowly a busy machine plays a trace: nothing is applied in the middle.
+		c.Bakery.SettleMaxMS = int(patience.Milliseconds())
 		f.conf = *c
 	})
 	f.place = newPlace(t, name, edit...)

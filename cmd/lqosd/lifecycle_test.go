@@ -172,7 +172,7 @@ func TestTerminateIdle(t *testing.T) {
 	half.send([]byte{1, 0, 0})
 	began := time.Now()
 	d.terminate(t)
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // half a frame may take 30 s where nothing ends
 		t.Errorf("it took %v", took)
 	}
 	if _, _, err := w.answer(); err == nil {

@@ -18,14 +18,23 @@ import (
 	"lqosd/internal/testenv"
 )
 
-// TestRecordings plays what real clients sent over the bus: in both codecs, request by request and all at once.
+// TestRecordings plays what real clients sent over the bus: in both codecs, request by request and all at once. Of the largest
+// network it plays one of these, for the race detector: TestRecordingsOfThousand has them all.
 func TestRecordings(t *testing.T) {
 	noLeaks(t)
-	cases, err := golden.Cases(goldenDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range cases {
+	testRecordings(t, smallCases(t)...)
+	t.Run(thousand, func(t *testing.T) { testRecording(t, recorded(thousand), "trace.jsonl", bus.CBOR, 0) })
+}
+
+// TestRecordingsOfThousand is TestRecordings of the largest network.
+func TestRecordingsOfThousand(t *testing.T) {
+	noLeaks(t)
+	testRecordings(t, thousand)
+}
+
+func testRecordings(t *testing.T, names ...string) {
+	for _, name := range names {
+		c := recorded(name)
 		for _, file := range []string{"trace.jsonl", "trace-bulk.jsonl"} {
 			for _, codec := range []bus.Codec{bus.CBOR, bus.JSON} {
 				for _, size := range []int{1, 0} {

@@ -85,13 +85,18 @@ func (h Host) line(path string) (string, error) {
 
 // lines hands the lines of a file to visit until it returns false.
 func (h Host) lines(path string, visit func(line string) bool) error {
+	return h.rawLines(path, func(line []byte) bool { return visit(string(line)) })
+}
+
+// rawLines is lines without a copy of each: a line is gone with the next.
+func (h Host) rawLines(path string, visit func(line []byte) bool) error {
 	f, err := h.root.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading a fact about this host: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	scanner := bufio.NewScanner(f)
-	for scanner.Scan() && visit(scanner.Text()) {
+	for scanner.Scan() && visit(scanner.Bytes()) {
 	}
 	if err := scanner.Err(); err != nil {
 		return fmt.Errorf("reading a fact about this host: %s: %w", path, err)

@@ -128,13 +128,22 @@ func (h Host) inBTF(names ...string) map[string]bool {
 	}
 }
 
-// hasFunctions looks names up in /proc/kallsyms: lines of address, type and name, and of modules the module's name.
+// hasFunctions looks names up in /proc/kallsyms: lines of address, type and name, and of modules the module's name. There are more
+// than 100,000, of which hardly any has a name in it.
 func (h Host) hasFunctions(names ...string) map[string]bool {
 	found := map[string]bool{}
-	_ = h.lines("proc/kallsyms", func(line string) bool { // a file that can't be read has no functions
-		fields := strings.Fields(line)
-		if len(fields) >= 3 && slices.Contains(names, fields[2]) {
-			found[fields[2]] = true
+	wanted := make([][]byte, len(names))
+	for i, name := range names {
+		wanted[i] = []byte(name)
+	}
+	_ = h.rawLines("proc/kallsyms", func(line []byte) bool { // a file that can't be read has no functions
+		for i, name := range wanted {
+			if !bytes.Contains(line, name) {
+				continue
+			}
+			if fields := bytes.Fields(line); len(fields) >= 3 && bytes.Equal(fields[2], name) {
+				found[names[i]] = true
+			}
 		}
 		return len(found) < len(names)
 	})

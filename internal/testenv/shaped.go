@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // Shaped is a Stream through a class with a ceil, in Mbit/s.
@@ -15,12 +16,30 @@ type Shaped struct {
 // offer is how much more than the ceil a UDP stream offers. iperf3 that sends much more takes the processor from the receiver.
 const offer = 1.2
 
-// attempts is how often a stream is measured that misses its ceil.
-const attempts = 8
+// attempts is how often a stream is measured that misses its ceil. An attempt in which the machine stalled, and that found no stream but
+// such as were right or too slow, is a part of one.
+const (
+	attempts          = 8
+	disturbedAttempts = 4
+)
+
+// limit counts attempts.
+type limit struct{ parts int }
+
+func (l *limit) left() bool { return l.parts < attempts*disturbedAttempts }
+
+// count counts an attempt with what its streams were, and for how long the machine stalled in it.
+func (l *limit) count(verdicts []verdict, stalls, span time.Duration) {
+	if stalls*100 > span && !slices.Contains(verdicts, tooFast) {
+		l.parts++
+		return
+	}
+	l.parts += disturbedAttempts
+}
 
 // Measure makes streams, all at once, and wants each to be as fast as its ceil: UDP's frames within 5 %, TCP's payload within 10 %.
 // The UDP of a stream is 1 for any rate. If one misses its ceil all are made again, seven times at most: other work on the machine
-// slows streams down. So a stream that was right once isn't too slow, but one that was too fast must be right more often than
+// slows streams down. (Attempts in which the machine stalls count a quarter.) So a stream that was right once isn't too slow, but one that was too fast must be right more often than
 // that: it may have been slowed down to its ceil. (TCP can be too fast by chance, as its receiver hands over late what waited for a
 // lost frame.)
 func (l *Lab) Measure(t testing.TB, streams ...Shaped) {
@@ -35,12 +54,20 @@ func (l *Lab) MeasureWhile(t testing.TB, work func(), streams ...Shaped) {
 		return
 	}
 	records := make([]record, len(streams))
-	for attempt := 1; attempt <= attempts && slices.ContainsFunc(records, record.open) && !t.Failed(); attempt++ {
+	var made limit
+	for attempt := 1; made.left() && slices.ContainsFunc(records, record.open) && !t.Failed(); attempt++ {
 		l.urgent.Store(attempt%2 == 1)
-		for i, r := range l.transferWhile(t, work, streams) {
+		began, stalls := time.Now(), startStallMeter()
+		list := l.transferWhile(t, work, streams)
+		stalled, span := stalls.end(), time.Since(began)
+		var verdicts []verdict
+		for i, r := range list {
 			t.Log(r)
+			verdicts = append(verdicts, r.verdict())
 			records[i].add(r.verdict())
 		}
+		t.Logf("the machine stalled for %v of %v", stalled.Round(time.Millisecond), span.Round(time.Millisecond))
+		made.count(verdicts, stalled, span)
 	}
 	for i, r := range records {
 		if r.open() {
