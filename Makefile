@@ -14,7 +14,6 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 # golangci-lint has a module file of its own, so that its two hundred dependencies are none of ours.
 LINT  := bin/golangci-lint
-LINT_MODULE := github.com/golangci/golangci-lint/v2
 # Packages with tests that ask internal/testenv for a capability of the kernel.
 KERNEL_PACKAGES = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
 	| sed -n 's|^\([^ ]*\) .*lqosd/internal/testenv.*|\1|p') ./internal/testenv
@@ -114,18 +113,13 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 	@{ $(call fuzzing,$(FUZZTIME)); } | $(GO) run ./internal/testsum
 
 lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; installs mypy as root on Debian
-	CGO_ENABLED=0 $(LINT) run ./...
+	$(LINT) run ./...
 	$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
 	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
 
-# Of its hundred linters those are compiled that .golangci.yml enables: that is half the work. Its go.mod has the versions of ours.
-$(LINT): internal/tools/go.mod internal/tools/go.sum internal/tools/linters.awk .golangci.yml
-	@src=$$(mktemp -d) && trap 'rm -rf "$$src"' EXIT && set -e && list=pkg/lint/lintersdb/builder_linter.go && \
-	$(GO) mod download -C internal/tools $(LINT_MODULE) && \
-	cp -r --no-preserve=mode "$$($(GO) list -C internal/tools -m -f '{{.Dir}}' $(LINT_MODULE))/." "$$src" && \
-	awk -f internal/tools/linters.awk .golangci.yml "$$src/$$list" >"$$src/list" && mv "$$src/list" "$$src/$$list" && \
-	CGO_ENABLED=0 $(GO) build -C "$$src" -o "$(CURDIR)/$(LINT)" ./cmd/golangci-lint
+$(LINT): internal/tools/go.mod internal/tools/go.sum
+	$(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 tidy: ## bring go.mod and go.sum up to date
 	$(GO) mod tidy
