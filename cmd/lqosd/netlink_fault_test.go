@@ -52,6 +52,18 @@ func TestTrialNetlinkLinks(t *testing.T) {
 	})
 }
 
+// awaitWrites waits until the kernel has seen so many changes, or a moment has passed.
+func (f *field) awaitWrites(n int) {
+	moment := time.After(300 * time.Millisecond)
+	for range n {
+		select {
+		case <-f.watch.seen:
+		case <-moment:
+			return
+		}
+	}
+}
+
 // TestTrialNetlinkMeddled is the control: what one op makes, undone while no daemon runs, is seen by the comparison.
 func TestTrialNetlinkMeddled(t *testing.T) {
 	inShaken(t, func(f *shaken) {
