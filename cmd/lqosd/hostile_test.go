@@ -143,6 +143,20 @@ func TestTrialHostileCrowd(t *testing.T) {
 // recovers waits until the crowd's connections are gone, and wants as many goroutines as in a daemon that nobody disturbed.
 func (b besieged) recovers(t testing.TB, quiet besieged) {
 	t.Helper()
+	b.alone(t)
+	if strings.Contains(b.String(), "panic") {
+		t.Errorf("the daemon panicked:\n%.4000s", b.diary)
+	}
+	was, is := quiet.goroutines(t), b.goroutines(t)
+	t.Logf("%d goroutines, %d in the daemon that had no crowd", is, was)
+	if is > was+5 {
+		t.Errorf("%d goroutines, %d in the daemon that had no crowd", is, was)
+	}
+}
+
+// alone waits until no connection is open but the honest one.
+func (b besieged) alone(t testing.TB) {
+	t.Helper()
 	deadline := time.Now().Add(2 * patience)
 	for open := int64(-1); open != 1; {
 		var s statusReply
@@ -152,14 +166,6 @@ func (b besieged) recovers(t testing.TB, quiet besieged) {
 		if open = s.Bus.Open; time.Now().After(deadline) {
 			t.Fatalf("%d connections are open after the crowd left", open)
 		}
-	}
-	if strings.Contains(b.String(), "panic") {
-		t.Errorf("the daemon panicked:\n%.4000s", b.diary)
-	}
-	was, is := quiet.goroutines(t), b.goroutines(t)
-	t.Logf("%d goroutines, %d in the daemon that had no crowd", is, was)
-	if is > was+5 {
-		t.Errorf("%d goroutines, %d in the daemon that had no crowd", is, was)
 	}
 }
 
@@ -251,7 +257,7 @@ func TestTrialHostileMemory(t *testing.T) {
 		t.Logf("after %s: at most %d MiB", what, memory(t, b.cmd.Process.Pid)>>10)
 	}
 	c.leave()
-	b.ask(t)
+	b.alone(t)
 	most := memory(t, b.cmd.Process.Pid)
 	t.Logf("figure: memory under attack | a limit of %d MiB | %d MiB before, at most %d MiB, and the daemon serves", memoryLimit>>20, before>>10, most>>10)
 	b.terminate(t)
@@ -259,7 +265,7 @@ func TestTrialHostileMemory(t *testing.T) {
 	control := newBesieged(t, 4096, unboundedEnv+"=1")
 	limit(t, control.cmd.Process.Pid)
 	c = newCrowd(t, control.place)
-	for range 3 {
+	for range 6 {
 		c.stopWithin(24, 60<<20, 40<<20)
 		select {
 		case <-control.ended:

@@ -10,12 +10,13 @@ import (
 	"testing"
 )
 
-// planted is a fuzz target with a fault that only inputs made by mutation reach.
+// planted is a fuzz target with a fault that only inputs made by mutation reach. It doesn't begin its line, so that make fuzz doesn't
+// take it for one of ours.
 const planted = `package planted
 
 import "testing"
 
-func FuzzPlanted(f *testing.F) {
+var _ = testing.AllocsPerRun; func FuzzPlanted(f *testing.F) {
 	f.Add([]byte("mill"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 3 && b[0] == 'k' && b[1] == 'i' && b[2] == 'l' {
