@@ -54,15 +54,15 @@ func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
 // waits for them, to the deadline of the socket, if it is patient and none were lost. It
 // reports whether messages were lost because the socket's buffer was full. What take gets is
 // overwritten afterwards.
-func (in mailbox) read(patient bool, take func(netlink.Message) (all bool)) (lost bool, err error) {
-	raw, err := in.conn.SyscallConn()
+func (m mailbox) read(patient bool, take func(netlink.Message) (all bool)) (lost bool, err error) {
+	raw, err := m.conn.SyscallConn()
 	if err != nil {
 		return false, err
 	}
 	var failure error
 	err = raw.Read(func(fd uintptr) bool {
 		for {
-			n, err := unix.Read(int(fd), in.buffer)
+			n, err := unix.Read(int(fd), m.buffer)
 			switch {
 			case errors.Is(err, unix.EAGAIN):
 				return lost || !patient
@@ -73,7 +73,7 @@ func (in mailbox) read(patient bool, take func(netlink.Message) (all bool)) (los
 				failure = err
 				return true
 			default:
-				all, err := eachMessage(in.buffer[:n], take)
+				all, err := eachMessage(m.buffer[:n], take)
 				if failure = err; all || err != nil {
 					return true
 				}
