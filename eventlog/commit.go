@@ -181,7 +181,7 @@ func (f *faults) commitTx(tx *bolt.Tx) error {
 // fail poisons the log and ends items with err, in this order: who hears of the failure finds the log refusing. Whatever
 // waits behind items builds on records that may not exist.
 func (l *Log) fail(items []*Pending, err error) {
-	why := fmt.Errorf("%w: %v", ErrPoisoned, err) // in words alone: of what is refused the outcome is known
+	why := fmt.Errorf("%w: %s", ErrPoisoned, err.Error()) // in words alone: of what is refused the outcome is known
 	behind := l.queue.poison(why)
 	l.durable.stop(fmt.Errorf("%w: %w", ErrPoisoned, err))
 	for _, p := range items {
