@@ -67,9 +67,9 @@ generated: ## generate, and fail if that changes a file; the files are those of 
 		exit 1; \
 	}
 
-# Every fuzz target in turn for the time $(1), as go test's events. One core, and what the others leave of it.
+# Every fuzz target in turn for the time $(1), as go test's events, on one core.
 fuzzing = grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort | while IFS=: read -r file name; do \
-		nice -n 19 $(GO) test -vet=off -timeout 0 -json -run '^$$' -fuzz "^$$name\$$" -fuzztime $(1) -fuzzminimizetime 1s -parallel 1 "$$(dirname $$file)"; \
+		$(GO) test -vet=off -timeout 0 -json -run '^$$' -fuzz "^$$name\$$" -fuzztime $(1) -fuzzminimizetime 1s -parallel 1 "$$(dirname $$file)"; \
 	done
 
 # Each test runs in one of the three. What the first and the fuzz targets write waits for the second, which vets all (VET=off: after make
