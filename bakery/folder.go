@@ -24,6 +24,7 @@ type folder struct {
 	// roll is the new segment in the making; noRollBefore keeps a failing one from
 	// being tried at every submission.
 	roll         *eventlog.Pending
+	rollMark     uint64 // the generation of its snapshot
 	noRollBefore time.Time
 }
 
@@ -193,7 +194,7 @@ func (f *folder) rollIfFull() bool {
 		f.h.failed(err)
 		return false
 	}
-	f.roll = p
+	f.roll, f.rollMark = p, tree.Generation
 	return true
 }
 
@@ -210,7 +211,8 @@ func (f *folder) rolled() bool {
 		f.o.Logger.Warn("beginning a new segment of the event log", "err", err)
 		return true
 	}
-	if p := f.o.Retain.policy(f.tree.Generation); p != (eventlog.Policy{}) {
+	// What came since may be lost with the power, and its generations with it: they count when the next segment begins.
+	if p := f.o.Retain.policy(f.rollMark); p != (eventlog.Policy{}) {
 		if _, err := f.log.Prune(p); err != nil {
 			f.o.Logger.Warn("dropping old segments of the event log", "err", err)
 		}

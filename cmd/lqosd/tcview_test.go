@@ -280,7 +280,10 @@ func alike(name, a, b string, slack float64) bool {
 	if !ok || !also {
 		return a == b
 	}
-	if name != "burst" && name != "cburst" && name != "mtu" {
+	switch {
+	case !strings.ContainsAny(strings.ToLower(a+b), "bs"): // neither bytes, bits nor seconds: counts are shown as they are
+		slack = 0
+	case name != "burst" && name != "cburst" && name != "mtu":
 		slack = 0.003 * max(math.Abs(x), math.Abs(y))
 	}
 	return math.Abs(x-y) <= slack
