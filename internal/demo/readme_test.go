@@ -62,7 +62,10 @@ func TestREADME(t *testing.T) {
 	var script bytes.Buffer
 	script.WriteString("trap 'kill -9 $! 2>/dev/null' EXIT\n")
 	for _, s := range steps {
-		script.WriteString(s.command + "echo; echo '" + mark + "'\n")
+		if script.WriteString(s.command); strings.HasPrefix(s.command, "kill -9 ") { // who types takes longer than the kernel takes to end it
+			script.WriteString("{ wait $!; } 2>/dev/null\n")
+		}
+		script.WriteString("echo; echo '" + mark + "'\n")
 	}
 	sh := exec.Command("sh")
 	sh.Dir = dir
