@@ -113,18 +113,29 @@ func (w *watcher) tcNotice(b []byte) {
 	}
 }
 
+// linkNotice reads what it needs by itself: the library's LinkDeserialize panics when a length lies.
 func (w *watcher) linkNotice(m netlink.Message) {
-	l, err := link.LinkDeserialize(&unix.NlMsghdr{Type: uint16(m.Header.Type)}, m.Data)
+	index, now := int(int32(native.Uint32(m.Data[4:]))), seen{there: true} // struct ifinfomsg
+	err := eachAttribute(m.Data[unix.SizeofIfInfomsg:], func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
+		case unix.IFLA_IFNAME:
+			now.name = a.String()
+		case unix.IFLA_MTU:
+			now.mtu = int(a.Uint32())
+		case unix.IFLA_TXQLEN:
+			now.txQueue = int(a.Uint32())
+		}
+	})
 	if err != nil {
 		w.changed("")
 		return
 	}
-	was, now := w.links[l.Attrs().Index], seenOf(l.Attrs())
+	was := w.links[index]
 	if m.Header.Type == unix.RTM_DELLINK {
-		w.remove(l.Attrs().Index, now.name)
+		w.remove(index, now.name)
 		return
 	}
-	w.links[l.Attrs().Index] = now
+	w.links[index] = now
 	if was == now {
 		return
 	}
