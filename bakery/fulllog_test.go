@@ -10,6 +10,7 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/eventlog"
+	"lqosd/internal/testenv"
 )
 
 // TestTrialFullLog lets the file of the log come to its limit, again and again. What isn't durable is not acknowledged, what is refused isn't
@@ -60,7 +61,7 @@ type fullLog struct {
 }
 
 func newFullLog(t *testing.T, limit int64) *fullLog {
-	f := &fullLog{rig: newRig(t, twoLinks), dice: seededDice(t), minor: 2}
+	f := &fullLog{rig: newRig(t, twoLinks), dice: testenv.Dice(t), minor: 2}
 	f.stop()
 	f.limit.Store(limit)
 	f.dir = t.TempDir()

@@ -181,7 +181,7 @@ func TestTrialNetlinkFaults(t *testing.T) {
 
 // TestTrialNetlinkFaultPairs lets two things go wrong in one change, at random.
 func TestTrialNetlinkFaultPairs(t *testing.T) {
-	dice := seededDice(t)
+	dice := testenv.Dice(t)
 	total := tally{}
 	faults, changes := netlinkFaults(), shifts()
 	for _, s := range changes {

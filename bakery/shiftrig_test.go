@@ -2,10 +2,7 @@ package bakery_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,20 +11,6 @@ import (
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
 )
-
-// seededDice throws what LQOSD_SEED says, or something new.
-func seededDice(t testing.TB) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LQOSD_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LQOSD_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // shift is a change of a network, and the one that takes it back.
 type shift struct {

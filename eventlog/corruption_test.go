@@ -193,7 +193,7 @@ func fillBig(dir string) error {
 // Verify, or it is shown that nothing is stored in that byte.
 func TestTrialFlippedBytes(t *testing.T) {
 	testenv.Long(t, "thousands of damaged logs")
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	for _, first := range []Seq{1, 8} {
 		var wg sync.WaitGroup
 		for half := range 2 {
@@ -250,7 +250,7 @@ func (v *victim) flip(at int, bit byte, salvage bool) (found bool, err error) {
 // TestTrialFlippedBits flips bits of a bigger log.
 func TestTrialFlippedBits(t *testing.T) {
 	testenv.Long(t, "thousands of damaged logs")
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	var wg sync.WaitGroup
 	for half := range 2 {
 		v, dice := newVictim(t, 1, fillBig), rand.New(rand.NewPCG(seed, uint64(half)))

@@ -8,29 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"lqosd/internal/powercut"
 	"lqosd/internal/testenv"
 )
-
-// seedOf gives the seed of a test: LQOSD_SEED, or another one each time. It is logged.
-func seedOf(t testing.TB) uint64 {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LQOSD_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LQOSD_SEED=%d", seed)
-	return seed
-}
 
 // memoryDirs counts them.
 var memoryDirs atomic.Int64
@@ -161,7 +145,7 @@ func powerCuts(t *testing.T) {
 	each := testenv.Tries(5000, 50_000) / len(names)
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
-			c := cutTest{role: name, events: journalOf(t, name), seed: seedOf(t) + uint64(i), dir: memoryDir(t)}
+			c := cutTest{role: name, events: journalOf(t, name), seed: testenv.Seed(t) + uint64(i), dir: memoryDir(t)}
 			found, images := c.run(each)
 			for _, f := range found {
 				t.Error(f)

@@ -39,7 +39,7 @@ func TestTrialKillsApplying(t *testing.T) {
 }
 
 func (f *field) killsApplying(a applyingTrial) {
-	dice := seeded(f.t)
+	dice := testenv.Dice(f.t)
 	all, middle, looks := toll{}, 0, 0
 	for n := 0; all.kills < a.kills; n++ {
 		v := &victim{dice: dice, model: bakery.NewTree(), name: f.name, most: 4, windows: []int{1, 2}, took: 50 * time.Millisecond,

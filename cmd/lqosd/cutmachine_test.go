@@ -193,7 +193,7 @@ func opens(dir string, last int) error {
 func TestTrialGuestCut(t *testing.T) {
 	testenv.Need(t, testenv.VM, testenv.E2fsprogs)
 	works := cutWorks(t)
-	m := &cutMachine{dice: seeded(t)}
+	m := &cutMachine{dice: testenv.Dice(t)}
 	cuts := testenv.Tries(20, 200)
 	for i := range cuts {
 		if i%livesOfDisk == 0 {

@@ -46,7 +46,7 @@ type driftTally struct {
 }
 
 func driftTrial(t *testing.T, where string, leafs []func(*grower) string, meddlings, trees int) {
-	dice := seeded(t)
+	dice := testenv.Dice(t)
 	farms := make([]*driftFarm, len(farmKinds))
 	for i := range farms {
 		farms[i] = newDriftFarm(t.Context(), t, i, leafs, rand.New(rand.NewPCG(dice.Uint64(), 0)))

@@ -3,30 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"lqosd/bakery"
 	"lqosd/internal/golden"
 )
-
-// seeded gives the dice of a test. LQOSD_SEED=N throws them as before.
-func seeded(t testing.TB) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LQOSD_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LQOSD_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // life is what a client knows of one daemon: what it sent, in order, and how much of that was acknowledged.
 type life struct {

@@ -52,7 +52,7 @@ func TestTrialKills(t *testing.T) {
 }
 
 func (k killTrial) run(t *testing.T) {
-	dice := seeded(t)
+	dice := testenv.Dice(t)
 	all := toll{}
 	for n := 0; all.kills < testenv.Tries(k.kills, 10*k.kills); n++ {
 		v := &victim{dice: dice, model: bakery.NewTree(), most: k.most, windows: k.window, took: 10 * time.Millisecond}
@@ -77,7 +77,7 @@ func (k killTrial) run(t *testing.T) {
 
 // controlKills is the control: a daemon that acknowledges what it doesn't write must be found out, whatever is sent to it.
 func controlKills(t *testing.T) {
-	dice := seeded(t)
+	dice := testenv.Dice(t)
 	for _, k := range killTrials {
 		v := &victim{dice: dice, model: bakery.NewTree(), most: k.most, windows: k.window}
 		k.victim(t, v, 0)

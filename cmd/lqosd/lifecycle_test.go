@@ -19,6 +19,7 @@ import (
 	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/internal/lqosconf"
+	"lqosd/internal/testenv"
 )
 
 // run runs a program in the place, and gives its exit code and what it printed.
@@ -119,7 +120,7 @@ func TestApplyMode(t *testing.T) {
 
 // TestTerminate ends a daemon while a client plays: what was acknowledged is in the log, and the exit code is 0.
 func TestTerminate(t *testing.T) {
-	dice := seeded(t)
+	dice := testenv.Dice(t)
 	for range 3 {
 		p := newPlace(t, "n1000")
 		requests := trace(t, "n1000", "trace.jsonl")

@@ -23,7 +23,7 @@ import (
 // restart writes nothing.
 func TestTrialNetlinkSyscalls(t *testing.T) {
 	inShaken(t, func(f *shaken) {
-		dice := seeded(f.t)
+		dice := testenv.Dice(f.t)
 		// sendto sends ops and asks for dumps and links; recvfrom takes links; read takes acks, dumps and what the kernel tells of
 		// changes, and is many: it also meets the clients' connections.
 		for _, call := range []string{"sendto", "recvfrom", "read"} {
@@ -37,7 +37,7 @@ func TestTrialNetlinkSyscalls(t *testing.T) {
 // TestTrialNetlinkLinks takes links away, and down, while a change is brought to the kernel.
 func TestTrialNetlinkLinks(t *testing.T) {
 	inShaken(t, func(f *shaken) {
-		dice := seeded(f.t)
+		dice := testenv.Dice(f.t)
 		kinds := []string{"the link goes down and up", "its peer goes, and it with that", "it gets another name and back"}
 		tries := testenv.Tries(12, 120)
 		for i := range tries {

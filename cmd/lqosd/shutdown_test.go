@@ -71,7 +71,7 @@ type cutVictim struct {
 
 func newCutVictim(t testing.TB) *cutVictim {
 	requests := trace(t, "n1000", "trace.jsonl")
-	v := &cutVictim{victim: &victim{dice: seeded(t), model: bakery.NewTree()}, trace: requests,
+	v := &cutVictim{victim: &victim{dice: testenv.Dice(t), model: bakery.NewTree()}, trace: requests,
 		ids: identities(t, requests), disk: testenv.NewExt4(t, 64)}
 	v.inPlace(t, "n1000")
 	if err := os.Symlink(v.disk.Dir, filepath.Join(v.dir, "state")); err != nil {
