@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -98,8 +99,26 @@ func (m *machine) run(ctx context.Context) error {
 	return nil
 }
 
+// machines counts the machines of this process, from a number that differs among processes.
+var machines = func() *atomic.Int64 {
+	n := new(atomic.Int64)
+	n.Store(int64(os.Getpid()))
+	return n
+}()
+
 // start starts the machine's processes. They inherit how the host schedules this thread.
+//
+// A machine has one CPU, and its processes, the kernel and one for each process in it, take turns: together they get one of the
+// host's. Where the host would give each one of its own, every system call in the machine waits for two to wake up, which takes three
+// times as long, and at times twenty.
 func (m *machine) start(cmd *exec.Cmd) error {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return fmt.Errorf("asking for the CPUs: %w", err)
+	}
+	if one := oneOf(allowed, machines.Add(1)); unix.SchedSetaffinity(0, &one) == nil {
+		defer func() { _ = unix.SchedSetaffinity(0, &allowed) }()
+	}
 	if m.first {
 		first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 		if unix.SchedSetAttr(0, &first, 0) == nil { // not allowed: the machine waits like others
@@ -107,6 +126,22 @@ func (m *machine) start(cmd *exec.Cmd) error {
 		}
 	}
 	return cmd.Start()
+}
+
+// oneOf is the set of one CPU, the nth of those in a set that isn't empty, round and round.
+func oneOf(set unix.CPUSet, nth int64) unix.CPUSet {
+	left := nth % int64(set.Count())
+	for cpu := 0; ; cpu++ {
+		if !set.IsSet(cpu) {
+			continue
+		}
+		if left == 0 {
+			var one unix.CPUSet
+			one.Set(cpu)
+			return one
+		}
+		left--
+	}
 }
 
 // folderForMemory is a folder for the file that is a machine's memory: it has room for that much, and its file system
