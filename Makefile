@@ -6,6 +6,7 @@ DESTDIR ?=
 
 FUZZTIME ?= 10s
 BENCH    ?= .
+ROWS     ?= .
 TIMEOUT  ?= 15m
 
 # The version comes from git by -ldflags; go's own look at git would fail in a checkout of another user.
@@ -39,7 +40,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench fuzz lint tidy install install-units clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench microbench fuzz lint tidy install install-units clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -108,7 +109,14 @@ test-netns: ## run the packages that use network namespaces; it fails where they
 test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
 	LQOSD_REQUIRE=vm,tc $(GO) test -race -skip '^TestTrial' -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
-bench: ## run the benchmarks; BENCH=regexp chooses
+bench: build bin/bench-peers ## measure lqosd against peers and limits, minutes; ROWS=regexp chooses, bench.json gets the table
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2" MUST=
+	$(GO) run ./internal/bench -rows '$(ROWS)' -o bench.json
+
+bin/bench-peers: FORCE
+	CGO_ENABLED=0 $(GO) build -C internal/bench/peers -o ../../../$@ .
+
+microbench: ## run go test's benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 fuzz: ## run every fuzz target for FUZZTIME=10s

@@ -36,6 +36,7 @@ var importTable = []row{
 	{folder: "internal/scripts", imports: []string{"github.com/rogpeppe/go-internal/testscript"}},
 	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
 	{folder: "internal/demo", all: true},
+	{folder: "internal/bench", all: true},
 	{folder: "internal/sim", imports: []string{"eventlog", "eventlog/eventlogtest", "bakery", "bakery/tc", "bakery/kerneltest", "replay"}},
 	{folder: "cmd", all: true},
 }

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"lqosd/bus"
+)
+
+// busRows compare the way from a client to the disk with what a daemon would do that commits each command alone.
+var busRows = []row{
+	{
+		key: "bus_pipelined", pairs: 9, goal: goal{atLeast: 15},
+		what: "4,347 requests of a client that doesn't wait, from the socket to the disk", against: "one bbolt transaction per command, no bus",
+		prepare: preparePipelined,
+	},
+	{
+		key: "bus_64_clients", pairs: 9, goal: goal{atLeast: 15},
+		what: "64 clients, each with one command on its way", against: "one client with one on its way",
+		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareClosedLoop(ctx, s, 64, 1) },
+	},
+	{
+		key: "bus_1024_in_flight", pairs: 9, goal: goal{atLeast: 100},
+		what: "one client with 1,024 commands on their way", against: "one client with one on its way",
+		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareClosedLoop(ctx, s, 1, 1024) },
+	},
+}
+
+func preparePipelined(ctx context.Context, s *stand) (pair, error) {
+	calls, err := s.trace()
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.startDaemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.later(c.Close)
+	plain, err := openPlain(s)
+	if err != nil {
+		return nil, err
+	}
+	records := encode(commands(len(calls)))
+	if s.smoke {
+		records = records[:400]
+	}
+	if err := do(ctx, c, calls, 1); err != nil { // the first time
+		return nil, err
+	}
+	return func(ctx context.Context) (ours, other sample, err error) {
+		began := time.Now()
+		if err := do(ctx, c, calls, 1); err != nil {
+			return ours, other, err
+		}
+		ours = sample{time.Since(began), len(calls), "command"}
+		began = time.Now()
+		for _, r := range records {
+			if err := plain.put(r); err != nil {
+				return ours, other, err
+			}
+		}
+		return ours, sample{time.Since(began), len(records), "command"}, nil
+	}, nil
+}
+
+// plainLog is the simplest log that keeps its word: a bbolt transaction for each record.
+type plainLog struct{ db *bbolt.DB }
+
+func openPlain(s *stand) (*plainLog, error) {
+	dir, err := s.folder()
+	if err != nil {
+		return nil, err
+	}
+	db, err := bbolt.Open(filepath.Join(dir, "log.db"), 0o600, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.later(db.Close)
+	return &plainLog{db}, db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket([]byte("log"))
+		return err
+	})
+}
+
+func (p *plainLog) put(record []byte) error {
+	return p.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("log"))
+		n, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		key := make([]byte, 8)
+		for i := range key {
+			key[i] = byte(n >> (56 - 8*i))
+		}
+		return b.Put(key, record)
+	})
+}
+
+// prepareClosedLoop measures clients that keep a number of commands on their way, and one client with one.
+func prepareClosedLoop(ctx context.Context, s *stand, clients, inFlight int) (pair, error) {
+	calls, err := s.trace()
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.startDaemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []*bus.Client
+	for range clients {
+		c, err := d.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.later(c.Close)
+		all = append(all, c)
+	}
+	if err := do(ctx, all[0], calls, 1024); err != nil {
+		return nil, err
+	}
+	var classes []bus.Call // which any client may send again and again
+	for _, c := range calls {
+		if c.Name == "BakeryAddCircuitHTBClass" {
+			classes = append(classes, c)
+		}
+	}
+	each := s.size(20_000, 2_000) / clients
+	return func(ctx context.Context) (ours, other sample, err error) {
+		if ours, err = closedLoop(ctx, all, classes, each, inFlight); err != nil {
+			return ours, other, err
+		}
+		other, err = closedLoop(ctx, all[:1], classes, s.size(1_000, 100), 1)
+		return ours, other, err
+	}, nil
+}
+
+// closedLoop lets each client send a number of commands, so many at a time.
+func closedLoop(ctx context.Context, clients []*bus.Client, calls []bus.Call, each, inFlight int) (sample, error) {
+	began := time.Now()
+	var wg sync.WaitGroup
+	failed := make(chan error, len(clients))
+	for n, c := range clients {
+		wg.Go(func() {
+			window := make(chan *bus.Future, inFlight)
+			wait := func() error {
+				_, err := (<-window).Wait(ctx)
+				return err
+			}
+			for i := range each {
+				if len(window) == inFlight {
+					if err := wait(); err != nil {
+						failed <- err
+						return
+					}
+				}
+				window <- c.Go(calls[(n*each+i)%len(calls)])
+			}
+			for len(window) > 0 {
+				if err := wait(); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(began)
+	select {
+	case err := <-failed:
+		return sample{}, err
+	default:
+		return sample{took, len(clients) * each, "command"}, nil
+	}
+}

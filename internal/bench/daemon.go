@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"lqosd/bus"
+	"lqosd/internal/golden"
+	"lqosd/internal/lqosconf"
+)
+
+// daemon is lqosd, in a process of its own.
+type daemon struct {
+	dir    string // all its files
+	cmd    *exec.Cmd
+	errors bytes.Buffer
+}
+
+// configure writes the configuration of the recorded network into a folder.
+func (s *stand) configure(dir, mode string) error {
+	conf, err := golden.Case{Name: "n1000", Dir: filepath.Join(s.data, "n1000")}.Config(dir)
+	if err != nil {
+		return err
+	}
+	conf.Bakery.Mode = mode
+	if mode == lqosconf.ModeApply {
+		conf.Queues.DefaultSQM = "pfifo" // a leaf that every kernel has
+	}
+	text, err := conf.TOML()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "lqos.conf"), text, 0o600)
+}
+
+// startDaemon starts a daemon in file mode, in a folder of its own, and waits until it serves.
+func (s *stand) startDaemon(ctx context.Context) (*daemon, error) {
+	dir, err := s.folder()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.configure(dir, lqosconf.ModeFile); err != nil {
+		return nil, err
+	}
+	return s.startIn(ctx, dir)
+}
+
+// startIn starts a daemon in a folder that is configured.
+func (s *stand) startIn(ctx context.Context, dir string) (*daemon, error) {
+	d := &daemon{dir: dir, cmd: exec.CommandContext(ctx, filepath.Join(s.bin, "lqosd"), "serve", "--config", "lqos.conf")}
+	d.cmd.Dir, d.cmd.Stderr = dir, &d.errors
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.later(d.end)
+	c, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d, c.Close()
+}
+
+// dial connects to a daemon, which may still be starting.
+func (d *daemon) dial(ctx context.Context) (*bus.Client, error) {
+	limit := time.Now().Add(time.Minute)
+	for {
+		c, err := bus.Dial(ctx, filepath.Join(d.dir, "bus"), bus.DialOptions{Codec: bus.CBOR})
+		if err == nil || time.Now().After(limit) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// end ends the daemon as its user would.
+func (d *daemon) end() error {
+	if d.cmd.ProcessState != nil {
+		return nil
+	}
+	err := d.cmd.Process.Signal(syscall.SIGTERM)
+	if err = errors.Join(err, d.cmd.Wait()); err != nil {
+		return fmt.Errorf("lqosd: %w\n%s", err, &d.errors)
+	}
+	return nil
+}
+
+// do sends sessions of n calls each, without waiting in between, and waits for all answers; a call that isn't acknowledged is an error.
+func do(ctx context.Context, c *bus.Client, calls []bus.Call, n int) error {
+	var futures []*bus.Future
+	for len(calls) > 0 {
+		m := min(n, len(calls))
+		futures, calls = append(futures, c.Go(calls[:m]...)), calls[m:]
+	}
+	for _, f := range futures {
+		replies, err := f.Wait(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range replies {
+			if err := r.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

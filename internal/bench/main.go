@@ -1,0 +1,133 @@
+// Command bench measures lqosd against peers and limits, in the same run: each row of its table is ours, the other, and the ratio of
+// the two. Absolute times are those of one machine on one day; the ratios are what to keep. make bench runs it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"runtime/pprof"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	var f flags
+	flag.StringVar(&f.bin, "bin", "bin", "`DIR` of lqosd, bakery-replay and the peers")
+	flag.StringVar(&f.data, "testdata", "testdata/golden", "`DIR` of the recordings")
+	flag.StringVar(&f.only, "rows", ".", "`REGEXP` of the rows to measure, by their keys")
+	flag.StringVar(&f.out, "o", "", "`FILE` to write the table to, as JSON")
+	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run, with -o: fail where a ratio is worse by more than half")
+	flag.BoolVar(&f.smoke, "smoke", false, "small sizes: seconds instead of minutes")
+	flag.StringVar(&f.profile, "cpuprofile", "", "`FILE` for a profile of what this process does")
+	flag.Parse()
+	if os.Geteuid() == 0 && os.Getenv(inNamespace) == "" {
+		os.Exit(again())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, f, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+type flags struct {
+	bin, data, only, out, compare, profile string
+	smoke                                  bool
+}
+
+func run(ctx context.Context, f flags, w io.Writer) error {
+	only, err := regexp.Compile(f.only)
+	if err != nil {
+		return fmt.Errorf("-rows: %w", err)
+	}
+	var earlier *table
+	if f.compare != "" {
+		if earlier, err = readTable(f.compare); err != nil {
+			return err
+		}
+	}
+	if f.profile != "" {
+		stop, err := profileInto(f.profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	s, err := newStand(f)
+	if err != nil {
+		return err
+	}
+	defer s.remove()
+	t := newTable(f.smoke)
+	for _, r := range rows {
+		if !only.MatchString(r.key) {
+			continue
+		}
+		if r.root && os.Geteuid() != 0 {
+			if _, err := fmt.Fprintf(w, "%s: needs root\n", r.what); err != nil {
+				return err
+			}
+			continue
+		}
+		m, err := r.measure(ctx, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.key, err)
+		}
+		t.Rows = append(t.Rows, m)
+		if _, err := fmt.Fprintln(w, m); err != nil { // told as they come: all take minutes
+			return err
+		}
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := t.save(f.out); err != nil {
+			return err
+		}
+	}
+	if worse := t.worseThan(earlier); len(worse) > 0 {
+		return fmt.Errorf("worse than in %s by more than half:\n%s", f.compare, strings.Join(worse, "\n"))
+	}
+	return nil
+}
+
+// inNamespace is set in the environment of the run that has namespaces of its own.
+const inNamespace = "LQOSD_BENCH_IN_NAMESPACE"
+
+// again runs this program with the same arguments in a network namespace that nobody else sees, and returns its exit code.
+func again() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// profileInto profiles this process until stop is called.
+func profileInto(name string) (stop func(), err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
+}

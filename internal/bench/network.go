@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+
+	"lqosd/bus"
+)
+
+// network is what a client of the second generation commits: circuits over queues, below one site for each queue.
+type network struct {
+	circuits, queues int
+	faster           int // so many circuits have another ceil
+}
+
+// mbps are the rates of the network's classes.
+const (
+	siteMbps    = 1000
+	circuitMbps = 20
+	fasterMbps  = 25
+)
+
+// batch is the network as one batch.
+func (n network) batch() []bus.Call {
+	calls := []bus.Call{{Name: "BakeryStart"}, {Name: "BakeryMqSetup", Args: map[string]any{"queues_available": n.queues, "stick_offset": 0}}}
+	for q := 1; q <= n.queues; q++ {
+		calls = append(calls, bus.Call{Name: "BakeryAddSite", Args: map[string]any{"site_hash": q, "parent_class_id": q << 16, "up_parent_class_id": q << 16,
+			"class_minor": 3, "download_bandwidth_min": 100, "upload_bandwidth_min": 100, "download_bandwidth_max": siteMbps, "upload_bandwidth_max": siteMbps}})
+	}
+	for i := range n.circuits {
+		calls = append(calls, n.circuit(i))
+	}
+	return append(calls, bus.Call{Name: "BakeryCommit"})
+}
+
+func (n network) circuit(i int) bus.Call {
+	q, ceil := i%n.queues+1, circuitMbps
+	if i < n.faster {
+		ceil = fasterMbps
+	}
+	return bus.Call{Name: "BakeryAddCircuit", Args: map[string]any{"circuit_hash": i, "circuit_name": fmt.Sprintf("circuit %d", i),
+		"site_name": fmt.Sprintf("site %d", q), "parent_class_id": q<<16 | 3, "up_parent_class_id": q<<16 | 3, "class_minor": n.minor(i),
+		"download_bandwidth_min": 1, "upload_bandwidth_min": 1, "download_bandwidth_max": ceil, "upload_bandwidth_max": ceil,
+		"class_major": q, "up_class_major": q, "ip_addresses": ""}}
+}
+
+func (n network) minor(i int) int { return 4 + i/n.queues }
+
+// classID is the class of a circuit, as tc(8) writes it.
+func (n network) classID(i int) string { return fmt.Sprintf("%x:%x", i%n.queues+1, n.minor(i)) }

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"lqosd/bakery"
+	"lqosd/bus"
+	"lqosd/eventlog"
+	"lqosd/replay"
+)
+
+// replayRows compare what reads a long log with reading a file.
+var replayRows = []row{
+	{
+		key: "replay", pairs: 7, goal: goal{atLeast: 0.5},
+		what: "replay of 1,000,000 records: read, check, decode, fold", against: "a scan of a file: read, CRC-32C, decode",
+		prepare: prepareReplay,
+	},
+	{
+		key: "start", pairs: 7, goal: goal{atLeast: 20},
+		what: "lqosd from its start until it answers, 1,000,000 records in its log", against: "replay of all of them",
+		prepare: prepareStart,
+	},
+}
+
+// longLog is a log that a daemon made of the recorded network sent again and again.
+func (s *stand) longLog(ctx context.Context) (dir string, err error) {
+	calls, err := s.trace()
+	if err != nil {
+		return "", err
+	}
+	d, err := s.startDaemon(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, err := d.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	for sent := 0; sent < s.size(1_000_000, 20_000); sent += len(calls) {
+		if err := do(ctx, c, calls, 1024); err != nil {
+			return "", err
+		}
+	}
+	return d.dir, errors.Join(c.Close(), d.end())
+}
+
+func eventlogOf(dir string) string { return filepath.Join(dir, "state", "eventlog") }
+
+// replayAll folds each record of a log, without a snapshot.
+func replayAll(dir string) (sample, error) {
+	began := time.Now()
+	src, err := replay.Open(eventlogOf(dir))
+	if err != nil {
+		return sample{}, err
+	}
+	defer func() { _ = src.Close() }()
+	t := bakery.NewTree()
+	for r, err := range src.Records(src.First(), src.Last()) {
+		if err == nil {
+			err = bakery.Fold(t, r)
+		}
+		if err != nil {
+			return sample{}, err
+		}
+	}
+	return sample{time.Since(began), int(t.Seq), "record"}, nil
+}
+
+func prepareReplay(ctx context.Context, s *stand) (pair, error) {
+	dir, err := s.longLog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, err := s.flatFile(dir)
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) (ours, other sample, err error) {
+		runtime.GC()
+		if ours, err = replayAll(dir); err != nil {
+			return ours, other, err
+		}
+		runtime.GC()
+		other, err = scan(file)
+		if err == nil && other.units != ours.units {
+			err = fmt.Errorf("the file has %d records, the log %d", other.units, ours.units)
+		}
+		return ours, other, err
+	}, nil
+}
+
+// flatFile has the records of a log, each with its length and CRC in front.
+func (s *stand) flatFile(dir string) (name string, err error) {
+	folder, err := s.folder()
+	if err != nil {
+		return "", err
+	}
+	src, err := eventlog.OpenReader(eventlogOf(dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = src.Close() }()
+	f, err := os.Create(filepath.Join(folder, "records"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 1<<20)
+	var head [8]byte
+	for r, err := range src.Records(0) {
+		if err != nil {
+			return "", err
+		}
+		binary.LittleEndian.PutUint32(head[:], uint32(len(r.Data)))
+		binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(r.Data, castagnoli))
+		if _, err := w.Write(append(head[:], r.Data...)); err != nil {
+			return "", err
+		}
+	}
+	return f.Name(), w.Flush()
+}
+
+// scan reads such a file, as plainly as one can, and decodes the records.
+func scan(name string) (sample, error) {
+	began := time.Now()
+	f, err := os.Open(name)
+	if err != nil {
+		return sample{}, err
+	}
+	defer func() { _ = f.Close() }()
+	r := bufio.NewReaderSize(f, 1<<20)
+	var head [8]byte
+	var data []byte
+	for n := 0; ; n++ {
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			if errors.Is(err, io.EOF) {
+				return sample{time.Since(began), n, "record"}, nil
+			}
+			return sample{}, err
+		}
+		size := int(binary.LittleEndian.Uint32(head[:]))
+		if cap(data) < size {
+			data = make([]byte, size)
+		}
+		data = data[:size]
+		if _, err := io.ReadFull(r, data); err != nil {
+			return sample{}, err
+		}
+		if crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+			return sample{}, fmt.Errorf("record %d is damaged", n+1)
+		}
+		if _, err := bakery.DecodeRecord(eventlog.Seq(n+1), data); err != nil {
+			return sample{}, err
+		}
+	}
+}
+
+func prepareStart(ctx context.Context, s *stand) (pair, error) {
+	dir, err := s.longLog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (ours, other sample, err error) {
+		began := time.Now()
+		d, err := s.startIn(ctx, dir)
+		if err != nil {
+			return ours, other, err
+		}
+		c, err := d.dial(ctx)
+		if err != nil {
+			return ours, other, err
+		}
+		if _, err = c.Do(ctx, bus.Call{Name: "LqosdStatus"}); err != nil {
+			return ours, other, err
+		}
+		ours = sample{took: time.Since(began)}
+		if err := errors.Join(c.Close(), d.end()); err != nil {
+			return ours, other, err
+		}
+		other, err = replayAll(dir)
+		return ours, sample{took: other.took}, err
+	}, nil
+}

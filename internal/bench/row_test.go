@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestGoal(t *testing.T) {
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
+		goal        goal
+		ours, other time.Duration
+		ratio       float64
+		met         bool
+		worst       float64 // the earlier ratio that makes this one worse by half
+	}{
+		"slower, and may be":   {goal{atMost: 3}, 20 * ms, 10 * ms, 2, true, 2 / 1.5},
+		"slower than it may":   {goal{atMost: 3}, 40 * ms, 10 * ms, 4, false, 4 / 1.5},
+		"as fast as it must":   {goal{atLeast: 15}, ms, 15 * ms, 15, true, 22.5},
+		"faster, not enough":   {goal{atLeast: 15}, ms, 14 * ms, 14, false, 21},
+		"slower than the goal": {goal{atLeast: 0.5}, 30 * ms, 10 * ms, 1.0 / 3, false, 0.5},
+		"no goal":              {goal{}, 30 * ms, 10 * ms, 3, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ratio := c.goal.ratio(c.ours, c.other)
+			if diff := cmp.Diff(c.ratio, ratio, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+				t.Error(diff)
+			}
+			if c.goal.met(ratio) != c.met {
+				t.Errorf("met: %v", !c.met)
+			}
+			little := 1.01
+			if c.goal.atLeast > 0 {
+				little = 1 / little
+			}
+			if c.goal.worse(ratio, c.worst*little) || !c.goal.worse(ratio, c.worst/little) {
+				t.Errorf("%v is worse than %v by more than half: %v", ratio, c.worst*little, c.goal.worse(ratio, c.worst*little))
+			}
+		})
+	}
+}
+
+// TestMeasure: of pairs of which one was disturbed the median is taken, and what a row made is undone.
+func TestMeasure(t *testing.T) {
+	s, err := newStand(flags{bin: "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	times := []time.Duration{20 * time.Microsecond, 400 * time.Microsecond, 22 * time.Microsecond, 18 * time.Microsecond, 21 * time.Microsecond}
+	undone := false
+	r := row{key: "k", what: "w", against: "a", pairs: len(times), goal: goal{atMost: 3}, prepare: func(context.Context, *stand) (pair, error) {
+		s.later(func() error { undone = true; return nil })
+		return func(context.Context) (ours, other sample, err error) {
+			ours, other = sample{times[0], 2, "thing"}, sample{took: 5 * time.Microsecond}
+			times = times[1:]
+			return ours, other, nil
+		}, nil
+	}}
+	m, err := r.measure(t.Context(), s)
+	if err != nil || !undone {
+		t.Fatalf("%v, undone: %v", err, undone)
+	}
+	want := result{Key: "k", What: "w", Against: "a", Unit: "thing", Pairs: 5, Ours: 10500 * time.Nanosecond, Other: 5 * time.Microsecond,
+		Ratio: 2.1, Least: 1.8, Most: 40, Goal: "≤ 3 × its time", Met: true}
+	if diff := cmp.Diff(want, m, cmpopts.IgnoreUnexported(result{}), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTable: what is written is read again, and the next run is held against it.
+func TestTable(t *testing.T) {
+	earlier := &table{Kernel: "6.18", CPUs: 2, Rows: []result{{Key: "good", Ratio: 2}, {Key: "bad", Ratio: 2}, {Key: "gone", Ratio: 1}}}
+	name := filepath.Join(t.TempDir(), "bench.json")
+	if err := earlier.save(name); err != nil {
+		t.Fatal(err)
+	}
+	read, err := readTable(name)
+	if diff := cmp.Diff(earlier, read, cmpopts.IgnoreUnexported(result{})); err != nil || diff != "" {
+		t.Fatal(err, diff)
+	}
+	now := &table{Rows: []result{{Key: "good", What: "this", Ratio: 2.9, Met: true, goal: goal{atMost: 3}}, {Key: "bad", Ratio: 3.1, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9}}}
+	if worse := now.worseThan(read); len(worse) != 1 || !strings.HasPrefix(worse[0], "bad: 3.10, and it was 2.00") {
+		t.Errorf("worse: %q", worse)
+	}
+	if worse := now.worseThan(nil); worse != nil {
+		t.Errorf("than nothing: %q", worse)
+	}
+	var text bytes.Buffer
+	if err := now.write(&text); err != nil || !strings.Contains(text.String(), "MISSED") || strings.Count(text.String(), " met") != 1 {
+		t.Errorf("%v\n%s", err, &text)
+	}
+}
+
+// TestRows: each row has a key of its own, and is measured at all.
+func TestRows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if seen[r.key] || r.key == "" || r.pairs < 1 || r.pairs%2 == 0 || r.prepare == nil {
+			t.Errorf("%q: %d pairs", r.key, r.pairs)
+		}
+		seen[r.key] = true
+	}
+}

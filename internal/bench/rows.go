@@ -1,0 +1,6 @@
+package main
+
+import "slices"
+
+// rows are the rows of the table, in its order.
+var rows = slices.Concat(appendRows, busRows, replayRows, kernelRows)

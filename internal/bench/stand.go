@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// stand is where rows are measured.
+type stand struct {
+	flags
+	dir  string // of the run
+	undo []func() error
+}
+
+func newStand(f flags) (*stand, error) {
+	dir, err := os.MkdirTemp("", "lqosd-bench-")
+	if err != nil {
+		return nil, err
+	}
+	if f.bin, err = filepath.Abs(f.bin); err != nil {
+		return nil, err
+	}
+	return &stand{flags: f, dir: dir}, nil
+}
+
+func (s *stand) remove() { _ = os.RemoveAll(s.dir) }
+
+// later adds what is to be done when the row is measured.
+func (s *stand) later(f func() error) { s.undo = append(s.undo, f) }
+
+func (s *stand) cleanUp() (err error) {
+	for len(s.undo) > 0 {
+		last := len(s.undo) - 1
+		err = errors.Join(err, s.undo[last]())
+		s.undo = s.undo[:last]
+	}
+	return err
+}
+
+// folder makes an empty folder, which goes when the row is measured.
+func (s *stand) folder() (string, error) {
+	dir, err := os.MkdirTemp(s.dir, "row-")
+	if err == nil {
+		s.later(func() error { return os.RemoveAll(dir) })
+	}
+	return dir, err
+}
+
+// size is how much a row works with: all of it, or few in a smoke test.
+func (s *stand) size(full, smoke int) int {
+	if s.smoke {
+		return smoke
+	}
+	return full
+}
