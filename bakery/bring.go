@@ -16,13 +16,14 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	a.target = a.aim(w)
 	target := a.target
 	var plan []tc.Op
-	if len(tc.Diff(w.has, target)) > 0 {
+	diff := tc.Diff(w.has, target)
+	if len(diff) > 0 {
 		plan = tc.Plan(w.has, target)
 	}
 	if l.asked != tree.shaped {
 		l.asked, l.read, l.repaired = tree.shaped, nil, map[key]repeat{} // records make things necessary again
 	}
-	a.confirm(plan)
+	a.confirm(plan, diff)
 	ops := a.ready(plan)
 	r.problems.keepOnly(l.name, a.differs)
 	if len(ops) > 0 {
@@ -104,12 +105,21 @@ func opObject(op tc.Op) tc.Object { return tc.Object{Qdisc: op.Qdisc, Class: op.
 
 func opKey(link string, op tc.Op) key { return keyOf(link, opObject(op)) }
 
-// confirm finds the ops that the kernel answered with success, and that are needed again.
-func (a *attempt) confirm(plan []tc.Op) {
+// confirm finds the ops that the kernel answered with success, and that are needed again though what they made is not as they
+// made it. What is only made anew because what it sits in is, is as it was made.
+func (a *attempt) confirm(plan []tc.Op, diff []tc.Difference) {
+	differs := map[key]bool{}
+	for _, d := range diff {
+		for _, o := range []tc.Object{d.From, d.To} {
+			if o != (tc.Object{}) {
+				differs[keyOf(a.l.name, o)] = true
+			}
+		}
+	}
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
 		a.differs[k] = true
-		if !a.r.problems.waits(k, a.r.o.Now()) && a.l.stuck(op) {
+		if differs[k] && !a.r.problems.waits(k, a.r.o.Now()) && a.l.stuck(op) {
 			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undoes it, or the kernel means something else"))
 		}
 	}

@@ -3,6 +3,7 @@ package bakery_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,4 +278,33 @@ func (t *tally) add(o tally) {
 	t.ops += o.ops
 	t.needed += o.needed
 	t.allowed += o.allowed
+}
+
+// TestMoveInPieces lets a site stay where it was because it can't be deleted, and what is in it be made there again. That is moved when
+// the site is: nobody has undone it.
+func TestMoveInPieces(t *testing.T) {
+	faults := map[string]netlinkFault{}
+	for _, f := range netlinkFaults() {
+		faults[f.name] = f
+	}
+	isMove := func(s shift) bool { return s.name == "a move" }
+	inShift(t, shifts()[slices.IndexFunc(shifts(), isMove)], func(r *shiftRig) {
+		r.try(trial{faults["EBUSY"], 2}, trial{faults["interrupted dump"], 1})
+		r.k.FailWhen(func(op tc.Op) bool {
+			return op.Verb == tc.Delete && op.Class != nil && op.Class.ID == tc.NewHandle(1, 7)
+		}, kerneltest.EBUSY, 1)
+		r.must(r.shift.back...)
+		var causes []string
+		for _, p := range r.quiet(50 * time.Millisecond).Problems {
+			if !strings.Contains(p.Error, tc.ErrNotTried.Error()) {
+				causes = append(causes, p.Object)
+			}
+		}
+		if want := []string{"class 1:7"}; !slices.Equal(causes, want) {
+			t.Errorf("problems of %q, want %q", causes, want)
+		}
+		r.k.Heal()
+		r.quiet(time.Second)
+		r.inSync()
+	})
 }

@@ -163,12 +163,22 @@ func (l *Log) commit(fn func(*bolt.Tx) error) error {
 		}
 		return fmt.Errorf("committing: %w: %w", ErrNotAppended, err)
 	}
-	if err := guard(func() error { return l.opts.faults.commitTx(tx) }); err != nil {
+	if err := l.commitTx(tx); err != nil {
 		return fmt.Errorf("committing: %w: %w", ErrUnknownOutcome, err)
 	}
 	l.epochStored = true
 	l.commits.Add(1)
 	return nil
+}
+
+// commitTx commits tx. Until it is durable no copy of the log is begun that would have it.
+func (l *Log) commitTx(tx *bolt.Tx) error {
+	l.unsureMu.Lock()
+	defer l.unsureMu.Unlock()
+	l.unsure = true
+	err := guard(func() error { return l.opts.faults.commitTx(tx) })
+	l.unsure = err != nil
+	return err
 }
 
 func (f *faults) commitTx(tx *bolt.Tx) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -67,7 +68,7 @@ func (l *Log) copyLive(dir string) (firsts []Seq, err error) {
 	}
 	first := l.firsts[len(l.firsts)-1]
 	err = writeFile(filepath.Join(dir, segmentName(first)), modeLive, func(f *os.File) error {
-		return l.live.view(func(tx *bolt.Tx) error {
+		return l.viewDurable(func(tx *bolt.Tx) error {
 			if _, sealed, err := readMeta(tx); err != nil || sealed != nil { // a roll failed half way
 				return errors.Join(err, ErrPoisoned)
 			}
@@ -76,6 +77,21 @@ func (l *Log) copyLive(dir string) (firsts []Seq, err error) {
 		})
 	})
 	return l.firsts, err
+}
+
+// viewDurable runs fn in a read transaction of the live segment that has nothing but what is durable: bbolt shows what a commit wrote
+// as soon as it is written, and also when it couldn't be synced. The caller holds segMu.
+func (l *Log) viewDurable(fn func(*bolt.Tx) error) error {
+	l.unsureMu.Lock()
+	begun := sync.OnceFunc(l.unsureMu.Unlock)
+	defer begun()
+	if l.unsure {
+		return ErrPoisoned
+	}
+	return l.live.view(func(tx *bolt.Tx) error {
+		begun()
+		return fn(tx)
+	})
 }
 
 func copySealed(from, to string) error {

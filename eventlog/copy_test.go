@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 func TestCopyWhileAppending(t *testing.T) {
@@ -86,6 +88,52 @@ func TestCopyWhileRolling(t *testing.T) {
 			t.Errorf("%s: %+v", step, r)
 		}
 		mustAppend(t, mustOpen(t, dir, Options{}), "", "c") // a copy is a log
+	}
+}
+
+// TestCopyHoldsWhatIsDurable wants to copy when a commit is written and not yet synced: the copy waits. Where the sync fails there is no
+// copy.
+func TestCopyHoldsWhatIsDurable(t *testing.T) {
+	copies, copied := t.TempDir(), make(chan error, 1)
+	broken := errors.New("input/output error")
+	var l *Log
+	var synced error
+	var name string // of the copy
+	l = mustOpen(t, t.TempDir(), Options{faults: &faults{commit: func(tx *bolt.Tx) error {
+		if err := tx.Commit(); err != nil || name == "" {
+			return err
+		}
+		dir := filepath.Join(copies, name)
+		take := func() { copied <- l.CopyTo(dir) }
+		if l.unsureMu.TryLock() {
+			l.unsureMu.Unlock()
+			take()
+			if r := verifyClean(t, dir); r.LastGood > l.LastSeq() {
+				t.Errorf("%s: the copy ends at %d, durable is %d", name, r.LastGood, l.LastSeq())
+			}
+		} else { // it waits for the commit
+			go take()
+		}
+		return synced
+	}}})
+	mustAppend(t, l, "", "a")
+	name = "well"
+	mustAppend(t, l, "", "b")
+	if err := <-copied; err != nil {
+		t.Error(err)
+	}
+	name, synced = "broken", broken
+	if _, err := l.Append(context.Background(), textTx("", "c")); !errors.Is(err, ErrUnknownOutcome) {
+		t.Errorf("outcome: %v", err)
+	}
+	if err := <-copied; !errors.Is(err, ErrPoisoned) {
+		t.Errorf("copy: %v", err)
+	}
+	if err := l.CopyTo(filepath.Join(copies, "later")); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("copy of a poisoned log: %v", err)
+	}
+	if left, err := os.ReadDir(copies); err != nil || len(left) != 1 {
+		t.Errorf("%d copies, %v", len(left), err)
 	}
 }
 

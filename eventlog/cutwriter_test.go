@@ -246,15 +246,25 @@ func (w *cutWriter) copying() error {
 			return err
 		}
 		done := make(chan error, 1)
-		go func() { done <- w.log.CopyTo(filepath.Join(w.root, fmt.Sprint("copy-", i))) }()
+		go func() { done <- w.handOut(i) }()
 		if err := errors.Join(w.singles(4), <-done); err != nil {
-			return err
-		}
-		if err := w.say("copied %d", i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// handOut makes a copy, and says how far it goes as soon as there is somebody who has it.
+func (w *cutWriter) handOut(i int) error {
+	dir := filepath.Join(w.root, fmt.Sprint("copy-", i))
+	if err := w.log.CopyTo(dir); err != nil {
+		return err
+	}
+	r, err := OpenReader(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.say("copied %d %d", i, r.Last()), r.Close())
 }
 
 // told is what the world was told before the power went.
@@ -266,6 +276,7 @@ type told struct {
 	rolled      Seq             // the last seq that a finished roll put behind
 	copies      map[string]Seq  // begun, with what was acked then
 	copied      map[string]bool // done
+	handed      Seq             // the last of them ends there
 }
 
 // listen reads the notes among events.
@@ -292,7 +303,7 @@ func listen(events []powercut.Event) (told, error) {
 		case "copying":
 			t.copies[a] = m
 		case "copied":
-			t.copied[a] = true
+			t.copied[a], t.handed = true, max(t.handed, m)
 		default:
 			return t, fmt.Errorf("a note says %q", e.Text)
 		}
@@ -325,6 +336,8 @@ func (t told) checkLog(l *Log) error {
 		return fmt.Errorf("acked through %d, the log ends at %d", t.acked, last)
 	case last > t.sent:
 		return fmt.Errorf("sent through %d, the log ends at %d", t.sent, last)
+	case last < t.handed:
+		return fmt.Errorf("a copy was handed out that ends at %d, the log ends at %d", t.handed, last)
 	case last < t.rolled:
 		return fmt.Errorf("rolled at %d, the log ends at %d", t.rolled, last)
 	}

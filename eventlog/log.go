@@ -74,6 +74,9 @@ type Log struct {
 	firsts []Seq        // of all segments, oldest first; the last is live's
 	live   *segment     // nil once closed
 
+	unsureMu sync.Mutex // held while a commit is on its way
+	unsure   bool       // the file may show what isn't durable: a commit is on its way, or has failed
+
 	// Owned by the committer.
 	encoder     *groupEncoder
 	epoch       epochMeta

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"lqosd/bus"
 	"lqosd/eventlog"
@@ -66,11 +68,13 @@ func (j cutJob) run(say func(string, ...any)) error {
 	}
 	say("serving")
 	c, err := bus.Dial(context.Background(), p.socket(), bus.DialOptions{Codec: bus.CBOR})
+	var acked atomic.Int64
+	acked.Store(int64(j.From))
 	if err == nil && j.Copy {
-		go func() { ended <- p.takeCopies(say) }()
+		go func() { ended <- p.takeCopies(&acked, say) }()
 	}
 	if err == nil {
-		err = j.play(c, say)
+		err = j.play(c, &acked, say)
 	}
 	if err != nil {
 		return err
@@ -79,14 +83,13 @@ func (j cutJob) run(say func(string, ...any)) error {
 }
 
 // play sends what is to be sent, and says what is acknowledged.
-func (j cutJob) play(c *bus.Client, say func(string, ...any)) error {
+func (j cutJob) play(c *bus.Client, acked *atomic.Int64, say func(string, ...any)) error {
 	sessions := make(chan session, max(1, j.Window/j.Size))
 	sending := make(chan error, 1)
 	go func() {
 		defer close(sessions)
 		sending <- j.send(c, sessions, say)
 	}()
-	acked := j.From
 	for s := range sessions {
 		replies, err := s.future.Wait(context.Background())
 		if err != nil {
@@ -94,11 +97,10 @@ func (j cutJob) play(c *bus.Client, say func(string, ...any)) error {
 		}
 		for _, r := range replies {
 			if !r.IsAck() {
-				return fmt.Errorf("after %d records: %s %w", acked, r.Name, r.Err())
+				return fmt.Errorf("after %d records: %s %w", acked.Load(), r.Name, r.Err())
 			}
 		}
-		acked += s.n
-		say("acked %d", acked)
+		say("acked %d", acked.Add(int64(s.n)))
 	}
 	say("done")
 	return <-sending
@@ -127,12 +129,43 @@ func (j cutJob) send(c *bus.Client, sessions chan<- session, say func(string, ..
 	return nil
 }
 
-// takeCopies takes copies of the log, one after the other.
-func (p place) takeCopies(say func(string, ...any)) error {
+// takeCopies takes copies of the log, one after the other, and hands each to the host, with what was acknowledged when it was asked for.
+func (p place) takeCopies(acked *atomic.Int64, say func(string, ...any)) error {
 	c, err := bus.Dial(context.Background(), p.socket(), bus.DialOptions{Codec: bus.CBOR})
+	if err != nil {
+		return fmt.Errorf("taking copies: %w", err)
+	}
+	line, err := testenv.DiskVMLine()
 	for err == nil {
 		say("copying")
-		err = c.Ask(context.Background(), bus.Call{Name: "LqosdCopy"}, &struct{}{})
+		err = takeCopy(c, json.NewEncoder(line), int(acked.Load()))
 	}
 	return fmt.Errorf("taking a copy: %w", err)
+}
+
+func takeCopy(c *bus.Client, out *json.Encoder, acked int) error {
+	var list struct {
+		Files []copyFile `json:"files"`
+	}
+	if err := c.Ask(context.Background(), bus.Call{Name: "LqosdCopy"}, &list); err != nil {
+		return err
+	}
+	if err := out.Encode(copyPiece{Files: list.Files, Acked: acked}); err != nil {
+		return err
+	}
+	for _, f := range list.Files {
+		for at := 0; at < int(f.Size); {
+			var p copyPiece
+			call := bus.Call{Name: "LqosdCopyRead", Args: map[string]any{"name": f.Name, "offset": at, "length": 16 << 10}}
+			if err := c.Ask(context.Background(), call, &p); err != nil {
+				return err
+			}
+			p.Name = f.Name
+			if err := out.Encode(p); err != nil {
+				return err
+			}
+			at += len(p.Data)
+		}
+	}
+	return nil
 }

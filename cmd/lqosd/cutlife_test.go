@@ -23,6 +23,8 @@ type cutLife struct {
 	acked  int      // records that the log must have
 	copied [2]int   // what was acknowledged when the last copies were asked for
 	others []string // what isn't expected
+
+	received received // by itself
 }
 
 // hear hears the client in the machine.

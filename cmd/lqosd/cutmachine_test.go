@@ -25,8 +25,10 @@ type cutMachine struct {
 	lives         int // with this disk
 	last          int // records in the log
 	model         *bakery.Tree
+	sample        func(*testing.T) // spoils a copy that was received
 	met           struct {
 		cuts, flying, unserved, rolling, copying, pruned int
+		received, parts                                  int // copies, whole or not
 		records, acked, unknown, there                   int
 	}
 }
@@ -66,7 +68,7 @@ func (m *cutMachine) throw() *cutLife {
 func (m *cutMachine) cut(t testing.TB) error {
 	t.Helper()
 	l := m.throw()
-	vm := testenv.DiskVM{Disk: m.disk, Program: cutGuest, Job: l.job, Hear: l.hear, Wrote: l.hearDisk}
+	vm := testenv.DiskVM{Disk: m.disk, Program: cutGuest, Job: l.job, Hear: l.hear, Take: l.received.hear, Wrote: l.hearDisk}
 	console, err := vm.Run(t)
 	if err != nil || len(l.others) > 0 {
 		t.Fatalf("%v; heard %q\n%s", err, l.others, console)
@@ -74,6 +76,7 @@ func (m *cutMachine) cut(t testing.TB) error {
 	m.lives++
 	m.met.cuts++
 	last, err := m.check(m.disk.Recovered(t, cutState), l)
+	err = errors.Join(err, l.received.check(t.TempDir(), last, m.work))
 	if err != nil {
 		return fmt.Errorf("cut %d, life %d of its disk, %s, sessions of %d, %d on the way, from record %d on, copies %v: %w",
 			m.met.cuts, m.lives, m.work.name, l.job.Size, l.job.Window, l.job.From, l.job.Copy, err)
@@ -90,6 +93,13 @@ func (m *cutMachine) count(l *cutLife, last int) {
 	}
 	if !l.served {
 		m.met.unserved++
+	}
+	if m.met.received += l.received.whole; l.received.whole > 0 {
+		w := m.work
+		m.sample = func(t *testing.T) { l.received.last.mustFindFaults(t, last, w) }
+	}
+	if len(l.received.next.data) > 0 {
+		m.met.parts++
 	}
 	m.met.records += last - m.last
 	m.met.acked += heard - m.last
@@ -189,7 +199,7 @@ func opens(dir string, last int) error {
 // TestTrialGuestCut cuts the power of a whole machine, which has its log on an ext4 of its own, while a client in it plays to
 // the daemon, segments are rolled, old ones dropped, copies handed out, or the log is made. Its next life goes on where
 // the log ends: every acknowledged command is there, what is beyond is a prefix of what was sent, in whole sessions, and the
-// tree is that of a daemon that nobody disturbed.
+// tree is that of a daemon that nobody disturbed. A copy that somebody outside has received is whole, and the log has all of it.
 func TestTrialGuestCut(t *testing.T) {
 	testenv.Need(t, testenv.VM, testenv.E2fsprogs)
 	works := cutWorks(t)
@@ -203,11 +213,15 @@ func TestTrialGuestCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("figure: whole machine cut off | %d cuts, %d with requests on the way, %d before the daemon served, %d while a segment was made, %d with a copy, %d after old segments were dropped; %d records, %d acked, %d unknown outcomes, of which %d were there | 0 faults",
-		m.met.cuts, m.met.flying, m.met.unserved, m.met.rolling, m.met.copying, m.met.pruned, m.met.records, m.met.acked, m.met.unknown, m.met.there)
+	t.Logf("figure: whole machine cut off | %d cuts, %d with requests on the way, %d before the daemon served, %d while a segment was made, %d with a copy, %d after old segments were dropped; %d copies received, %d in part; %d records, %d acked, %d unknown outcomes, of which %d were there | 0 faults",
+		m.met.cuts, m.met.flying, m.met.unserved, m.met.rolling, m.met.copying, m.met.pruned, m.met.received, m.met.parts, m.met.records, m.met.acked, m.met.unknown, m.met.there)
 	if m.met.flying < cuts/3 || m.met.records < 10*cuts {
 		t.Errorf("only %d of %d cuts met requests on the way, and %d records were made", m.met.flying, cuts, m.met.records)
 	}
+	if m.sample == nil {
+		t.Fatal("nobody has received a copy")
+	}
+	m.sample(t)
 	(&cutMachine{dice: m.dice, noSync: true}).mustBeFoundOut(t, works[0], "fsync does nothing")
 	(&cutMachine{dice: m.dice, early: true}).mustBeFoundOut(t, works[0], "acks ahead of the commit")
 }

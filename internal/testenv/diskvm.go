@@ -22,7 +22,7 @@ const (
 	diskVMMemory   = 192                      // MiB
 	diskVMSerial   = "/dev/ttyS0"
 	diskVMDevice   = "/dev/ubda"
-	diskVMPatience = 3 * time.Minute // for a machine that should take seconds
+	diskVMPatience = 20 * time.Minute // for a machine that should take seconds, and may have a hundredth of a CPU
 )
 
 // DiskVM is a machine of user-mode Linux with an ext4 file system on a disk of its own, a file of the host. It is there to
@@ -36,6 +36,8 @@ type DiskVM struct {
 	Job     any    // for the program, as JSON
 	// Hear gets each line that the program says, as soon as it is said. Cut cuts the power, at once or later. Not nil.
 	Hear func(line string, cut func())
+	// Take gets each line that the program writes to [DiskVMLine], as soon as it is written, beside Hear. It may be nil.
+	Take func(line string)
 	// Wrote is told of each write to the disk, or once of several. It may be called while Hear is, and be nil.
 	Wrote func(cut func())
 }
@@ -80,31 +82,55 @@ func (vm DiskVM) power(ctx context.Context, m *machine) error {
 	tooLong := time.AfterFunc(diskVMPatience, func() { cut(fmt.Errorf("nothing has cut the power in %v", diskVMPatience)) })
 	defer tooLong.Stop()
 
-	heard, serial, err := os.Pipe()
+	now := func() { cut(errCut) }
+	ears := []func(string){func(line string) { vm.Hear(line, now) }, func(string) {}}
+	if vm.Take != nil {
+		ears[1] = vm.Take
+	}
+	stopHearing, err := m.hear(ears...)
 	if err != nil {
 		return err
 	}
-	// What the machine can't get rid of would stay in it, and be lost with it.
-	_, _ = unix.FcntlInt(serial.Fd(), unix.F_SETPIPE_SZ, 1<<20)
-	m.serial = serial
-	hearing := make(chan error, 1)
-	now := func() { cut(errCut) }
-	go func() { hearing <- vm.hear(heard, now) }()
 	stopWatching, err := vm.watchDisk(now)
 	if err == nil {
 		err = m.run(ctx)
 		stopWatching()
 	}
-	_ = serial.Close() // the last writer: that ends the hearing
-	err = errors.Join(err, <-hearing, heard.Close())
+	err = errors.Join(err, stopHearing())
 	if errors.Is(context.Cause(ctx), errCut) && errors.Is(err, errCut) {
 		return nil
 	}
 	return errors.Join(err, errors.New("the machine ended before its power was cut"))
 }
 
-// hear passes on whole lines.
-func (vm DiskVM) hear(from io.Reader, cut func()) error {
+// hear connects the serial lines of the machine with ears. stop is called when the machine has ended, and waits until they have all.
+func (m *machine) hear(ears ...func(line string)) (stop func() error, err error) {
+	hearing := make(chan error, len(ears))
+	stop = func() error {
+		var all []error
+		for _, serial := range m.serials {
+			all = append(all, serial.Close()) // the last writer: that ends the hearing
+		}
+		for range m.serials {
+			all = append(all, <-hearing)
+		}
+		return errors.Join(all...)
+	}
+	for _, ear := range ears {
+		heard, serial, err := os.Pipe()
+		if err != nil {
+			return nil, errors.Join(err, stop())
+		}
+		// What the machine can't get rid of would stay in it, and be lost with it.
+		_, _ = unix.FcntlInt(serial.Fd(), unix.F_SETPIPE_SZ, 1<<20)
+		m.serials = append(m.serials, serial)
+		go func() { hearing <- errors.Join(eachLine(heard, ear), heard.Close()) }()
+	}
+	return stop, nil
+}
+
+// eachLine passes on whole lines.
+func eachLine(from io.Reader, to func(string)) error {
 	r := bufio.NewReader(from)
 	for {
 		line, err := r.ReadString('\n')
@@ -114,7 +140,7 @@ func (vm DiskVM) hear(from io.Reader, cut func()) error {
 		if err != nil {
 			return err
 		}
-		vm.Hear(strings.TrimRight(line, "\r\n"), cut)
+		to(strings.TrimRight(line, "\r\n"))
 	}
 }
 
@@ -193,6 +219,15 @@ func EnterDiskVM(job any) (say func(format string, args ...any), err error) {
 			panic(err)
 		}
 	}, os.Chdir(j.Dir)
+}
+
+// DiskVMLine opens a second way out of a [DiskVM], for much: what goes there holds up nothing that is said.
+func DiskVMLine() (io.WriteCloser, error) {
+	node := filepath.Join(DiskVMTemp, "line")
+	if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(4, 65))); err != nil { // /dev/ttyS1
+		return nil, fmt.Errorf("making %s: %w", node, err)
+	}
+	return os.OpenFile(node, os.O_WRONLY|unix.O_NOCTTY, 0)
 }
 
 // VMDisk is the disk of a [DiskVM].

@@ -26,8 +26,18 @@ func init() {
 	os.Exit(1)
 }
 
-// writeDisk writes a folder that stays, and one that doesn't.
+// lineLength is more than a pipe holds.
+const lineLength = 3 << 20
+
+// writeDisk writes a long line, a folder that stays, and one that doesn't.
 func writeDisk(say func(string, ...any)) error {
+	line, err := DiskVMLine()
+	if err == nil {
+		_, err = fmt.Fprintln(line, strings.Repeat("a", lineLength))
+	}
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{"synced", "unsynced"} {
 		folder := filepath.Join(DiskVMDir, name)
 		if err := os.Mkdir(folder, 0o755); err != nil {
@@ -56,7 +66,9 @@ func TestDiskVM(t *testing.T) {
 	disk := NewVMDisk(t, 16)
 	var heard []string
 	writes := make(chan struct{}, 1)
+	taken := 0
 	vm := DiskVM{Disk: disk, Program: diskGuest, Job: "writes",
+		Take: func(line string) { taken += strings.Count(line, "a") },
 		Hear: func(line string, cut func()) {
 			if heard = append(heard, line); line == "wrote unsynced" {
 				cut()
@@ -71,6 +83,9 @@ func TestDiskVM(t *testing.T) {
 	console, err := vm.Run(t)
 	if err != nil || !slices.Equal(heard, []string{"wrote synced", "wrote unsynced"}) || len(writes) == 0 {
 		t.Fatalf("%v, heard %q, and %d writes\n%s", err, heard, len(writes), console)
+	}
+	if taken != lineLength {
+		t.Errorf("%d of %d bytes came through the second line", taken, lineLength)
 	}
 	for name, want := range map[string]string{"synced": "synced", "unsynced": ""} {
 		got, err := os.ReadFile(filepath.Join(disk.Recovered(t, "/"+name), "file"))

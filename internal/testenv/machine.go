@@ -23,12 +23,12 @@ const defaultMemoryMiB = 1024
 // machine is one user-mode Linux (Documentation/virt/uml of the kernel): a kernel that is a process of the host.
 type machine struct {
 	memoryMiB int
-	first     bool     // before other work of the host
-	init      string   // the first program in it
-	env       string   // name=value for that program
-	initArgs  []string // of that program, without blanks and quotes, or in double quotes
-	disk      string   // a file of the host that is /dev/ubda; may be empty
-	serial    *os.File // gets what is written to /dev/ttyS0; may be nil
+	first     bool       // before other work of the host
+	init      string     // the first program in it
+	env       string     // name=value for that program
+	initArgs  []string   // of that program, without blanks and quotes, or in double quotes
+	disk      string     // a file of the host that is /dev/ubda; may be empty
+	serials   []*os.File // the nth gets what is written to /dev/ttyS<n>
 	watch     func(written string)
 
 	console strings.Builder // what kernel and init printed
@@ -72,8 +72,8 @@ func (m *machine) run(ctx context.Context) error {
 	if m.disk != "" {
 		args = append(args, "ubda="+m.disk)
 	}
-	if m.serial != nil {
-		args = append(args, "ssl0=null,fd:3") // the first of ExtraFiles
+	for i := range m.serials {
+		args = append(args, fmt.Sprintf("ssl%d=null,fd:%d", i, 3+i)) // ExtraFiles begin with 3
 	}
 	if len(m.initArgs) > 0 {
 		args = append(append(args, "--"), m.initArgs...)
@@ -81,9 +81,7 @@ func (m *machine) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+memoryFolder)
 	cmd.Stdout, cmd.Stderr = m, m
-	if m.serial != nil {
-		cmd.ExtraFiles = []*os.File{m.serial}
-	}
+	cmd.ExtraFiles = m.serials
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = freshNamespaces(unix.CLONE_NEWPID)
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -179,6 +177,9 @@ func systemProgram(name, pkg string) (string, error) {
 	return "", fmt.Errorf("no %s in PATH or /usr/sbin (Debian package %s)", name, pkg)
 }
 
+// bootPatience is for a machine that should boot in a second, and may have a hundredth of a CPU.
+const bootPatience = 10 * time.Minute
+
 // probeVM boots a machine that loads the module sch_cake and says so.
 func probeVM() error {
 	if err := probeProgram("linux.uml", "user-mode-linux"); err != nil {
@@ -193,7 +194,7 @@ func probeVM() error {
 		return err
 	}
 	const booted = "lqosd-vm-is-up"
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), bootPatience)
 	defer cancel()
 	// The shell is the first program, and ends without having halted the machine: the kernel panics, which is quickest.
 	// --nnp is there for mount(8), as in runGuest.
