@@ -90,6 +90,15 @@ func traps() []trap {
 		{"somebody's directory for everything", func(t *testing.T, p place, _ string) {
 			steps(t, os.Chown(p.dir, stranger, stranger))
 		}, "belongs to uid 4711, who may replace what is in it", true},
+		{"a directory that a group may write", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(p.dir, -1, stranger), os.Chmod(p.dir, 0o775))
+		}, "group 4711 may replace what is in ", true},
+		{"a directory above that a group may write", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(filepath.Dir(p.dir), -1, stranger), os.Chmod(filepath.Dir(p.dir), 0o775))
+		}, "group 4711 may replace what is in ", true},
+		{"a directory above that belongs to somebody", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(filepath.Dir(p.dir), stranger, stranger))
+		}, "belongs to uid 4711, who may replace what is in it", true},
 		{"a directory above that is open to all", func(t *testing.T, p place, _ string) {
 			steps(t, os.Chmod(filepath.Dir(p.dir), 0o777))
 		}, "anybody may replace what is in", true},
