@@ -3,7 +3,6 @@ package bakery
 import (
 	"errors"
 	"log/slog"
-	"syscall"
 	"time"
 
 	"lqosd/eventlog"
@@ -24,7 +23,7 @@ type outage struct {
 func (o *outage) failed(err error, now time.Time) {
 	if o.failures++; o.failures == 1 {
 		o.since = now
-	} else if !otherReason(err, o.reason) {
+	} else if root(err).Error() == root(o.reason).Error() {
 		o.log.Debug("the event log failed again", "err", err)
 		return
 	}
@@ -32,10 +31,19 @@ func (o *outage) failed(err error, now time.Time) {
 	o.log.Error("the event log failed; it is said once, and again when it takes records", "err", err)
 }
 
-// otherReason tells whether the system gave another reason for err than for before. Where it gave none there is nothing new to say.
-func otherReason(err, before error) bool {
-	var errno, known syscall.Errno
-	return errors.As(err, &errno) && (!errors.As(before, &known) || errno != known)
+// root is the innermost error: what the system said, without the file and the offset, which are others each time.
+func root(err error) error {
+	for {
+		switch outer := err.(type) { //nolint:errorlint // it is the chain that is walked
+		case interface{ Unwrap() error }:
+			err = outer.Unwrap()
+		case interface{ Unwrap() []error }:
+			all := outer.Unwrap()
+			err = all[len(all)-1]
+		default:
+			return err
+		}
+	}
 }
 
 // reopened says that the log is open again, which doesn't mean that it takes anything.
