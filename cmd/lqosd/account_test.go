@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,34 @@ func TestDoctorLooksAsTheUnitsUser(t *testing.T) {
 	inside := -1
 	if err := a.try(func() { inside = os.Geteuid() }); err != nil || inside != daemonUID || os.Geteuid() != 0 {
 		t.Errorf("uid %d within, %d after it, %v", inside, os.Geteuid(), err)
+	}
+}
+
+// TestTrusted: root's files are trusted, and those of the daemon's user, whoever that is; a group that may write is trusted if nobody but
+// the daemon is in it.
+func TestTrusted(t *testing.T) {
+	testenv.Need(t, testenv.Root)
+	dir := t.TempDir()
+	infos := map[string]os.FileInfo{}
+	for name, ids := range map[string][2]int{"root": {0, 0}, "own": {daemonUID, stranger}, "other": {stranger + 1, stranger + 1}} {
+		path := filepath.Join(dir, name)
+		steps(t, os.Mkdir(path, 0o755), os.Chmod(path, 0o775), os.Chown(path, ids[0], ids[1]))
+		info, err := os.Stat(path)
+		steps(t, err)
+		infos[name] = info
+	}
+	mine, theirs := access{}, access{command: stranger, hasCmd: true}
+	got := map[string][3]bool{}
+	err := account{name: unitUser, uid: daemonUID, gid: stranger}.try(func() {
+		for name, info := range infos {
+			_, open := mine.openToGroup(info)
+			_, openToSenders := theirs.openToGroup(info)
+			got[name] = [3]bool{trusted(info), open, openToSenders}
+		}
+	})
+	want := map[string][3]bool{"root": {true, false, false}, "own": {true, false, true}, "other": {false, true, true}}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("trusted, open to a group, to the socket's group: %v, want %v; %v", got, want, err)
 	}
 }
 
