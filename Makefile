@@ -40,7 +40,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench microbench fuzz lint tidy install install-units clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench microbench fuzz lint tidy install install-units uninstall clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -146,6 +146,11 @@ install-units: ## install the units of packaging below DESTDIR, for what install
 	install -D -m 0644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lqosd.conf
 	install -D -m 0644 packaging/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lqosd.conf
 	install -D -m 0644 packaging/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lqosd.conf
+
+uninstall: ## remove what install and install-units installed, with the same DESTDIR and PREFIX
+	rm -f $(DESTDIR)$(PREFIX)/sbin/lqosd $(DESTDIR)$(PREFIX)/bin/bakery-replay \
+		$(foreach unit,lqosd.service lqosd.socket run-lqosd-bpf.mount,$(DESTDIR)$(PREFIX)/lib/systemd/system/$(unit)) \
+		$(foreach kind,sysusers tmpfiles modules-load,$(DESTDIR)$(PREFIX)/lib/$(kind).d/lqosd.conf)
 
 clean: ## remove what was built
 	rm -rf bin

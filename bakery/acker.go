@@ -3,7 +3,6 @@ package bakery
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -27,7 +26,7 @@ type acker struct {
 	steers bool
 	h      *Handle
 	now    func() time.Time
-	log    *slog.Logger
+	outage outage
 
 	broken  bool     // a commit failed and the folder hasn't recovered
 	unsure  []unsure // commits whose outcome isn't known
@@ -53,6 +52,7 @@ func (a *acker) run() {
 		case t.pending != nil:
 			a.settle(t)
 		}
+		a.outage.answered(t.outcomes)
 		close(t.ready)
 	}
 }
@@ -61,6 +61,9 @@ func (a *acker) run() {
 func (a *acker) settle(t *Ticket) {
 	res, err := t.pending.Wait()
 	if err == nil {
+		if !t.repeated() {
+			a.outage.over(a.now())
+		}
 		a.writeAll(res.Last, t.accepted)
 		return
 	}
@@ -77,7 +80,7 @@ func (a *acker) settle(t *Ticket) {
 	}
 	a.broken = true
 	a.h.failed(err)
-	a.log.Error("the event log failed", "err", err)
+	a.outage.failed(err, a.now())
 	select {
 	case a.torn <- struct{}{}:
 	default:
@@ -94,7 +97,7 @@ func (a *acker) resume(last eventlog.Seq) {
 	}
 	a.broken, a.unsure = false, nil
 	a.h.setLog(nil)
-	a.log.Info("the event log was opened again", "last_seq", last)
+	a.outage.reopened(last)
 }
 
 // writeAll renders what became durable, up to record last. A repeated submission has

@@ -130,7 +130,7 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 	}
 	f.h.applied = f.tree.Seq // of what was there before, the Sink needs nothing
 	var rim sync.WaitGroup   // the goroutines after the folder
-	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, steers: o.Dataplane != nil, h: f.h, now: o.Now, log: o.Logger}
+	a := &acker{in: f.out, torn: f.torn, sink: o.Sink, steers: o.Dataplane != nil, h: f.h, now: o.Now, outage: outage{log: o.Logger}}
 	rim.Go(a.run)
 	if o.Kernel != nil {
 		r, err := f.reconciler()

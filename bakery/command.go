@@ -3,6 +3,8 @@ package bakery
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Command is what a client asked for. The concrete types are those of this file,
@@ -214,6 +216,9 @@ var decoders = map[string]func(decode func(any) error) (Command, error){
 	"ClearIpFlow":                 fixed(ClearIPFlow{}),
 	"BakeryChangeSiteSpeedLive":   decodeSpeed,
 }
+
+// Requests are the names of the bus's command requests, sorted.
+func Requests() []string { return slices.Sorted(maps.Keys(decoders)) }
 
 // DecodeCommand makes the command that a bus request of this name asks for.
 // decode fills a pointer to a struct with JSON tags from the request's body, and

@@ -93,3 +93,6 @@ func (t *Ticket) failAll(err error) {
 		}
 	}
 }
+
+// repeated tells that the ticket got what an earlier submission did: it appended nothing itself.
+func (t *Ticket) repeated() bool { return len(t.accepted) > 0 && t.accepted[0].command == nil }

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -207,14 +208,28 @@ func checkVacant(path string) error {
 	conn, err := net.DialTimeout("unix", path, probeTimeout)
 	switch {
 	case err == nil:
-		conn.Close()
-		return errors.New("another process is listening there")
+		defer conn.Close()
+		return fmt.Errorf("another process is listening there%s", listenerOf(conn))
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.As(err, &busy) && busy.Timeout(): // EAGAIN, when its backlog is full, is one
 		return errors.New("another process is listening there, too busy to answer")
 	}
 	return fmt.Errorf("asking whether anybody listens there: %w", err)
+}
+
+// listenerOf names who listens at the other end, as far as it can be told: ": pid 7 (lqosd)". It is who began to listen: for a
+// socket that a service manager passed on, that is the service manager.
+func listenerOf(conn net.Conn) string {
+	peer, err := peerOf(conn)
+	if err != nil || peer.PID == 0 { // it is in another PID namespace
+		return ""
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", peer.PID))
+	if err != nil {
+		return fmt.Sprintf(": pid %d", peer.PID)
+	}
+	return fmt.Sprintf(": pid %d (%s)", peer.PID, strings.TrimSpace(string(name)))
 }
 
 func ignoreMissing(err error) error {

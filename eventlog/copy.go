@@ -96,9 +96,21 @@ func (l *Log) viewDurable(fn func(*bolt.Tx) error) error {
 
 func copySealed(from, to string) error {
 	err := os.Link(from, to)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err != nil {
+		return copyFile(from, to)
+	}
+	info, err := os.Lstat(to) // link(2) gives another name to whatever is there
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file (%s)", from, info.Mode().Type())
+	}
+	return err
+}
+
+// copyFile copies a sealed segment into another file system.
+func copyFile(from, to string) error {
 	src, err := openRegular(from, os.O_RDONLY, 0)
 	if err != nil {
 		return err

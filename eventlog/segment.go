@@ -279,12 +279,20 @@ func preallocate(f *os.File, size int64) {
 }
 
 // openRegular opens a file of the log. What stands under its name and is no regular file was put there by somebody else: a
-// symbolic link is not followed, a FIFO not waited for.
+// symbolic link is not followed, a FIFO not waited for. It is the open file that is looked at: its name may be another's by then.
 func openRegular(path string, flag int, mode os.FileMode) (*os.File, error) {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+	f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+	look := func() (os.FileInfo, error) { return os.Lstat(path) } // only for the reason
+	if err == nil {
+		look = f.Stat
+	}
+	if info, strange := look(); strange == nil && !info.Mode().IsRegular() {
+		if err == nil {
+			_ = f.Close()
+		}
 		return nil, fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())
 	}
-	return os.OpenFile(path, flag|unix.O_NOFOLLOW, mode)
+	return f, err
 }
 
 func syncDir(dir string) error {

@@ -21,7 +21,7 @@ func copyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "copy LOG -o DIR",
 		Short:   "Make a consistent copy",
-		Example: "  bakery-replay copy unix:/run/lqos/bus -o /tmp/eventlog",
+		Example: "  bakery-replay copy unix:/run/lqos/bus -o eventlog.copy",
 		Args:    cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"lqosd/internal/cli"
 	"lqosd/internal/host"
@@ -87,7 +85,11 @@ func printFindings(out io.Writer, findings []finding) error {
 func examine(path string, h host.Host) ([]finding, string) {
 	s, warnings, err := readConfig(path)
 	if err != nil {
-		return []finding{{Check: "configuration", Verdict: bad, Text: err.Error(), Advice: "docs/config.md lists the keys"}}, ""
+		f := finding{Check: "configuration", Verdict: bad, Text: err.Error(), Advice: "docs/config.md lists the keys"}
+		if errors.Is(err, fs.ErrPermission) {
+			f.Advice = fmt.Sprintf("let this user read it (the unit's: chgrp %s FILE && chmod g+r FILE), or be root", unitGroup)
+		}
+		return []finding{f}, ""
 	}
 	conf := finding{Check: "configuration", Verdict: good, Text: s.configPath}
 	if s.configPath == "" {
@@ -104,6 +106,13 @@ func examine(path string, h host.Host) ([]finding, string) {
 	all = append(all, mode, examineHost(h))
 	all = append(all, examineKernel(s, h)...)
 	all = append(all, examinePaths(s)...)
+	if a, ok := unitAccount(); ok {
+		refusal := note // for the unit it need not be
+		if s.configPath == defaultConfig {
+			refusal = bad
+		}
+		all = append(all, examineAccount(a, s, refusal)...)
+	}
 	return all, s.Bakery.Mode
 }
 
@@ -221,22 +230,16 @@ func examinePaths(s settings) []finding {
 		{"state directory", s.Bakery.StateDirectory}, {"socket", filepath.Dir(s.Bakery.Socket)},
 	} {
 		f := finding{Check: p.name, Verdict: good, Text: p.path}
-		dir := p.path
-		for {
-			if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-				break
-			}
-			dir = filepath.Dir(dir)
-		}
-		if err := unix.Access(dir, unix.W_OK); err != nil {
-			f.Verdict, f.Text = bad, fmt.Sprintf("%s: %s is not writable: %v", p.path, dir, err)
+		r := reach{path: p.path, mode: mayMakeFiles, made: true, advice: "run as root or as its owner, or name another in [bakery]"}
+		if r.refuse(); r.refused != "" {
+			f.Verdict, f.Text, f.Advice = bad, r.refused, r.advice
 		}
 		all = append(all, f)
 	}
 	tcDir := finding{Check: "lqos_directory", Verdict: good, Text: s.LqosDirectory}
-	if err := unix.Access(s.LqosDirectory, unix.W_OK); err != nil && s.configPath != "" {
-		tcDir.Verdict, tcDir.Text = bad, fmt.Sprintf("%s: %v", s.LqosDirectory, err)
-		tcDir.Advice = "make it, or name another file with lqosd serve --tc-file"
+	r := reach{path: s.LqosDirectory, mode: mayMakeFiles, advice: "make it, or name another file with lqosd serve --tc-file"}
+	if r.refuse(); r.refused != "" && s.configPath != "" {
+		tcDir.Verdict, tcDir.Text, tcDir.Advice = bad, r.refused, r.advice
 	}
 	all = append(all, tcDir)
 	g := s.Bakery.SocketGroup

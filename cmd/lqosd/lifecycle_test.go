@@ -39,17 +39,18 @@ func TestSecondDaemon(t *testing.T) {
 	first := p.startServing(t, "lqosd")
 	mustPlay(t, connect(t, p, bus.CBOR), trace(t, "example", "trace.jsonl"), 0)
 	lines := p.tcFile(t)
+	pid := fmt.Sprint(first.cmd.Process.Pid)
 	for _, tc := range []struct {
 		name  string
 		flags []string
 		says  []string
 	}{
-		{"the same socket", []string{"--state-dir", filepath.Join(p.dir, "other")}, []string{p.socket(), "another process is listening there"}},
+		{"the same socket", []string{"--state-dir", filepath.Join(p.dir, "other")}, []string{p.socket(), "another process is listening there: pid " + pid}},
 		{"the same state", []string{"--socket", filepath.Join(p.dir, "other-bus")},
-			[]string{"is held by pid " + fmt.Sprint(first.cmd.Process.Pid), "unix:" + p.socket()}},
+			[]string{"is held by pid " + pid, "unix:" + p.socket()}},
 		{"the same tc file", []string{"--socket", filepath.Join(p.dir, "other-bus"), "--state-dir", filepath.Join(p.dir, "other")},
 			[]string{"another daemon writes it"}},
-		{"both", nil, []string{"another process is listening there"}},
+		{"both", nil, []string{"another process is listening there: pid " + pid}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			second := p.start(t, "lqosd", tc.flags...)

@@ -21,7 +21,7 @@ const victimText = "root:secret\n"
 type trap struct {
 	name  string
 	plant func(t *testing.T, p place, victim string)
-	says  string // of the error, or of the log if the daemon starts
+	says  string // of the error, or of the log if the daemon starts; with "not " in front: what it doesn't say
 	runs  bool   // the daemon starts all the same, for what it refuses isn't needed
 }
 
@@ -54,6 +54,17 @@ func traps() []trap {
 		{"a FIFO for the tc file", func(t *testing.T, p place, _ string) {
 			steps(t, unix.Mkfifo(tcFile(p), 0o666))
 		}, "tc file", false},
+		{"a FIFO that somebody reads for the tc file", func(t *testing.T, p place, _ string) {
+			steps(t, unix.Mkfifo(tcFile(p), 0o666))
+			reader, err := os.OpenFile(tcFile(p), os.O_RDONLY|unix.O_NONBLOCK, 0)
+			steps(t, err)
+			t.Cleanup(func() { _ = reader.Close() })
+		}, "tc-rust.txt is not a regular file", false},
+		{"a directory of the tc file that is open to all", func(t *testing.T, p place, _ string) {
+			lines := filepath.Join(p.dir, "lines")
+			p.configure(t, "example", func(c *lqosconf.Config) { c.LqosDirectory = lines })
+			steps(t, os.Mkdir(lines, 0o755), os.Chmod(lines, 0o777))
+		}, "anybody may replace what is in", true},
 		{"a symbolic link for the socket", func(t *testing.T, p place, victim string) {
 			steps(t, os.Symlink(victim, p.socket()))
 		}, "something that is not a socket", false},
@@ -90,6 +101,21 @@ func traps() []trap {
 		{"somebody's directory for everything", func(t *testing.T, p place, _ string) {
 			steps(t, os.Chown(p.dir, stranger, stranger))
 		}, "belongs to uid 4711, who may replace what is in it", true},
+		{"a directory that a group may write", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(p.dir, -1, stranger), os.Chmod(p.dir, 0o775))
+		}, "group 4711 may replace what is in ", true},
+		{"a directory above that a group may write", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(filepath.Dir(p.dir), -1, stranger), os.Chmod(filepath.Dir(p.dir), 0o775))
+		}, "group 4711 may replace what is in ", true},
+		{"directories open to all, here and above, where nobody may replace what is another's", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chmod(p.dir, 0o777|os.ModeSticky), os.Chmod(filepath.Dir(p.dir), 0o777|os.ModeSticky))
+		}, "not may replace what is in", true},
+		{"directories that root's group may write", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chmod(p.dir, 0o775), os.Chmod(filepath.Dir(p.dir), 0o775))
+		}, "not may replace what is in", true},
+		{"a directory above that belongs to somebody", func(t *testing.T, p place, _ string) {
+			steps(t, os.Chown(filepath.Dir(p.dir), stranger, stranger))
+		}, "belongs to uid 4711, who may replace what is in it", true},
 		{"a directory above that is open to all", func(t *testing.T, p place, _ string) {
 			steps(t, os.Chmod(filepath.Dir(p.dir), 0o777))
 		}, "anybody may replace what is in", true},
@@ -109,7 +135,8 @@ func TestPlanted(t *testing.T) {
 			d := newDiary()
 			log := slog.New(slog.NewTextHandler(io.MultiWriter(d, t.Output()), nil))
 			said := p.tryServe(t, d, log, trap.runs)
-			if !strings.Contains(said, trap.says) {
+			unwanted, not := strings.CutPrefix(trap.says, "not ")
+			if strings.Contains(said, unwanted) == not {
 				t.Errorf("it says %q, want %q", said, trap.says)
 			}
 			if got := mustRead(t, victim); got != victimText {

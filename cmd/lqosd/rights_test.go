@@ -122,20 +122,28 @@ func everybody(t testing.TB, daemon uint32) []somebody {
 // send sends requests with lqosd send, as somebody; the error is that of the program, with what it says.
 func (p place) send(t testing.TB, who somebody, requests ...string) ([]string, error) {
 	t.Helper()
+	_, answers, err := p.sendPID(t, who, requests...)
+	return answers, err
+}
+
+// sendPID is send, and gives the pid of the sender, too.
+func (p place) sendPID(t testing.TB, who somebody, requests ...string) (pid int, answers []string, err error) {
+	t.Helper()
 	var out, diag strings.Builder
 	cmd := exec.Command(p.lqosd(), "send", "--socket", p.socket(), "--json", "--session", "1", "-")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, &out, &diag
 	cmd.Stdin = strings.NewReader(strings.Join(requests, "\n"))
 	cmd.SysProcAttr = &who.attr
-	err := cmd.Run()
-	if err != nil {
+	if err = cmd.Run(); err != nil {
 		err = fmt.Errorf("%w: %s", err, &diag)
 	}
-	var answers []string
 	for line := range strings.Lines(out.String()) {
 		answers = append(answers, ordered(t, []byte(line)))
 	}
-	return answers, err
+	if cmd.Process != nil {
+		pid = cmd.Process.Pid
+	}
+	return pid, answers, err
 }
 
 // ask is a request of the bus: the right that it needs, and the answer to those who have it.
@@ -211,6 +219,11 @@ func TestRightsKnowAllRequests(t *testing.T) {
 			t.Errorf("%s is not in the matrix", name)
 		}
 	}
+	for _, name := range bakery.Requests() {
+		if !known[name] {
+			t.Errorf("%s is not in the matrix", name)
+		}
+	}
 }
 
 // TestRightsMatrix sends every request as everybody, over the real socket, to a daemon of root and to one of another user.
@@ -224,7 +237,7 @@ func TestRightsMatrix(t *testing.T) {
 			if err := os.Chown(p.dir, int(uid), -1); err != nil {
 				t.Fatal(err)
 			}
-			p.startAs(t, as(uid, groupOf(t, commandGroup)), p.lqosd())
+			p.startAs(t, as(uid, groupOf(t, commandGroup)), p.careless(t))
 			for _, who := range everybody(t, uid) {
 				t.Run(who.name, func(t *testing.T) { p.tryRights(t, who) })
 			}
@@ -242,7 +255,7 @@ func (p place) tryRights(t *testing.T, who somebody) {
 		requests[i] = a.request
 	}
 	before := lastSeq(t, p)
-	answers, err := p.send(t, who, requests...)
+	pid, answers, err := p.sendPID(t, who, requests...)
 	added := lastSeq(t, p) - before
 	if who.want == mayNothing {
 		if err == nil || len(answers) > 0 || added > 0 {
@@ -276,40 +289,72 @@ func (p place) tryRights(t *testing.T, who somebody) {
 	if added != records {
 		t.Errorf("%d records were added, want %d", added, records)
 	}
-	if added > 0 {
-		p.checkSender(t, before+1, who)
-	}
+	p.checkSender(t, who, pid, before+1, before+added)
 }
 
 // unrecorded are requests that are acknowledged and need no record of their own.
 var unrecorded = []string{"Ping", "ClearHotCache", "BakeryReportPreflight", "BakeryStart", "BakeryAddSite", "BakeryAddCircuit"}
 
-func (p place) checkSender(t *testing.T, seq uint64, who somebody) {
+// checkSender wants every record from first to last to name who sent it.
+func (p place) checkSender(t *testing.T, who somebody, pid int, first, last uint64) {
 	t.Helper()
+	if last < first {
+		return
+	}
 	uid, gid := who.attr.Credential.Uid, who.attr.Credential.Gid
 	if m := who.attr.UidMappings; m != nil {
 		uid, gid = uint32(m[0].HostID), uint32(who.attr.GidMappings[0].HostID)
 	}
-	answer := talk(t, connect(t, p, bus.JSON), "", fmt.Sprintf(`{"LqosdRecord":{"seq":%d}}`, seq))[0]
-	if !regexp.MustCompile(fmt.Sprintf(`"sender":{"gid":%d,"pid":[1-9]\d*,"uid":%d}`, gid, uid)).MatchString(answer) {
-		t.Errorf("the record of uid %d, gid %d is %s", uid, gid, answer)
+	sender := fmt.Sprintf(`"sender":{"gid":%d,"pid":%d,"uid":%d}`, gid, pid, uid)
+	var asked []string
+	for seq := first; seq <= last; seq++ {
+		asked = append(asked, fmt.Sprintf(`{"LqosdRecord":{"seq":%d}}`, seq))
+	}
+	for i, answer := range talk(t, connect(t, p, bus.JSON), "", asked...) {
+		if !strings.Contains(answer, sender) {
+			t.Errorf("want %s in record %d: %.300s", sender, first+uint64(i), answer)
+		}
 	}
 }
 
-// checkFiles wants what the daemon made to be its own, and the log to be open to nobody else.
+// careless is the program started with a umask that takes nothing away, and a directory for temporary files in TMPDIR.
+func (p place) careless(t *testing.T) string {
+	t.Helper()
+	script := filepath.Join(p.dir, "careless")
+	text := fmt.Sprintf("#!/bin/sh\numask 0\nTMPDIR=%s exec %s \"$@\"\n", p.temporary(), p.lqosd())
+	steps(t, os.WriteFile(script, []byte(text), 0o755), os.Mkdir(p.temporary(), 0o755), os.Chmod(p.temporary(), 0o777|os.ModeSticky))
+	return script
+}
+
+func (p place) temporary() string { return filepath.Join(p.dir, "tmp") }
+
+// checkFiles wants what the daemon made to be its own, with the modes of docs/security.md whatever the umask, and nothing to be where all
+// make files.
 func (p place) checkFiles(t *testing.T, uid uint32) {
 	t.Helper()
-	for path, most := range map[string]os.FileMode{
-		p.socket(): 0o666, p.logDir(): 0o750, filepath.Join(p.logDir(), "LOCK"): 0o600,
-		filepath.Join(p.logDir(), "00000000000000000001.db"): 0o600, filepath.Join(p.dir, "tc-rust.txt"): 0o644,
+	client := connect(t, p, bus.JSON) // whose copy is there as long as it is
+	says(t, talk(t, client, "", `"LqosdCopy"`)[0], `"LqosdCopy"`)
+	state := filepath.Dir(p.logDir())
+	copied, err := filepath.Glob(filepath.Join(state, copyPrefix+"*"))
+	if err != nil || len(copied) != 1 {
+		t.Fatalf("copies in %s: %q, %v", state, copied, err)
+	}
+	const segment = "00000000000000000001.db"
+	for path, mode := range map[string]os.FileMode{
+		p.socket(): 0o666, state: 0o755, p.logDir(): 0o750, filepath.Join(p.logDir(), "LOCK"): 0o600,
+		filepath.Join(p.logDir(), segment): 0o600, filepath.Join(p.dir, "tc-rust.txt"): 0o644,
+		copied[0]: 0o700, filepath.Join(copied[0], "eventlog", segment): 0o600,
 	} {
 		info, err := os.Lstat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st := info.Sys().(*syscall.Stat_t); st.Uid != uid || info.Mode().Perm()&^most != 0 {
-			t.Errorf("%s belongs to %d and has mode %v", path, st.Uid, info.Mode())
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != uid || info.Mode().Perm() != mode {
+			t.Errorf("%s belongs to %d and has mode %v, want %d and %v", path, st.Uid, info.Mode(), uid, mode)
 		}
+	}
+	if entries, err := os.ReadDir(p.temporary()); err != nil || len(entries) > 0 {
+		t.Errorf("in TMPDIR: %v, %v", entries, err)
 	}
 }
 

@@ -33,7 +33,7 @@ func serveCommand() *cobra.Command {
 		Short: "Run the daemon",
 		Long:  serveLong,
 		Example: `  lqosd serve
-  lqosd serve --config /etc/lqos.conf --mode file --state-dir /var/lib/lqosd --tc-file /tmp/tc-rust.txt`,
+  lqosd serve --config /etc/lqos.conf --mode file --state-dir /var/lib/lqosd --tc-file /var/lib/lqosd/tc-rust.txt`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(os.Stderr, f.logFormat, f.verbose)

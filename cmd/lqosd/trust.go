@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -28,11 +29,30 @@ func openToAll(info fs.FileInfo) (open, sticky bool) {
 	return info.Mode().Perm()&0o002 != 0, info.Mode()&fs.ModeSticky != 0
 }
 
+// openToGroup tells whether a group may replace files in a directory (a mask of an access control list counts as one): not root's, and
+// not that of this process, unless others are in it, to send commands.
+func (a access) openToGroup(info fs.FileInfo) (gid uint32, open bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode().Perm()&0o020 == 0 || info.Mode()&fs.ModeSticky != 0 {
+		return 0, false
+	}
+	own := int64(st.Gid) == int64(os.Getegid()) && !(a.hasCmd && st.Gid == a.command)
+	return st.Gid, st.Gid != 0 && !own
+}
+
+func groupWarning(dir string, gid uint32) string {
+	name := fmt.Sprint(gid)
+	if g, err := user.LookupGroupId(name); err == nil {
+		name = g.Name
+	}
+	return fmt.Sprintf("group %s may replace what is in %s: chmod g-w", name, dir)
+}
+
 var errNoDirectory = errors.New("is not a directory")
 
 // checkDirectory refuses a directory in which anybody can put files in the place of ours, and one that somebody else
 // has put where we look for ours. What is odd further up, where it may be meant, comes back as warnings.
-func checkDirectory(path string) (warnings []string, err error) {
+func (a access) checkDirectory(path string) (warnings []string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -63,11 +83,14 @@ func checkDirectory(path string) (warnings []string, err error) {
 	case !trusted(dir):
 		warnings = append(warnings, fmt.Sprintf("%s belongs to %s, who may replace what is in it", path, ownerOf(dir)))
 	}
-	return append(warnings, checkAbove(path)...), nil
+	if gid, open := a.openToGroup(dir); open {
+		warnings = append(warnings, groupWarning(path, gid))
+	}
+	return append(warnings, a.checkAbove(path)...), nil
 }
 
 // checkAbove finds the directories above a path in which others may rename what leads to it.
-func checkAbove(path string) (warnings []string) {
+func (a access) checkAbove(path string) (warnings []string) {
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
@@ -78,6 +101,9 @@ func checkAbove(path string) (warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("anybody may replace what is in %s (%v)", dir, info.Mode()))
 		case !trusted(info):
 			warnings = append(warnings, fmt.Sprintf("%s belongs to %s, who may replace what is in it", dir, ownerOf(info)))
+		}
+		if gid, open := a.openToGroup(info); open {
+			warnings = append(warnings, groupWarning(dir, gid))
 		}
 		if dir == filepath.Dir(dir) {
 			return warnings
@@ -96,7 +122,7 @@ func (d *daemon) checkDirectories() error {
 		dirs = append(dirs, dir)
 	}
 	for _, dir := range dirs {
-		warnings, err := checkDirectory(dir)
+		warnings, err := d.access.checkDirectory(dir)
 		odd = append(odd, warnings...)
 		if dir == d.logDir() && errors.Is(err, errNoDirectory) {
 			continue // the bakery doesn't start, which doesn't stop the daemon
@@ -106,7 +132,7 @@ func (d *daemon) checkDirectories() error {
 		}
 	}
 	if s.tcPath != "" {
-		warnings, err := checkDirectory(filepath.Dir(s.tcPath))
+		warnings, err := d.access.checkDirectory(filepath.Dir(s.tcPath))
 		odd = append(odd, warnings...)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			odd = append(odd, err.Error())

@@ -33,7 +33,7 @@ var importTable = []row{
 	{folder: "internal/tidy"},
 	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
 	{folder: "internal/testsum"},
-	{folder: "internal/scripts", imports: []string{"github.com/rogpeppe/go-internal/testscript"}},
+	{folder: "internal/scripts", imports: []string{"github.com/rogpeppe/go-internal/testscript", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
 	{folder: "internal/demo", all: true},
 	{folder: "internal/bench", all: true},

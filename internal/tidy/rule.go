@@ -23,6 +23,7 @@ var Rules = []Rule{
 	{"length", checkLengths},
 	{"sleep", checkSleeps},
 	{"skip", checkSkips},
+	{"tempfile", checkTempFiles},
 	{"word", checkWords},
 	{"csource", checkCSource},
 	{"marker", checkMarkers},
