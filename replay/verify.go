@@ -38,11 +38,11 @@ func Verify(ctx context.Context, dir string) (Report, error) {
 		return r, err
 	}
 	defer func() { _ = s.Close() }()
-	return r, s.verifyFold(&r)
+	return r, s.verifyFold(ctx, &r)
 }
 
-func (s *Source) verifyFold(r *Report) error {
-	stats, err := s.r.Stats()
+func (s *Source) verifyFold(ctx context.Context, r *Report) error {
+	stats, err := s.r.Stats(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,22 +58,17 @@ func (s *Source) verifyFold(r *Report) error {
 		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if r.Fold = foldFault(s.fold(t, seg.Last)); r.Fold != "" {
-			return nil
+		if err := s.fold(ctx, t, seg.Last); err != nil {
+			if ctx.Err() == nil {
+				r.Fold = err.Error()
+			}
+			return ctx.Err()
 		}
 	}
 	if t != nil {
 		r.Seq, r.Hash = t.Seq, t.Hash()
 	}
 	return nil
-}
-
-// foldFault is why records can't be folded; "" when they can.
-func foldFault(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 // Write prints the report for people.

@@ -102,7 +102,7 @@ func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) 
 		}
 	}
 	if keep > 0 {
-		last, err := newestGeneration(dir)
+		last, err := newestGeneration(cmd.Context(), dir)
 		if err != nil {
 			return explainHeld(err)
 		}
@@ -123,12 +123,12 @@ func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) 
 	return err
 }
 
-func newestGeneration(dir string) (uint64, error) {
+func newestGeneration(ctx context.Context, dir string) (uint64, error) {
 	s, err := replay.Open(dir)
 	if err != nil {
 		return 0, err
 	}
-	t, err := s.Tree(s.Last())
+	t, err := s.Tree(ctx, s.Last())
 	if err = errors.Join(err, s.Close()); err != nil {
 		return 0, err
 	}

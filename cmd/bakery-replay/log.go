@@ -59,7 +59,7 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	err := s.Entries(filter, func(e replay.Entry) error {
+	err := s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
 		if f.json {
 			return enc.Encode(e)
 		}

@@ -28,7 +28,7 @@ nothing, with exact rates, for tc -batch.`,
 			if f := replay.Form(form); f != replay.FormCommands && f != replay.FormState {
 				return cli.Usagef("--form %q: must be commands or state", form)
 			}
-			seq, err := moment(s, at)
+			seq, err := moment(cmd.Context(), s, at)
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ nothing, with exact rates, for tc -batch.`,
 			if exact {
 				r.Rates = bakery.RatesExact
 			}
-			return output(cmd, out, func(w io.Writer) error { return s.Render(w, r) })
+			return output(cmd, out, func(w io.Writer) error { return s.Render(cmd.Context(), w, r) })
 		}),
 	}
 	fs := cmd.Flags()

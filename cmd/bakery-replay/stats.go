@@ -21,7 +21,7 @@ func statsCommand() *cobra.Command {
 		Example: "  bakery-replay stats lqosd-state/eventlog --json",
 		Args:    cli.Args(cobra.ExactArgs(1)),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
-			st, err := s.Statistics()
+			st, err := s.Statistics(cmd.Context())
 			if err != nil {
 				return err
 			}

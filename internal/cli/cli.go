@@ -99,6 +99,7 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	root.SetOut(output{os.Stdout, ctx.Done()})
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))
