@@ -71,6 +71,14 @@ func (s *Source) verifyFold(ctx context.Context, r *Report) error {
 	return nil
 }
 
+// Span is how many records there are, and which: "15 records (1 to 15)".
+func Span(n uint64, first, last eventlog.Seq) string {
+	if n == 0 {
+		return "no records"
+	}
+	return fmt.Sprintf("%d records (%d to %d)", n, first, last)
+}
+
 // Write prints the report for people.
 func (r Report) Write(w io.Writer) error {
 	for _, p := range r.Log.Problems {
@@ -92,7 +100,7 @@ func (r Report) Write(w io.Writer) error {
 	if !r.Clean() {
 		verdict = fmt.Sprintf("damaged: good up to record %d", r.Log.LastGood)
 	}
-	_, err := fmt.Fprintf(w, "%s: %d records (%d to %d) in %d segments, %d bytes\n", verdict, r.Log.Records, r.Log.First, r.Log.Last, r.Log.Segments, r.Log.Bytes)
+	_, err := fmt.Fprintf(w, "%s: %s in %d segments, %d bytes\n", verdict, Span(r.Log.Records, r.Log.First, r.Log.Last), r.Log.Segments, r.Log.Bytes)
 	if err == nil && r.Hash != "" {
 		_, err = fmt.Fprintf(w, "tree after record %d: sha256 %s\n", r.Seq, r.Hash)
 	}

@@ -26,7 +26,7 @@ func bisectCommand() *cobra.Command {
 		Short:   "Find the record after which a command fails",
 		Long:    bisectLong,
 		Example: `  bakery-replay bisect lqosd-state/eventlog --run '! grep -q "classid 1:4 "'`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			if run == "" {
 				return cli.Usagef("bisect needs --run CMD")

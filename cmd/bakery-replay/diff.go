@@ -44,7 +44,7 @@ func diffCommand() *cobra.Command {
 		Example: `  bakery-replay diff lqosd-state/eventlog --from "yesterday 14:00" --to now
   bakery-replay diff lqosd-state/eventlog --against linux_tc.txt --format markdown
   bakery-replay diff unix:/run/lqos/bus --live`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 	}
 	run := withLog(func(cmd *cobra.Command, s *replay.Source) error { return runDiff(cmd, s, f) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

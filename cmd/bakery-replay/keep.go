@@ -22,7 +22,7 @@ func copyCommand() *cobra.Command {
 		Use:     "copy LOG -o DIR",
 		Short:   "Make a consistent copy",
 		Example: "  bakery-replay copy unix:/run/lqos/bus -o /tmp/eventlog",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return cli.Usagef("copy needs -o DIR")
@@ -44,7 +44,7 @@ func pruneCommand() *cobra.Command {
 		Long: `Drops whole segments, oldest first, never the newest. A running daemon drops its own by
 retain_days and retain_generations.`,
 		Example: "  bakery-replay prune lqosd-state/eventlog --older-than 720h --dry-run",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keep == 0 && older == "" {
 				return cli.Usagef("prune needs --keep-generations or --older-than")

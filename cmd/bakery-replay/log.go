@@ -27,7 +27,7 @@ func logCommand() *cobra.Command {
 		Short: "List the records: who asked what, when",
 		Example: `  bakery-replay log lqosd-state/eventlog --since 2h
   bakery-replay log unix:/run/lqos/bus --kind MqSetup --json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error { return printLog(cmd, s, f) }),
 	}
 	fs := cmd.Flags()

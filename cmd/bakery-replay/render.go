@@ -23,7 +23,7 @@ writes them to tc-rust.txt; the state form is the shortest script that builds th
 nothing, with exact rates, for tc -batch.`,
 		Example: `  bakery-replay render lqosd-state/eventlog -o tc-rust.txt
   bakery-replay render lqosd-state/eventlog --form state --at 4347 | tc -batch -`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			if f := replay.Form(form); f != replay.FormCommands && f != replay.FormState {
 				return cli.Usagef("--form %q: must be commands or state", form)

@@ -22,7 +22,7 @@ func treeCommand() *cobra.Command {
 		Short: "Show the tree at any moment",
 		Example: `  bakery-replay tree lqosd-state/eventlog --link eth1
   bakery-replay tree lqosd-state/eventlog --at "yesterday 14:00" --json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			seq, err := moment(cmd.Context(), s, at)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func doctorCommand() *cobra.Command {
 		Short:   "Tell what this host has and lacks",
 		Long:    doctorLong,
 		Example: "  lqosd doctor --config /etc/lqos.conf",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, mode := examine(config, thisHost())
 			out := cmd.OutOrStdout()
@@ -87,7 +88,11 @@ func printFindings(out io.Writer, findings []finding) error {
 func examine(path string, h host.Host) ([]finding, string) {
 	s, warnings, err := readConfig(path)
 	if err != nil {
-		return []finding{{Check: "configuration", Verdict: bad, Text: err.Error(), Advice: "docs/config.md lists the keys"}}, ""
+		var faults []finding
+		for line := range strings.Lines(err.Error()) {
+			faults = append(faults, finding{Check: "configuration", Verdict: bad, Text: strings.TrimSuffix(line, "\n"), Advice: "docs/config.md lists the keys"})
+		}
+		return faults, ""
 	}
 	conf := finding{Check: "configuration", Verdict: good, Text: s.configPath}
 	if s.configPath == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lqosd/bakery"
 	"lqosd/bakery/kernel"
@@ -248,6 +250,7 @@ func (p place) tryRights(t *testing.T, who somebody) {
 		if err == nil || len(answers) > 0 || added > 0 {
 			t.Errorf("%d answers, %d records, %v; want none", len(answers), added, err)
 		}
+		p.waitRefused(t, who)
 		return
 	}
 	if len(answers) != len(all) {
@@ -278,6 +281,19 @@ func (p place) tryRights(t *testing.T, who somebody) {
 	}
 	if added > 0 {
 		p.checkSender(t, before+1, who)
+	}
+}
+
+// waitRefused wants lqosd wait to end long before its time is up, and to say why.
+func (p place) waitRefused(t *testing.T, who somebody) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.lqosd(), "wait", "--socket", p.socket(), "--timeout", "10m")
+	cmd.Dir, cmd.SysProcAttr = p.dir, &who.attr
+	said, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || cmd.ProcessState.ExitCode() != 1 || !regexp.MustCompile("may not open|doesn't speak with this user").Match(said) {
+		t.Errorf("lqosd wait ends with %v, %s", err, said)
 	}
 }
 
