@@ -1,13 +1,33 @@
 package bus
 
 import (
+	"errors"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
 var (
-	cborDecoder = must(cbor.DecOptions{
+	cborDecoder = must(decOptions(cbor.ExtraDecErrorNone).DecMode())
+	// cborKnown is the same, but a field that its struct doesn't have is an error.
+	cborKnown   = must(decOptions(cbor.ExtraDecErrorUnknownField).DecMode())
+	cborEncoder = must(cbor.EncOptions{
+		ShortestFloat:           cbor.ShortestFloat16,
+		NaNConvert:              cbor.NaNConvert7e00,
+		InfConvert:              cbor.InfConvertFloat16,
+		Time:                    cbor.TimeRFC3339Nano,
+		NilContainers:           cbor.NilContainerAsEmpty,
+		OmitEmpty:               cbor.OmitEmptyGoValue,
+		BinaryMarshaler:         cbor.BinaryMarshalerNone,
+		TextMarshaler:           cbor.TextMarshalerTextString,
+		JSONMarshalerTranscoder: fromJSON{},
+	}.EncMode())
+)
+
+func decOptions(refused cbor.ExtraDecErrorCond) cbor.DecOptions {
+	return cbor.DecOptions{
 		DupMapKey:                 cbor.DupMapKeyEnforcedAPF,
 		MaxNestedLevels:           maxDepth,
 		MaxArrayElements:          maxElements,
@@ -23,19 +43,43 @@ var (
 		BinaryUnmarshaler:         cbor.BinaryUnmarshalerNone,
 		TextUnmarshaler:           cbor.TextUnmarshalerTextString,
 		JSONUnmarshalerTranscoder: toJSON{},
-	}.DecMode())
-	cborEncoder = must(cbor.EncOptions{
-		ShortestFloat:           cbor.ShortestFloat16,
-		NaNConvert:              cbor.NaNConvert7e00,
-		InfConvert:              cbor.InfConvertFloat16,
-		Time:                    cbor.TimeRFC3339Nano,
-		NilContainers:           cbor.NilContainerAsEmpty,
-		OmitEmpty:               cbor.OmitEmptyGoValue,
-		BinaryMarshaler:         cbor.BinaryMarshalerNone,
-		TextMarshaler:           cbor.TextMarshalerTextString,
-		JSONMarshalerTranscoder: fromJSON{},
-	}.EncMode())
-)
+		ExtraReturnErrors:         refused,
+	}
+}
+
+// unmarshalCBOR decodes one value. Only where a struct doesn't have all the fields that came are their names looked at.
+func unmarshalCBOR(data []byte, v any) error {
+	err := cborKnown.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	var unknown *cbor.UnknownFieldError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	target := reflect.ValueOf(v).Elem()
+	target.SetZero()
+	if err := cborDecoder.Unmarshal(data, v); err != nil {
+		return err
+	}
+	n := namesOf(target.Type())
+	if n == nil || n.kind != reflect.Struct {
+		return nil
+	}
+	var came map[string]presence
+	if err := cborDecoder.Unmarshal(data, &came); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(came)) {
+		if _, ok := n.known[name]; ok {
+			continue
+		}
+		if err := n.checkUnknown(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // must panics on options that the library refuses: a bug of ours, seen by the first test.
 func must[T any](v T, err error) T {

@@ -44,5 +44,5 @@ func (c Codec) unmarshal(data []byte, v any) error {
 	if c == JSON {
 		return unmarshalJSON(data, v)
 	}
-	return cborDecoder.Unmarshal(data, v)
+	return unmarshalCBOR(data, v)
 }

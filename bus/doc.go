@@ -20,6 +20,6 @@
 //   - A panic in a handler ends the connection it happened on and nothing else.
 //
 // The codecs are github.com/fxamacker/cbor and encoding/json; a document is not translated from one to the other, a body
-// stays as it came until Decode. Ours are the limits that encoding/json lacks, the fields that must not be missing, and the
-// words for what is wrong.
+// stays as it came until Decode. Ours are the limits that encoding/json lacks, names that are as they are written and come
+// once, the fields that must not be missing, and the words for what is wrong.
 package bus

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"unicode/utf8"
 )
 
@@ -19,14 +20,20 @@ func marshalJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// unmarshalJSON is json.Unmarshal, but a syntax error says where it is.
+// unmarshalJSON is json.Unmarshal, but a syntax error says where it is, and names are as strict as those of CBOR.
 func unmarshalJSON(text []byte, v any) error {
 	err := json.Unmarshal(text, v)
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	switch {
+	case errors.As(err, &syntax):
 		return fmt.Errorf("json: byte %d: %w", syntax.Offset, err)
+	case err != nil:
+		return err
 	}
-	return err
+	if n := namesOf(reflect.TypeOf(v).Elem()); n != nil {
+		return n.check(&jsonText{text})
+	}
+	return nil
 }
 
 // checkJSON applies the limits that encoding/json does not know: text in UTF-8, and the depth and size of lists and maps. It

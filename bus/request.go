@@ -56,7 +56,8 @@ func (r Request) Err() error {
 //
 //   - A field that is a pointer or tagged omitempty or omitzero is optional: missing or null makes it nil or zero.
 //   - Any other field of the struct, or of one embedded in it, that is missing or null is an error. Fields the struct does
-//     not have are ignored.
+//     not have are ignored, but for those that differ from one of its own in upper and lower case alone: they are errors, and
+//     so is a field that comes twice. CBOR says so of the struct's own fields, JSON of those of structs inside, too.
 //   - Integers may come in any width and must fit the Go type. They never come as floats.
 //   - Floats may come in any width, or as integers; a float32 is rounded to nearest. NaN and the infinities pass.
 //   - A []byte comes as a byte string in CBOR, and as text in base64 in JSON.

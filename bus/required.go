@@ -64,7 +64,8 @@ func (b body) checkRequired(v reflect.Value) error {
 			continue
 		}
 		if came == nil {
-			if err := b.codec.unmarshal(b.data, &came); err != nil {
+			var err error
+			if came, err = b.came(); err != nil {
 				return err
 			}
 		}
@@ -78,6 +79,20 @@ func (b body) checkRequired(v reflect.Value) error {
 	return nil
 }
 
+// came are the entries of a map that was decoded.
+func (b body) came() (came map[string]presence, err error) {
+	if b.codec == CBOR {
+		err = cborDecoder.Unmarshal(b.data, &came)
+		return came, err
+	}
+	came = map[string]presence{}
+	t := jsonText{b.data}
+	for ok := t.enter('{'); ok; ok = t.more() {
+		came[string(t.name())] = presenceOf(JSON, t.skip())
+	}
+	return came, nil
+}
+
 // presence is what it takes to know of a value that it is there.
 type presence uint8
 
@@ -88,15 +103,14 @@ const (
 )
 
 // UnmarshalCBOR notes that there is a value.
-func (p *presence) UnmarshalCBOR(data []byte) error { return p.note(CBOR, data) }
-
-// UnmarshalJSON notes that there is a value.
-func (p *presence) UnmarshalJSON(text []byte) error { return p.note(JSON, text) }
-
-func (p *presence) note(codec Codec, data []byte) error {
-	*p = there
-	if isNull(codec, data) {
-		*p = null
-	}
+func (p *presence) UnmarshalCBOR(data []byte) error {
+	*p = presenceOf(CBOR, data)
 	return nil
+}
+
+func presenceOf(codec Codec, data []byte) presence {
+	if isNull(codec, data) {
+		return null
+	}
+	return there
 }

@@ -83,12 +83,12 @@ func TestSession(t *testing.T) {
 }
 
 func TestSessionMalformedRequestsStayInPlace(t *testing.T) {
-	s, _, err := parse([]byte(`{"requests":["Ping",5,{},{"A":1,"B":2},[],null,"",{"":1},"` + strings.Repeat("n", 256) + `","Pong"]}`))
+	s, _, err := parse([]byte(`{"requests":["Ping",5,{},{"A":1,"B":2},{"A":1,"A":2},[],null,"",{"":1},"` + strings.Repeat("n", 256) + `","Pong"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const noVariant = "malformed request: want text or a map of one entry"
-	want := []string{`"Ping"`, noVariant, noVariant, noVariant, noVariant, noVariant,
+	want := []string{`"Ping"`, noVariant, noVariant, noVariant, noVariant, noVariant, noVariant,
 		"malformed request: its name is empty",
 		"malformed request: its name is empty",
 		"malformed request: its name is longer than 255 bytes",
@@ -110,6 +110,13 @@ var badDocuments = []struct{ name, payload, want string }{
 	{"requests are no array", "\xa1\x68requests\xa0", "field requests: want a list, got a map"},
 	{"requests are no array in json", `{"requests":{}}`, "field requests: want a list, got a map"},
 	{"requests twice in cbor", "\xa2\x68requests\x80\x68requests\x80", "duplicate map key"},
+	{"requests twice in json", `{"requests":[],"requests":[]}`, "field requests: given twice"},
+	{"key twice in json", `{"key":"a","requests":[],"key":"b"}`, "field key: given twice"},
+	{"another field twice in json", `{"x":[],"requests":[],"x":{}}`, "field x: given twice"},
+	{"requests in upper case", "\xa1\x68Requests\x80", "field Requests: unknown, want requests"},
+	{"requests in upper case in json", `{"Requests":["Ping"]}`, "field Requests: unknown, want requests"},
+	{"key in upper case", "\xa2\x63KEY\x61a\x68requests\x80", "field KEY: unknown, want key"},
+	{"key in upper case in json", `{"requests":[],"KEY":"a"}`, "field KEY: unknown, want key"},
 	{"key is a number", `{"key":1,"requests":[]}`, "field key: want text, got a number"},
 	{"key is a number in cbor", "\xa2\x63key\x01\x68requests\x80", "field key: want text, got an integer"},
 	{"key too long", `{"key":"` + strings.Repeat("k", 129) + `","requests":[]}`, "at most 128 bytes"},

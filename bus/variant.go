@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -41,9 +40,9 @@ func (b body) variant() (name string, value body, err error) {
 	case !b.isMap():
 		err = errNoVariant
 	case b.codec == JSON:
-		name, value, err = onlyEntry[json.RawMessage](b)
+		name, value, err = b.onlyEntryJSON()
 	default:
-		name, value, err = onlyEntry[cbor.RawMessage](b)
+		name, value, err = b.onlyEntryCBOR()
 	}
 	if err == nil {
 		err = checkName(name)
@@ -54,9 +53,9 @@ func (b body) variant() (name string, value body, err error) {
 	return name, value, nil
 }
 
-// onlyEntry reads a map of one entry. The library's RawMessage is a copy already.
-func onlyEntry[Raw ~[]byte](b body) (string, body, error) {
-	var entries map[string]Raw
+// onlyEntryCBOR reads a map of one entry. The library's RawMessage is a copy already.
+func (b body) onlyEntryCBOR() (string, body, error) {
+	var entries map[string]cbor.RawMessage
 	if err := b.codec.unmarshal(b.data, &entries); err != nil || len(entries) != 1 {
 		return "", body{}, errNoVariant
 	}
@@ -64,6 +63,19 @@ func onlyEntry[Raw ~[]byte](b body) (string, body, error) {
 		return name, body{b.codec, data}.present(), nil
 	}
 	panic("unreachable")
+}
+
+// onlyEntryJSON reads a map of one entry, of which it is known that it is JSON.
+func (b body) onlyEntryJSON() (string, body, error) {
+	t := jsonText{b.data}
+	if !t.enter('{') {
+		return "", body{}, errNoVariant
+	}
+	name, value := string(t.name()), body{JSON, t.skip()}.present()
+	if t.more() {
+		return "", body{}, errNoVariant
+	}
+	return name, value.clone(), nil
 }
 
 // marshalVariant encodes a variant: text alone if v is nil.

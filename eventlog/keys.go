@@ -92,15 +92,16 @@ type keyScan struct {
 	start Seq // of the transaction being read
 }
 
-func (s *keyScan) record(r Record) {
+func (s *keyScan) record(r Record) error {
 	if s.start == 0 {
 		s.start = r.Seq
 	}
 	if !r.TxEnd {
-		return
+		return nil
 	}
 	if r.Key != "" {
 		s.table.add(keyed{key: r.Key, first: s.start, last: r.Seq})
 	}
 	s.start = 0
+	return nil
 }

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -143,8 +144,8 @@ func (r *Reader) SnapshotBefore(seq Seq) (data []byte, at Seq, err error) {
 	return newestSnapshot(r.dir, r.firsts, r.live)
 }
 
-// Stats describes the log. Of a live segment that is held only name, first seq and size are known.
-func (r *Reader) Stats() (Stats, error) {
+// Stats describes the log. Of a live segment that is held only name, first seq and size are known. It reads the live segment until ctx ends.
+func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 	var mark uint64
 	if r.live != nil {
 		mark = r.live.meta.Mark
@@ -156,7 +157,7 @@ func (r *Reader) Stats() (Stats, error) {
 	s := Stats{Segments: infos}
 	if r.live != nil {
 		live := &infos[len(infos)-1]
-		t, err := r.live.scan(nil)
+		t, err := r.live.scan(func(Record) error { return ctx.Err() })
 		if err != nil {
 			return Stats{}, fmt.Errorf("reading stats: %w", err)
 		}

@@ -47,7 +47,7 @@ func TestReaderBesideALiveWriter(t *testing.T) {
 	if err := lastError(r.Records(3)); !errors.As(err, &held) {
 		t.Errorf("records from the live segment: %v", err)
 	}
-	if s, err := r.Stats(); err != nil || s.Records != 2 || s.Last != 2 || len(s.Segments) != 2 {
+	if s, err := r.Stats(t.Context()); err != nil || s.Records != 2 || s.Last != 2 || len(s.Segments) != 2 {
 		t.Errorf("stats: %+v, %v", s, err)
 	}
 	report, err := Verify(t.Context(), dir)
@@ -70,7 +70,7 @@ func TestReaderDoesNotKeepAWriterOut(t *testing.T) {
 	if got := collect(t, r.Records(0)); len(got) != 12 {
 		t.Errorf("%d records", len(got))
 	}
-	if s, err := r.Stats(); err != nil || s.Records != 12 || s.First != 1 || s.Last != 12 {
+	if s, err := r.Stats(t.Context()); err != nil || s.Records != 12 || s.First != 1 || s.Last != 12 {
 		t.Errorf("stats: %+v, %v", s, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestReaderChangesNothing(t *testing.T) {
 	if got := collect(t, r.Records(0)); len(got) != 2 {
 		t.Errorf("records: %q", got)
 	}
-	if _, err := r.Stats(); err != nil {
+	if _, err := r.Stats(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if report, err := Verify(t.Context(), dir); err != nil || report.LastGood != 2 {

@@ -120,9 +120,9 @@ func readFrames(c *frameCursor, seq Seq) (frames []*frame, err error) {
 	return frames, nil
 }
 
-// scan checks every frame of a segment, its chain included, and calls fn with each record (fn may be nil). It returns
+// scan checks every frame of a segment, its chain included, and calls fn with each record (fn may be nil) until that gives an error. It returns
 // what it counted up to the first fault.
-func (s *segment) scan(fn func(Record)) (t tally, err error) {
+func (s *segment) scan(fn func(Record) error) (t tally, err error) {
 	t = tally{Last: s.meta.First - 1, Chain: s.meta.Prev}
 	err = s.view(func(tx *bolt.Tx) error { return scanFrames(tx, &t, fn) })
 	if err == nil && s.seal != nil && s.seal.tally != t {
@@ -134,7 +134,7 @@ func (s *segment) scan(fn func(Record)) (t tally, err error) {
 	return t, nil
 }
 
-func scanFrames(tx *bolt.Tx, t *tally, fn func(Record)) error {
+func scanFrames(tx *bolt.Tx, t *tally, fn func(Record) error) error {
 	c, hash, open := newFrameCursor(tx), newChainer(), false
 	for key, b := c.first(); key != nil; key, b = c.next() {
 		f, err := decodeAt(t.Last+1, key, b)
@@ -144,13 +144,17 @@ func scanFrames(tx *bolt.Tx, t *tally, fn func(Record)) error {
 		if hash.next(t.Chain, b) != f.chain {
 			return fmt.Errorf("frame at seq %d: chain is broken: %w", f.first, ErrCorrupt)
 		}
+		var stop error
 		if _, err := f.each(0, func(r Record) bool {
 			if open = !r.TxEnd; fn != nil {
-				fn(r)
+				stop = fn(r)
 			}
-			return true
+			return stop == nil
 		}); err != nil {
 			return err
+		}
+		if stop != nil {
+			return stop
 		}
 		t.add(f.header)
 	}

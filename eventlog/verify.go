@@ -122,11 +122,15 @@ func (v *verifier) opened(s *segment, live bool) error {
 		v.problem(0, "one of two meta pages is damaged; the last commit before that may be missing")
 	}
 	var epochs []uint32 // of the frames; they ascend
-	end, err := s.scan(func(r Record) {
+	end, err := s.scan(func(r Record) error {
 		if n := len(epochs); n == 0 || epochs[n-1] != r.Epoch {
 			epochs = append(epochs, r.Epoch)
 		}
+		return v.ctx.Err()
 	})
+	if err := v.ctx.Err(); err != nil {
+		return err
+	}
 	v.report.Records += end.Records
 	v.report.Last = max(v.report.Last, end.Last)
 	if !v.broken {
@@ -245,6 +249,10 @@ func (v *verifier) boltCheck(s *segment) error {
 				return tx.Rollback()
 			}
 			v.problem(0, "bbolt: "+strings.TrimSpace(err.Error()))
+		case <-v.ctx.Done():
+			s.abandoned = true
+			go drain(found)
+			return v.ctx.Err()
 		case <-deadline.C:
 			v.problem(0, fmt.Sprintf("bbolt: check not done after %s", boltCheckTime))
 			s.abandoned = true

@@ -321,3 +321,35 @@ func TestLinksBetweenSegments(t *testing.T) {
 		})
 	}
 }
+
+// endingContext ends after it was asked so many times.
+type endingContext struct {
+	context.Context
+	left *int
+}
+
+func (c endingContext) Err() error {
+	if *c.left--; *c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestVerifyEnds: a check that is interrupted finds no damage where there is none, and goes no further than a record.
+func TestVerifyEnds(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	for asked := range 100 {
+		r, err := Verify(endingContext{t.Context(), new(asked)}, dir)
+		if len(r.Problems) > 0 {
+			t.Fatalf("after %d: %v", asked, r.Problems)
+		}
+		if err == nil && r.Last == 12 && asked > 12 {
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("after %d: %+v, %v", asked, r, err)
+		}
+	}
+	t.Error("it never ended")
+}

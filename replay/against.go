@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +15,12 @@ import (
 )
 
 // CompareMoments tells what turned the Tree after record a into the one after b.
-func (s *Source) CompareMoments(a, b eventlog.Seq) (DiffReport, error) {
-	from, err := s.Tree(a)
+func (s *Source) CompareMoments(ctx context.Context, a, b eventlog.Seq) (DiffReport, error) {
+	from, err := s.Tree(ctx, a)
 	if err != nil {
 		return DiffReport{}, err
 	}
-	to, err := s.Tree(b)
+	to, err := s.Tree(ctx, b)
 	if err != nil {
 		return DiffReport{}, err
 	}
@@ -34,8 +35,8 @@ func (s *Source) CompareMoments(a, b eventlog.Seq) (DiffReport, error) {
 // Both sides are brought into the kernel's own form (tc.Canonical), and leaf
 // handles, which tc assigns by itself, are left out. What the files can't tell
 // (names, address mappings, and what no listing shows) isn't compared.
-func (s *Source) CompareFiles(at eventlog.Seq, link string, files []string) (DiffReport, error) {
-	t, err := s.Tree(at)
+func (s *Source) CompareFiles(ctx context.Context, at eventlog.Seq, link string, files []string) (DiffReport, error) {
+	t, err := s.Tree(ctx, at)
 	if err != nil {
 		return DiffReport{}, err
 	}

@@ -16,7 +16,7 @@ import (
 
 func compare(t *testing.T, s *Source, a, b int) DiffReport {
 	t.Helper()
-	r, err := s.CompareMoments(eventlog.Seq(a), eventlog.Seq(b))
+	r, err := s.CompareMoments(t.Context(), eventlog.Seq(a), eventlog.Seq(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +58,10 @@ func TestCompareMoments(t *testing.T) {
 			t.Errorf("%d to %d: got %q, want %q", tc.a, tc.b, got, tc.want)
 		}
 	}
-	if _, err := s.CompareMoments(1, 99); err == nil {
+	if _, err := s.CompareMoments(t.Context(), 1, 99); err == nil {
 		t.Error("a record beyond the end is no error")
 	}
-	if _, err := s.CompareMoments(99, 1); err == nil {
+	if _, err := s.CompareMoments(t.Context(), 99, 1); err == nil {
 		t.Error("a record beyond the end is no error")
 	}
 }
@@ -97,7 +97,7 @@ func TestCompareFiles(t *testing.T) {
 		return path
 	}
 	var state bytes.Buffer
-	if err := s.Render(&state, Rendering{At: 6, Form: FormState}); err != nil {
+	if err := s.Render(t.Context(), &state, Rendering{At: 6, Form: FormState}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, text, want string }{
@@ -108,7 +108,7 @@ func TestCompareFiles(t *testing.T) {
 		{"an opaque line less", cutLine(state.String(), "filter"), "added line filter add dev eth1 parent 1: matchall flowid 1:4"},
 		{"an opaque line more", state.String() + "filter add dev eth1 parent 1: matchall flowid 1:5\n", "removed line filter add dev eth1 parent 1: matchall flowid 1:5"},
 	} {
-		r, err := s.CompareFiles(6, "", []string{file("lines", tc.text)})
+		r, err := s.CompareFiles(t.Context(), 6, "", []string{file("lines", tc.text)})
 		if err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
@@ -127,7 +127,7 @@ func TestCompareFiles(t *testing.T) {
 		"a listing, no JSON":   {file("broken", "[{")},
 		"classes without link": {file("classes", `[{"class":"htb","handle":"1:1","root":true,"rate":1,"ceil":1}]`)},
 	} {
-		if _, err := s.CompareFiles(6, "", files); err == nil {
+		if _, err := s.CompareFiles(t.Context(), 6, "", files); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -178,16 +178,16 @@ func TestGoldenState(t *testing.T) {
 		}
 		s := openLog(t, writeLog(t, []bakery.Command{bakery.ExecuteTCCommands{Lines: strings.Split(strings.TrimSpace(lines), "\n")}}))
 		var commands, state bytes.Buffer
-		if err := s.Render(&commands, Rendering{At: 1, Form: FormCommands}); err != nil {
+		if err := s.Render(t.Context(), &commands, Rendering{At: 1, Form: FormCommands}); err != nil {
 			t.Fatal(err)
 		}
 		if commands.String() != lines {
 			t.Errorf("%s: the command form isn't what was sent", c.Name)
 		}
-		if err := s.Render(&state, Rendering{At: 1, Form: FormState}); err != nil {
+		if err := s.Render(t.Context(), &state, Rendering{At: 1, Form: FormState}); err != nil {
 			t.Fatal(err)
 		}
-		tree, err := s.Tree(1)
+		tree, err := s.Tree(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -29,7 +30,7 @@ type Filter struct {
 }
 
 // Entries shows the records that f takes to visit, in order.
-func (s *Source) Entries(f Filter, visit func(Entry) error) error {
+func (s *Source) Entries(ctx context.Context, f Filter, visit func(Entry) error) error {
 	to := f.To
 	if to == 0 || to > s.Last() {
 		to = s.Last()
@@ -37,7 +38,7 @@ func (s *Source) Entries(f Filter, visit func(Entry) error) error {
 	if max(f.From, s.First()) > to {
 		return nil
 	}
-	for r, err := range s.Records(f.From, to) {
+	for r, err := range s.Records(ctx, f.From, to) {
 		if err == nil && (r.Time.Before(f.Since) || f.Kind != 0 && r.Command.Kind() != f.Kind) {
 			continue
 		}

@@ -33,7 +33,7 @@ func TestSummaries(t *testing.T) {
 	}
 	s := openLog(t, writeLog(t, commands))
 	i := 0
-	err := s.Entries(Filter{}, func(e Entry) error {
+	err := s.Entries(t.Context(), Filter{}, func(e Entry) error {
 		if got := e.Kind.String() + "  " + e.Summary(); got != want[i] {
 			t.Errorf("record %d: got %q, want %q", e.Seq, got, want[i])
 		}
@@ -66,7 +66,7 @@ func TestFilter(t *testing.T) {
 		{"kind, and from", Filter{Kind: bakery.KindAddCircuitHTBClass, From: 3}, 3, 2},
 	} {
 		var seqs []eventlog.Seq
-		if err := s.Entries(tc.f, func(e Entry) error { seqs = append(seqs, e.Seq); return nil }); err != nil {
+		if err := s.Entries(t.Context(), tc.f, func(e Entry) error { seqs = append(seqs, e.Seq); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if len(seqs) != tc.n || tc.n > 0 && seqs[0] != tc.first {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,9 +64,9 @@ func parseClock(s string, now time.Time) (time.Time, bool) {
 }
 
 // Resolve gives the record that a Moment means: the last one up to then.
-func (s *Source) Resolve(m Moment) (eventlog.Seq, error) {
+func (s *Source) Resolve(ctx context.Context, m Moment) (eventlog.Seq, error) {
 	if !m.Time.IsZero() {
-		return s.SeqAt(m.Time)
+		return s.SeqAt(ctx, m.Time)
 	}
 	if m.Seq > s.Last() {
 		return 0, fmt.Errorf("record %d: %w, which ends at %d", m.Seq, ErrOutside, s.Last())

@@ -68,11 +68,11 @@ func TestResolve(t *testing.T) {
 		{"at a record, in another zone", Moment{Time: begin.Add(2 * time.Minute).In(time.FixedZone("", -3600))}, 3},
 		{"after the last", Moment{Time: begin.AddDate(1, 0, 0)}, 6},
 	} {
-		if got, err := s.Resolve(tc.m); err != nil || got != tc.want {
+		if got, err := s.Resolve(t.Context(), tc.m); err != nil || got != tc.want {
 			t.Errorf("%s: got %d, %v, want %d", tc.name, got, err, tc.want)
 		}
 	}
-	if _, err := s.Resolve(Moment{Seq: 7}); !errors.Is(err, ErrOutside) {
+	if _, err := s.Resolve(t.Context(), Moment{Seq: 7}); !errors.Is(err, ErrOutside) {
 		t.Errorf("record 7 of 6: %v", err)
 	}
 }

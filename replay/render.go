@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 
@@ -29,14 +30,14 @@ type Rendering struct {
 }
 
 // Render writes tc lines.
-func (s *Source) Render(w io.Writer, r Rendering) error {
+func (s *Source) Render(ctx context.Context, w io.Writer, r Rendering) error {
 	out := bufio.NewWriterSize(w, 1<<16)
 	var err error
 	switch r.Form {
 	case FormCommands:
-		err = s.renderCommands(out, r)
+		err = s.renderCommands(ctx, out, r)
 	case FormState:
-		err = s.renderState(out, r.At)
+		err = s.renderState(ctx, out, r.At)
 	default:
 		err = fmt.Errorf("form %q: must be %s or %s", r.Form, FormCommands, FormState)
 	}
@@ -46,12 +47,12 @@ func (s *Source) Render(w io.Writer, r Rendering) error {
 	return out.Flush()
 }
 
-func (s *Source) renderCommands(out *bufio.Writer, r Rendering) error {
+func (s *Source) renderCommands(ctx context.Context, out *bufio.Writer, r Rendering) error {
 	if r.At < max(r.From, s.First()) {
 		return nil
 	}
 	var lines []byte
-	for rec, err := range s.Records(r.From, r.At) {
+	for rec, err := range s.Records(ctx, r.From, r.At) {
 		if err != nil {
 			return err
 		}
@@ -63,8 +64,8 @@ func (s *Source) renderCommands(out *bufio.Writer, r Rendering) error {
 	return nil
 }
 
-func (s *Source) renderState(out *bufio.Writer, at eventlog.Seq) error {
-	t, err := s.Tree(at)
+func (s *Source) renderState(ctx context.Context, out *bufio.Writer, at eventlog.Seq) error {
+	t, err := s.Tree(ctx, at)
 	if err != nil {
 		return err
 	}

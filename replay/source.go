@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -38,8 +39,8 @@ func (s *Source) Last() eventlog.Seq { return s.r.Last() }
 var ErrOutside = errors.New("outside the log")
 
 // Records decodes the records from..to, both included; from 0 is the oldest that is
-// left. It doesn't touch what comes after, which a daemon may hold.
-func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, error) bool) {
+// left, until ctx ends. It doesn't touch what comes after, which a daemon may hold.
+func (s *Source) Records(ctx context.Context, from, to eventlog.Seq) func(yield func(bakery.Record, error) bool) {
 	return func(yield func(bakery.Record, error) bool) {
 		switch {
 		case from > 0 && from < s.First() && from <= to:
@@ -50,6 +51,9 @@ func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, e
 		}
 		for raw, err := range s.r.Records(max(from, s.First())) {
 			var r bakery.Record
+			if err == nil {
+				err = ctx.Err()
+			}
 			if err == nil {
 				r, err = bakery.DecodeRecord(raw.Seq, raw.Data)
 			}
@@ -62,7 +66,7 @@ func (s *Source) Records(from, to eventlog.Seq) func(yield func(bakery.Record, e
 
 // Tree is the Tree after record at; 0 gives the empty one. It starts from the
 // snapshot before.
-func (s *Source) Tree(at eventlog.Seq) (*bakery.Tree, error) {
+func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error) {
 	if at > s.Last() {
 		return nil, fmt.Errorf("record %d: %w, which ends at %d", at, ErrOutside, s.Last())
 	}
@@ -70,7 +74,7 @@ func (s *Source) Tree(at eventlog.Seq) (*bakery.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, s.fold(t, at)
+	return t, s.fold(ctx, t, at)
 }
 
 // base is the Tree of the newest snapshot that isn't after at.
@@ -91,11 +95,11 @@ func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
 }
 
 // fold folds the records up to to.
-func (s *Source) fold(t *bakery.Tree, to eventlog.Seq) error {
+func (s *Source) fold(ctx context.Context, t *bakery.Tree, to eventlog.Seq) error {
 	if t.Seq >= to {
 		return nil
 	}
-	for r, err := range s.Records(t.Seq+1, to) {
+	for r, err := range s.Records(ctx, t.Seq+1, to) {
 		if err != nil {
 			return err
 		}
@@ -108,9 +112,9 @@ func (s *Source) fold(t *bakery.Tree, to eventlog.Seq) error {
 
 // SeqAt is the last record that was accepted at or before when; 0 if when is before the
 // first. Where older segments were dropped, such a moment is ErrOutside.
-func (s *Source) SeqAt(when time.Time) (eventlog.Seq, error) {
+func (s *Source) SeqAt(ctx context.Context, when time.Time) (eventlog.Seq, error) {
 	last := s.First() - 1
-	for r, err := range s.Records(s.First(), s.Last()) {
+	for r, err := range s.Records(ctx, s.First(), s.Last()) {
 		if err != nil {
 			return 0, err
 		}

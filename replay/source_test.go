@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -116,7 +117,7 @@ func TestTreeIsTheFoldOfEveryPrefix(t *testing.T) {
 	// The same records in several segments: the tree then starts from a snapshot.
 	rolled := openLog(t, writeLog(t, slices.Insert(slices.Insert(commands, 4, bakery.Command(roll{})), 2, bakery.Command(roll{}))))
 	want := bakery.NewTree()
-	for r, err := range plain.Records(0, plain.Last()) {
+	for r, err := range plain.Records(t.Context(), 0, plain.Last()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +125,7 @@ func TestTreeIsTheFoldOfEveryPrefix(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, s := range map[string]*Source{"one segment": plain, "three": rolled} {
-			got, err := s.Tree(r.Seq)
+			got, err := s.Tree(t.Context(), r.Seq)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,10 +137,10 @@ func TestTreeIsTheFoldOfEveryPrefix(t *testing.T) {
 	if want.Seq != 6 {
 		t.Errorf("%d records", want.Seq)
 	}
-	if empty, err := plain.Tree(0); err != nil || !empty.Equal(bakery.NewTree()) {
+	if empty, err := plain.Tree(t.Context(), 0); err != nil || !empty.Equal(bakery.NewTree()) {
 		t.Errorf("the tree before the first record isn't empty: %v", err)
 	}
-	if _, err := plain.Tree(7); !errors.Is(err, ErrOutside) {
+	if _, err := plain.Tree(t.Context(), 7); !errors.Is(err, ErrOutside) {
 		t.Errorf("record 7: %v", err)
 	}
 }
@@ -154,22 +155,22 @@ func TestPrunedLog(t *testing.T) {
 		t.Fatalf("records %d to %d", s.First(), s.Last())
 	}
 	for seq, want := range map[eventlog.Seq]bool{0: true, 1: false, 2: false, 3: true, 4: true, 6: true} {
-		tree, err := s.Tree(seq)
+		tree, err := s.Tree(t.Context(), seq)
 		if (err == nil) != want || err == nil && tree.Seq != seq || err != nil && !errors.Is(err, ErrOutside) {
 			t.Errorf("record %d: %v", seq, err)
 		}
 	}
 	var seqs []eventlog.Seq
-	if err := s.Entries(Filter{From: 1, To: 5}, func(Entry) error { return nil }); !errors.Is(err, ErrOutside) {
+	if err := s.Entries(t.Context(), Filter{From: 1, To: 5}, func(Entry) error { return nil }); !errors.Is(err, ErrOutside) {
 		t.Errorf("entries from a record that was dropped: %v", err)
 	}
-	if err := s.Entries(Filter{To: 5}, func(e Entry) error { seqs = append(seqs, e.Seq); return nil }); err != nil {
+	if err := s.Entries(t.Context(), Filter{To: 5}, func(e Entry) error { seqs = append(seqs, e.Seq); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(seqs, []eventlog.Seq{4, 5}) {
 		t.Errorf("entries %v", seqs)
 	}
-	if got, err := s.SeqAt(begin); !errors.Is(err, ErrOutside) {
+	if got, err := s.SeqAt(t.Context(), begin); !errors.Is(err, ErrOutside) {
 		t.Errorf("the record at the beginning is %d, %v: it was dropped", got, err)
 	}
 }
@@ -203,10 +204,10 @@ func TestHeldLog(t *testing.T) {
 		t.Fatalf("the log ends at %d, held: %v", s.Last(), s.Held())
 	}
 	n := 0
-	if err := s.Entries(Filter{}, func(Entry) error { n++; return nil }); err != nil || n != 3 {
+	if err := s.Entries(t.Context(), Filter{}, func(Entry) error { n++; return nil }); err != nil || n != 3 {
 		t.Errorf("%d entries, %v", n, err)
 	}
-	if tree, err := s.Tree(3); err != nil || tree.Seq != 3 {
+	if tree, err := s.Tree(t.Context(), 3); err != nil || tree.Seq != 3 {
 		t.Errorf("tree: %v", err)
 	}
 }
@@ -214,17 +215,17 @@ func TestHeldLog(t *testing.T) {
 func TestVisitorsErrorEndsTheWalk(t *testing.T) {
 	s := openLog(t, writeLog(t, someCommands()))
 	stop, n := errors.New("stop"), 0
-	err := s.Entries(Filter{}, func(Entry) error {
+	err := s.Entries(t.Context(), Filter{}, func(Entry) error {
 		n++
 		return stop
 	})
 	if !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%d visits, %v", n, err)
 	}
-	if err := s.Render(failingWriter{}, Rendering{At: s.Last(), Form: FormCommands}); err == nil {
+	if err := s.Render(t.Context(), failingWriter{}, Rendering{At: s.Last(), Form: FormCommands}); err == nil {
 		t.Error("a write error is swallowed")
 	}
-	if err := s.Render(&strings.Builder{}, Rendering{At: 1, Form: "shape"}); err == nil {
+	if err := s.Render(t.Context(), &strings.Builder{}, Rendering{At: 1, Form: "shape"}); err == nil {
 		t.Error("an unknown form is no error")
 	}
 }
@@ -232,3 +233,34 @@ func TestVisitorsErrorEndsTheWalk(t *testing.T) {
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("full") }
+
+// endingContext ends after it was asked so many times.
+type endingContext struct {
+	context.Context
+	left *int
+}
+
+func (c endingContext) Err() error {
+	if *c.left--; *c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestContextEndsReading: reading goes on for as long as it is wanted, not to the end of the log.
+func TestContextEndsReading(t *testing.T) {
+	commands := []bakery.Command{mqSetup()}
+	for range 20 {
+		commands = append(commands, circuit("4", 10, ""))
+	}
+	s := openLog(t, writeLog(t, commands))
+	n := 0
+	for _, err := range s.Records(endingContext{t.Context(), new(7)}, 1, s.Last()) {
+		if n++; err != nil && (!errors.Is(err, context.Canceled) || n != 8) {
+			t.Errorf("record %d: %v", n, err)
+		}
+	}
+	if n != 8 {
+		t.Errorf("it ended after %d records", n)
+	}
+}

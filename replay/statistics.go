@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,13 +23,13 @@ type Statistics struct {
 }
 
 // Statistics reads the whole log.
-func (s *Source) Statistics() (Statistics, error) {
-	log, err := s.r.Stats()
+func (s *Source) Statistics(ctx context.Context) (Statistics, error) {
+	log, err := s.r.Stats(ctx)
 	if err != nil {
 		return Statistics{}, err
 	}
 	st := Statistics{First: s.First(), Last: s.Last(), Kinds: map[string]int{}, Senders: map[string]int{}, Log: log}
-	for r, err := range s.Records(st.First, st.Last) {
+	for r, err := range s.Records(ctx, st.First, st.Last) {
 		if err != nil {
 			return Statistics{}, err
 		}
@@ -40,7 +41,7 @@ func (s *Source) Statistics() (Statistics, error) {
 		st.Kinds[r.Command.Kind().String()]++
 		st.Senders[senderName(r.Sender)]++
 	}
-	t, err := s.Tree(st.Last)
+	t, err := s.Tree(ctx, st.Last)
 	if err != nil {
 		return Statistics{}, err
 	}

@@ -38,11 +38,11 @@ func Verify(ctx context.Context, dir string) (Report, error) {
 		return r, err
 	}
 	defer func() { _ = s.Close() }()
-	return r, s.verifyFold(&r)
+	return r, s.verifyFold(ctx, &r)
 }
 
-func (s *Source) verifyFold(r *Report) error {
-	stats, err := s.r.Stats()
+func (s *Source) verifyFold(ctx context.Context, r *Report) error {
+	stats, err := s.r.Stats(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,11 @@ func (s *Source) verifyFold(r *Report) error {
 		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if r.Fold = foldFault(s.fold(t, seg.Last)); r.Fold != "" {
-			return nil
+		if err := s.fold(ctx, t, seg.Last); err != nil {
+			if ctx.Err() == nil {
+				r.Fold = err.Error()
+			}
+			return ctx.Err()
 		}
 	}
 	if t != nil {
@@ -68,12 +71,12 @@ func (s *Source) verifyFold(r *Report) error {
 	return nil
 }
 
-// foldFault is why records can't be folded; "" when they can.
-func foldFault(err error) string {
-	if err == nil {
-		return ""
+// Span is how many records there are, and which: "15 records (1 to 15)".
+func Span(n uint64, first, last eventlog.Seq) string {
+	if n == 0 {
+		return "no records"
 	}
-	return err.Error()
+	return fmt.Sprintf("%d records (%d to %d)", n, first, last)
 }
 
 // Write prints the report for people.
@@ -97,7 +100,7 @@ func (r Report) Write(w io.Writer) error {
 	if !r.Clean() {
 		verdict = fmt.Sprintf("damaged: good up to record %d", r.Log.LastGood)
 	}
-	_, err := fmt.Fprintf(w, "%s: %d records (%d to %d) in %d segments, %d bytes\n", verdict, r.Log.Records, r.Log.First, r.Log.Last, r.Log.Segments, r.Log.Bytes)
+	_, err := fmt.Fprintf(w, "%s: %s in %d segments, %d bytes\n", verdict, Span(r.Log.Records, r.Log.First, r.Log.Last), r.Log.Segments, r.Log.Bytes)
 	if err == nil && r.Hash != "" {
 		_, err = fmt.Fprintf(w, "tree after record %d: sha256 %s\n", r.Seq, r.Hash)
 	}

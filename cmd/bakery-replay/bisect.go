@@ -26,20 +26,20 @@ func bisectCommand() *cobra.Command {
 		Short:   "Find the record after which a command fails",
 		Long:    bisectLong,
 		Example: `  bakery-replay bisect lqosd-state/eventlog --run '! grep -q "classid 1:4 "'`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			if run == "" {
 				return cli.Usagef("bisect needs --run CMD")
 			}
 			lo := s.First() - 1
 			if from != "" {
-				m, err := moment(s, from)
+				m, err := moment(cmd.Context(), s, from)
 				if err != nil {
 					return err
 				}
 				lo = m
 			}
-			hi, err := moment(s, to)
+			hi, err := moment(cmd.Context(), s, to)
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func bisect(cmd *cobra.Command, s *replay.Source, run string, good, bad eventlog
 			bad = mid
 		}
 	}
-	return s.Entries(replay.Filter{From: bad, To: bad}, func(e replay.Entry) error {
+	return s.Entries(cmd.Context(), replay.Filter{From: bad, To: bad}, func(e replay.Entry) error {
 		return e.Write(cmd.OutOrStdout(), true)
 	})
 }
@@ -88,7 +88,7 @@ func bisect(cmd *cobra.Command, s *replay.Source, run string, good, bad eventlog
 // succeeds runs the command on the state form of the tree at seq.
 func succeeds(ctx context.Context, s *replay.Source, run string, seq eventlog.Seq) (ok bool, err error) {
 	var state bytes.Buffer
-	if err := s.Render(&state, replay.Rendering{At: seq, Form: replay.FormState}); err != nil {
+	if err := s.Render(ctx, &state, replay.Rendering{At: seq, Form: replay.FormState}); err != nil {
 		return false, err
 	}
 	f, err := os.CreateTemp("", "bakery-state-")

@@ -44,7 +44,7 @@ func diffCommand() *cobra.Command {
 		Example: `  bakery-replay diff lqosd-state/eventlog --from "yesterday 14:00" --to now
   bakery-replay diff lqosd-state/eventlog --against linux_tc.txt --format markdown
   bakery-replay diff unix:/run/lqos/bus --live`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 	}
 	run := withLog(func(cmd *cobra.Command, s *replay.Source) error { return runDiff(cmd, s, f) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -106,29 +106,29 @@ func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
 
 func compare(cmd *cobra.Command, s *replay.Source, f diffFlags) (replay.DiffReport, error) {
 	if len(f.against) > 0 || f.live {
-		at, err := moment(s, f.at)
+		at, err := moment(cmd.Context(), s, f.at)
 		switch {
 		case err != nil:
 			return replay.DiffReport{}, err
 		case f.live:
 			return compareLive(cmd, s, at, f)
 		}
-		return s.CompareFiles(at, f.link, f.against)
+		return s.CompareFiles(cmd.Context(), at, f.link, f.against)
 	}
-	a, err := moment(s, f.from)
+	a, err := moment(cmd.Context(), s, f.from)
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
-	b, err := moment(s, f.to)
+	b, err := moment(cmd.Context(), s, f.to)
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
-	return s.CompareMoments(a, b)
+	return s.CompareMoments(cmd.Context(), a, b)
 }
 
 // compareLive reads the links of the tree from the kernel of this network namespace.
 func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFlags) (replay.DiffReport, error) {
-	t, err := s.Tree(at)
+	t, err := s.Tree(cmd.Context(), at)
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
@@ -169,6 +169,6 @@ func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *rep
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).
 func colourful(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := cli.File(w)
 	return ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
 }

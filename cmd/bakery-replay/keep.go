@@ -22,7 +22,7 @@ func copyCommand() *cobra.Command {
 		Use:     "copy LOG -o DIR",
 		Short:   "Make a consistent copy",
 		Example: "  bakery-replay copy unix:/run/lqos/bus -o eventlog.copy",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return cli.Usagef("copy needs -o DIR")
@@ -44,7 +44,7 @@ func pruneCommand() *cobra.Command {
 		Long: `Drops whole segments, oldest first, never the newest. A running daemon drops its own by
 retain_days and retain_generations.`,
 		Example: "  bakery-replay prune lqosd-state/eventlog --older-than 720h --dry-run",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keep == 0 && older == "" {
 				return cli.Usagef("prune needs --keep-generations or --older-than")
@@ -102,7 +102,7 @@ func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) 
 		}
 	}
 	if keep > 0 {
-		last, err := newestGeneration(dir)
+		last, err := newestGeneration(cmd.Context(), dir)
 		if err != nil {
 			return explainHeld(err)
 		}
@@ -123,12 +123,12 @@ func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) 
 	return err
 }
 
-func newestGeneration(dir string) (uint64, error) {
+func newestGeneration(ctx context.Context, dir string) (uint64, error) {
 	s, err := replay.Open(dir)
 	if err != nil {
 		return 0, err
 	}
-	t, err := s.Tree(s.Last())
+	t, err := s.Tree(ctx, s.Last())
 	if err = errors.Join(err, s.Close()); err != nil {
 		return 0, err
 	}

@@ -27,7 +27,7 @@ func logCommand() *cobra.Command {
 		Short: "List the records: who asked what, when",
 		Example: `  bakery-replay log lqosd-state/eventlog --since 2h
   bakery-replay log unix:/run/lqos/bus --kind MqSetup --json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error { return printLog(cmd, s, f) }),
 	}
 	fs := cmd.Flags()
@@ -59,7 +59,7 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	err := s.Entries(filter, func(e replay.Entry) error {
+	err := s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
 		if f.json {
 			return enc.Encode(e)
 		}

@@ -135,7 +135,7 @@ func fetchFile(ctx context.Context, c *bus.Client, path, name string, size int64
 }
 
 // moment resolves a --at, --from or --to; "" is the end of the log.
-func moment(s *replay.Source, text string) (eventlog.Seq, error) {
+func moment(ctx context.Context, s *replay.Source, text string) (eventlog.Seq, error) {
 	if text == "" {
 		return s.Last(), nil
 	}
@@ -143,7 +143,7 @@ func moment(s *replay.Source, text string) (eventlog.Seq, error) {
 	if err != nil {
 		return 0, cli.UsageError{Err: err}
 	}
-	return s.Resolve(m)
+	return s.Resolve(ctx, m)
 }
 
 // output is the file of -o, or the command's output.

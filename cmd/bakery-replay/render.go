@@ -23,12 +23,12 @@ writes them to tc-rust.txt; the state form is the shortest script that builds th
 nothing, with exact rates, for tc -batch.`,
 		Example: `  bakery-replay render lqosd-state/eventlog -o tc-rust.txt
   bakery-replay render lqosd-state/eventlog --form state --at 4347 | tc -batch -`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			if f := replay.Form(form); f != replay.FormCommands && f != replay.FormState {
 				return cli.Usagef("--form %q: must be commands or state", form)
 			}
-			seq, err := moment(s, at)
+			seq, err := moment(cmd.Context(), s, at)
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ nothing, with exact rates, for tc -batch.`,
 			if exact {
 				r.Rates = bakery.RatesExact
 			}
-			return output(cmd, out, func(w io.Writer) error { return s.Render(w, r) })
+			return output(cmd, out, func(w io.Writer) error { return s.Render(cmd.Context(), w, r) })
 		}),
 	}
 	fs := cmd.Flags()

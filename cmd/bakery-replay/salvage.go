@@ -9,6 +9,7 @@ import (
 
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
+	"lqosd/replay"
 )
 
 func salvageCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func salvageCommand() *cobra.Command {
 last whole transaction before it, and makes a new log of them. Nothing behind that is
 taken. LOG isn't changed; DIR must not exist, and appears whole or not at all.`,
 		Example: "  bakery-replay salvage lqosd-state/eventlog -o lqosd-state/eventlog.salvaged",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return cli.Usagef("salvage needs -o DIR")
@@ -65,6 +66,6 @@ func writeSalvaged(w io.Writer, done eventlog.Salvaged, to string) error {
 	if len(done.Lost) > 0 {
 		rest = "what was behind them, if anything, is lost"
 	}
-	_, err := fmt.Fprintf(w, "saved: %d records (%d to %d) in %d segments, in %s; %s\n", done.Records, done.First, done.Last, done.Segments, to, rest)
+	_, err := fmt.Fprintf(w, "saved: %s in %d segments, in %s; %s\n", replay.Span(done.Records, done.First, done.Last), done.Segments, to, rest)
 	return err
 }

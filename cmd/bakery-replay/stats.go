@@ -19,9 +19,9 @@ func statsCommand() *cobra.Command {
 		Use:     "stats LOG",
 		Short:   "Sum the log up: sizes, kinds, senders",
 		Example: "  bakery-replay stats lqosd-state/eventlog --json",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
-			st, err := s.Statistics()
+			st, err := s.Statistics(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -37,8 +37,10 @@ func statsCommand() *cobra.Command {
 
 func printStatistics(out io.Writer, st replay.Statistics) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "records\t%d (%d to %d)\n", st.Records, st.First, st.Last)
-	if st.Records > 0 {
+	if st.Records == 0 {
+		fmt.Fprintln(w, "records\tnone")
+	} else {
+		fmt.Fprintf(w, "records\t%d (%d to %d)\n", st.Records, st.First, st.Last)
 		fmt.Fprintf(w, "time\t%s to %s\n", st.Begin.Local().Format(time.DateTime), st.End.Local().Format(time.DateTime))
 	}
 	fmt.Fprintf(w, "generations\t%d\n", st.Resets)

@@ -22,13 +22,13 @@ func treeCommand() *cobra.Command {
 		Short: "Show the tree at any moment",
 		Example: `  bakery-replay tree lqosd-state/eventlog --link eth1
   bakery-replay tree lqosd-state/eventlog --at "yesterday 14:00" --json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
-			seq, err := moment(s, at)
+			seq, err := moment(cmd.Context(), s, at)
 			if err != nil {
 				return err
 			}
-			t, err := s.Tree(seq)
+			t, err := s.Tree(cmd.Context(), seq)
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ func verifyCommand() *cobra.Command {
 		Long: `Checks checksums, chain, seals, snapshots and the gaplessness of every segment, and folds
 every record. Exit code 0: whole, 1: damaged, 2: it could not be checked.`,
 		Example: "  bakery-replay verify lqosd-state/eventlog",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, done, err := localLog(cmd.Context(), cmd.ErrOrStderr(), args[0])
 			if err != nil {

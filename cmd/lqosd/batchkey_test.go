@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -114,6 +115,30 @@ func TestReadersStateNothing(t *testing.T) {
 	}
 	if c.batch != nil {
 		t.Error("there is a batch")
+	}
+}
+
+// TestActsUnread: what a request does is done also where nobody reads its answer, and a report when it arrives.
+func TestActsUnread(t *testing.T) {
+	c := &conn{d: &daemon{log: slog.New(slog.DiscardHandler)}, right: mayCommand}
+	for _, message := range []string{"first", "second"} {
+		r, err := bus.NewRequest("BakeryReportPreflight", preflight{OK: true, Message: message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forget, err := bus.NewRequest("ClearHotCache", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait := c.Submit(t.Context(), bus.Session{Requests: []bus.Request{r, forget}})
+		if p := c.d.preflight; p == nil || p.Message != message {
+			t.Errorf("before the answer to the %s report: %+v", message, p)
+		}
+		for i, reply := range wait() {
+			if !reply.IsAck() {
+				t.Errorf("request %d was put off: %+v", i, reply)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -45,7 +46,7 @@ func statusCommand() *cobra.Command {
 		Use:     "status",
 		Short:   "Show what the running daemon holds",
 		Example: "  lqosd status --socket lqosd-state/bus\n  lqosd status --json | jq .tree.circuits",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := dial(cmd.Context(), socket)
 			if err != nil {
@@ -73,7 +74,8 @@ func statusCommand() *cobra.Command {
 
 const waitLong = `Waits until the daemon answers and a record is durable; with --applied also until it has
 reached the kernel or, in file mode, the tc file. Without --seq it is the newest record of
-the moment. Exit code 1 when the time is up.`
+the moment. Exit code 1 when the time is up, and at once where this user may not speak with
+the daemon.`
 
 func waitCommand() *cobra.Command {
 	var socket string
@@ -85,7 +87,7 @@ func waitCommand() *cobra.Command {
 		Short:   "Wait until a record is durable, or applied",
 		Long:    waitLong,
 		Example: "  lqosd wait --seq 4347 --applied --timeout 30s",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -116,12 +118,21 @@ func waitCommand() *cobra.Command {
 	return cmd
 }
 
-// dialUntil keeps trying, for a daemon that is just starting.
+// maxHangUps is how often in a row a daemon may end the connection at once before it is believed: one that ends does so too.
+const maxHangUps = 3
+
+// dialUntil keeps trying, for a daemon that is just starting; not where this user may not speak with it.
 func dialUntil(ctx context.Context, socket string) (*bus.Client, error) {
-	for {
+	for hungUp := 0; ; {
 		c, err := dial(ctx, socket)
 		if err == nil {
 			return c, nil
+		}
+		if hungUp++; !errors.Is(err, bus.ErrClosed) {
+			hungUp = 0
+		}
+		if hungUp == maxHangUps || errors.Is(err, fs.ErrPermission) {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():

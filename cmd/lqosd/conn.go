@@ -38,7 +38,12 @@ func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
 			done()
 		}
 		for _, q := range b.queries {
-			b.replies[q.index] = bus.Reply{Value: bus.Later(func() bus.Reply { return q.answer(ctx, c, q.request) })}
+			answer := func() bus.Reply { return q.answer(ctx, c, q.request) }
+			if q.acts {
+				b.replies[q.index] = answer()
+				continue
+			}
+			b.replies[q.index] = bus.Reply{Value: bus.Later(answer)}
 		}
 		return b.replies
 	}
@@ -68,6 +73,7 @@ type pendingQuery struct {
 	index   int
 	request bus.Request
 	answer  query
+	acts    bool // also when nobody reads the answer
 }
 
 // sort puts a request among the commands or the queries, or answers it with Fail.
@@ -76,8 +82,12 @@ func (c *conn) sort(b *work, i int, r bus.Request) {
 		b.refuse(i, c.unread(r, err))
 		return
 	}
+	if r.Name == "BakeryReportPreflight" {
+		b.replies[i] = c.reportPreflight(r)
+		return
+	}
 	if q, ok := queries[r.Name]; ok {
-		b.queries = append(b.queries, pendingQuery{i, r, q})
+		b.queries = append(b.queries, pendingQuery{i, r, q, r.Name == "ClearHotCache"})
 		return
 	}
 	if step := c.stepOf(r); step != nil && c.right >= mayCommand {

@@ -122,7 +122,7 @@ func (m *cutMachine) check(state string, l *cutLife) (last int, err error) {
 	if err := errors.Join(m.work.compare(s), l.check(gone, last, m.work)); err != nil {
 		return last, err
 	}
-	tree, err := s.Tree(s.Last())
+	tree, err := s.Tree(context.Background(), s.Last())
 	for i := m.last; err == nil && i < last; i++ {
 		err = bakery.Fold(m.model, m.work.records[i])
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -112,7 +113,7 @@ func commandText(c bakery.Command) string {
 // compare wants the records of a log, one after the other, to be those of the work.
 func (w *cutWork) compare(s *replay.Source) error {
 	at := int(s.First()) - 1
-	for r, err := range s.Records(s.First(), s.Last()) {
+	for r, err := range s.Records(context.Background(), s.First(), s.Last()) {
 		if err != nil {
 			return err
 		}

@@ -223,7 +223,7 @@ func (d *daemon) openLog() (bakery.Log, error) {
 		d.log.Warn("no boot id", "err", err)
 	}
 	l, err := d.open(d.logDir(), eventlog.Options{
-		Holder:    eventlog.Holder{PID: os.Getpid(), Version: version, Bus: d.settings.Bakery.Socket, Since: d.started},
+		Holder:    eventlog.Holder{PID: os.Getpid(), Version: version, Bus: absolute(d.settings.Bakery.Socket), Since: d.started},
 		BootID:    boot,
 		Clock:     time.Now,
 		MustExist: d.eventlog.Load() != nil, // opened again: a log that is gone is no new log
@@ -252,7 +252,9 @@ func (d *daemon) removeCopies() error {
 	return err
 }
 
-func (d *daemon) logDir() string { return filepath.Join(d.settings.Bakery.StateDirectory, "eventlog") }
+func (d *daemon) logDir() string {
+	return filepath.Join(absolute(d.settings.Bakery.StateDirectory), "eventlog")
+}
 
 // readSetup reads the configuration again: an edited file counts from the next
 // MqSetup or batch on that is accepted.

@@ -26,7 +26,7 @@ func detachCommand() *cobra.Command {
 		Short:   "Remove the dataplane's programs and maps",
 		Long:    detachLong,
 		Example: "  systemctl stop lqosd && lqosd detach",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, _, err := readConfig(config)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ func doctorCommand() *cobra.Command {
 		Short:   "Tell what this host has and lacks",
 		Long:    doctorLong,
 		Example: "  lqosd doctor --config /etc/lqos.conf",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, mode := examine(config, thisHost())
 			out := cmd.OutOrStdout()
@@ -85,11 +86,15 @@ func printFindings(out io.Writer, findings []finding) error {
 func examine(path string, h host.Host) ([]finding, string) {
 	s, warnings, err := readConfig(path)
 	if err != nil {
-		f := finding{Check: "configuration", Verdict: bad, Text: err.Error(), Advice: "docs/config.md lists the keys"}
+		advice := "docs/config.md lists the keys"
 		if errors.Is(err, fs.ErrPermission) {
-			f.Advice = fmt.Sprintf("let this user read it (the unit's: chgrp %s FILE && chmod g+r FILE), or be root", unitGroup)
+			advice = fmt.Sprintf("let this user read it (the unit's: chgrp %s FILE && chmod g+r FILE), or be root", unitGroup)
 		}
-		return []finding{f}, ""
+		var faults []finding
+		for line := range strings.Lines(err.Error()) {
+			faults = append(faults, finding{Check: "configuration", Verdict: bad, Text: strings.TrimSuffix(line, "\n"), Advice: advice})
+		}
+		return faults, ""
 	}
 	conf := finding{Check: "configuration", Verdict: good, Text: s.configPath}
 	if s.configPath == "" {

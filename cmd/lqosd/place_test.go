@@ -79,7 +79,7 @@ func (p place) records(t testing.TB, from eventlog.Seq) []bakery.Record {
 	t.Helper()
 	s := p.open(t)
 	var all []bakery.Record
-	for r, err := range s.Records(from, s.Last()) {
+	for r, err := range s.Records(t.Context(), from, s.Last()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func (p place) records(t testing.TB, from eventlog.Seq) []bakery.Record {
 func (p place) tree(t testing.TB) *bakery.Tree {
 	t.Helper()
 	s := p.open(t)
-	tree, err := s.Tree(s.Last())
+	tree, err := s.Tree(t.Context(), s.Last())
 	if err != nil {
 		t.Fatal(err)
 	}

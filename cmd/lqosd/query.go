@@ -20,17 +20,16 @@ var queries map[string]query
 
 func init() {
 	queries = map[string]query{
-		"Ping":                  ack,
-		"ClearHotCache":         clearHotCache,
-		"ListIpFlow":            listMappings,
-		"GetBakeryStats":        bakeryStats,
-		"BakeryReportPreflight": reportPreflight,
-		"LqosdStatus":           status,
-		"LqosdTraffic":          circuitsTraffic,
-		"LqosdWait":             waitFor,
-		"LqosdRecord":           record,
-		"LqosdCopy":             openCopy,
-		"LqosdCopyRead":         readCopy,
+		"Ping":           ack,
+		"ClearHotCache":  clearHotCache,
+		"ListIpFlow":     listMappings,
+		"GetBakeryStats": bakeryStats,
+		"LqosdStatus":    status,
+		"LqosdTraffic":   circuitsTraffic,
+		"LqosdWait":      waitFor,
+		"LqosdRecord":    record,
+		"LqosdCopy":      openCopy,
+		"LqosdCopyRead":  readCopy,
 	}
 }
 
@@ -84,7 +83,8 @@ type preflight struct {
 	Message string `json:"message"`
 }
 
-func reportPreflight(_ context.Context, c *conn, r bus.Request) bus.Reply {
+// reportPreflight keeps a report when it arrives: the newest is the one that arrived last, whoever reads its answer.
+func (c *conn) reportPreflight(r bus.Request) bus.Reply {
 	var p preflight
 	if err := r.Decode(&p); err != nil {
 		return bus.Fail(err.Error())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lqosd/bakery"
 	"lqosd/bakery/kernel"
@@ -261,6 +263,7 @@ func (p place) tryRights(t *testing.T, who somebody) {
 		if err == nil || len(answers) > 0 || added > 0 {
 			t.Errorf("%d answers, %d records, %v; want none", len(answers), added, err)
 		}
+		p.waitRefused(t, who)
 		return
 	}
 	if len(answers) != len(all) {
@@ -290,6 +293,19 @@ func (p place) tryRights(t *testing.T, who somebody) {
 		t.Errorf("%d records were added, want %d", added, records)
 	}
 	p.checkSender(t, who, pid, before+1, before+added)
+}
+
+// waitRefused wants lqosd wait to end long before its time is up, and to say why.
+func (p place) waitRefused(t *testing.T, who somebody) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.lqosd(), "wait", "--socket", p.socket(), "--timeout", "10m")
+	cmd.Dir, cmd.SysProcAttr = p.dir, &who.attr
+	said, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || cmd.ProcessState.ExitCode() != 1 || !regexp.MustCompile("may not open|doesn't speak with this user").Match(said) {
+		t.Errorf("lqosd wait ends with %v, %s", err, said)
+	}
 }
 
 // unrecorded are requests that are acknowledged and need no record of their own.

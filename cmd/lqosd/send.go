@@ -35,7 +35,7 @@ func sendCommand() *cobra.Command {
 		Short:   "Send requests from a file",
 		Long:    sendLong,
 		Example: "  lqosd send --wait applied commands.jsonl\n  echo '\"ListIpFlow\"' | lqosd send -",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Args:    cli.Args("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.wait != "" && f.wait != "applied" && f.wait != "durable" {
 				return cli.Usagef("--wait %q: must be durable or applied", f.wait)

@@ -34,7 +34,7 @@ func serveCommand() *cobra.Command {
 		Long:  serveLong,
 		Example: `  lqosd serve
   lqosd serve --config /etc/lqos.conf --mode file --state-dir /var/lib/lqosd --tc-file /var/lib/lqosd/tc-rust.txt`,
-		Args: cli.Args(cobra.NoArgs),
+		Args: cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(os.Stderr, f.logFormat, f.verbose)
 			if err != nil {

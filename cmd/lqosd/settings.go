@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -37,9 +36,6 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	if s.configPath == "" && f.stateDir != "" { // everything of the defaults moves along
 		s.LqosDirectory, s.Bakery.Socket = f.stateDir, filepath.Join(f.stateDir, "bus")
 	}
-	if err := bakery.CheckLeaf([]string{s.Queues.DefaultSQM}); err != nil {
-		return settings{}, fmt.Errorf("%s: queues.default_sqm is %q: %w; allowed: a leaf qdisc in tc(8) words, for example \"cake diffserv4\"", s.configPath, s.Queues.DefaultSQM, err)
-	}
 	override(&s.Bakery.Mode, f.mode)
 	override(&s.Bakery.StateDirectory, f.stateDir)
 	override(&s.Bakery.Socket, f.socket)
@@ -53,6 +49,17 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	return s, nil
 }
 
+// absolute is a path as somebody in another directory has to write it.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
 func override(v *string, flag string) {
 	if flag != "" {
 		*v = flag
@@ -64,19 +71,21 @@ func readConfig(path string) (settings, []lqosconf.Warning, error) {
 	if optional {
 		path = defaultConfig
 	}
-	c, warnings, err := lqosconf.Load(path)
+	c, warnings, err := lqosconf.Load(path, checkLeaf)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return settings{Config: lqosconf.Default()}, nil, nil
 	}
 	return settings{Config: c, configPath: path}, warnings, err
 }
 
+func checkLeaf(words string) error { return bakery.CheckLeaf([]string{words}) }
+
 // reread reads the configuration file again, for MqSetup.
 func (s settings) reread() (lqosconf.Config, error) {
 	if s.configPath == "" {
 		return s.Config, nil
 	}
-	c, _, err := lqosconf.Load(s.configPath)
+	c, _, err := lqosconf.Load(s.configPath, checkLeaf)
 	return c, err
 }
 

@@ -64,10 +64,10 @@ const maxWarnings = 100
 func status(ctx context.Context, c *conn, _ bus.Request) bus.Reply {
 	d := c.d
 	s := statusReply{Version: version, PID: os.Getpid(), Started: d.started.UTC(), Mode: d.settings.Bakery.Mode,
-		Config: d.settings.configPath, StateDir: d.settings.Bakery.StateDirectory, Socket: d.settings.Bakery.Socket,
+		Config: absolute(d.settings.configPath), StateDir: absolute(d.settings.Bakery.StateDirectory), Socket: absolute(d.settings.Bakery.Socket),
 		Queues: d.queueCount.Load(), Bus: d.server.Stats(), Dataplane: d.dataplaneStatus(ctx)}
 	if d.tc != nil {
-		s.TCFile = d.settings.tcPath
+		s.TCFile = absolute(d.settings.tcPath)
 	}
 	d.mu.Lock()
 	s.Preflight = d.preflight

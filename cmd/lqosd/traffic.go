@@ -27,7 +27,7 @@ func trafficCommand() *cobra.Command {
 		Short:   "List what each circuit sent and got",
 		Long:    trafficLong,
 		Example: "  lqosd traffic --most 20\n  lqosd traffic --json | jq '.[] | select(.name | contains(\"Smith\"))'",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if most < 0 {
 				return cli.Usagef("--most %d: must not be negative", most)

@@ -58,7 +58,7 @@ func (s *stand) longLog(ctx context.Context) (dir string, err error) {
 func eventlogOf(dir string) string { return filepath.Join(dir, "state", "eventlog") }
 
 // replayAll folds each record of a log, without a snapshot.
-func replayAll(dir string) (sample, error) {
+func replayAll(ctx context.Context, dir string) (sample, error) {
 	began := time.Now()
 	src, err := replay.Open(eventlogOf(dir))
 	if err != nil {
@@ -66,7 +66,7 @@ func replayAll(dir string) (sample, error) {
 	}
 	defer func() { _ = src.Close() }()
 	t := bakery.NewTree()
-	for r, err := range src.Records(src.First(), src.Last()) {
+	for r, err := range src.Records(ctx, src.First(), src.Last()) {
 		if err == nil {
 			err = bakery.Fold(t, r)
 		}
@@ -86,9 +86,9 @@ func prepareReplay(ctx context.Context, s *stand) (pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(context.Context) (ours, other sample, err error) {
+	return func(ctx context.Context) (ours, other sample, err error) {
 		runtime.GC()
-		if ours, err = replayAll(dir); err != nil {
+		if ours, err = replayAll(ctx, dir); err != nil {
 			return ours, other, err
 		}
 		runtime.GC()
@@ -188,7 +188,7 @@ func prepareStart(ctx context.Context, s *stand) (pair, error) {
 		if err := errors.Join(c.Close(), d.end()); err != nil {
 			return ours, other, err
 		}
-		other, err = replayAll(dir)
+		other, err = replayAll(ctx, dir)
 		return ours, sample{took: other.took}, err
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -72,11 +73,16 @@ func Root(name, short, version string) *cobra.Command {
 	return root
 }
 
-// Args makes the errors of an argument check errors of usage.
-func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return UsageError{err}
+// Args wants one argument for each of names, which are what the command's usage calls them.
+func Args(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch n := len(names); {
+		case len(args) < n:
+			return Usagef("%s is missing", strings.Join(names[len(args):], " and "))
+		case len(args) > n && n == 0:
+			return Usagef("%q: this command takes no argument", args[0])
+		case len(args) > n:
+			return Usagef("%q: nothing may follow %s", args[n], strings.Join(names, " "))
 		}
 		return nil
 	}
@@ -99,17 +105,18 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	root.SetOut(output{os.Stdout, ctx.Done()})
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))
 }
 
-// hint says where to read how a command is used.
+// hint says how a command is used, or where to read that.
 func hint(cmd *cobra.Command) string {
 	if cmd.HasSubCommands() {
 		return cmd.CommandPath() + " --help lists commands and flags"
 	}
-	return cmd.CommandPath() + " --help shows how it is used"
+	return "usage: " + cmd.UseLine() + "\n" + cmd.CommandPath() + " --help shows how it is used"
 }
 
 // report prints an error, after one of usage the hint, and gives the exit code.

@@ -62,7 +62,7 @@ func TestHint(t *testing.T) {
 	root := Root("tool", "Does things", "1.2")
 	sub := &cobra.Command{Use: "sub FILE", RunE: func(*cobra.Command, []string) error { return nil }}
 	root.AddCommand(sub)
-	for cmd, want := range map[*cobra.Command]string{root: "tool --help lists commands and flags", sub: "tool sub --help shows how it is used"} {
+	for cmd, want := range map[*cobra.Command]string{root: "tool --help lists commands and flags", sub: "usage: tool sub FILE\ntool sub --help shows how it is used"} {
 		if got := hint(cmd); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -102,7 +102,7 @@ func TestErrorTexts(t *testing.T) {
 // run executes a command tree with one command, sub, that takes one argument and a flag.
 func run(args ...string) (string, error) {
 	root := Root("tool", "Does things", "1.2")
-	sub := &cobra.Command{Use: "sub FILE", Args: Args(cobra.ExactArgs(1)), RunE: func(*cobra.Command, []string) error { return nil }}
+	sub := &cobra.Command{Use: "sub FILE", Args: Args("FILE"), RunE: func(*cobra.Command, []string) error { return nil }}
 	sub.Flags().Int("n", 0, "number")
 	root.AddCommand(sub)
 	var out bytes.Buffer
@@ -159,5 +159,25 @@ func TestBarIsSilentElsewhere(t *testing.T) {
 	}
 	if b.Len() > 0 || info.Size() > 0 {
 		t.Errorf("a bar wrote %q and %d bytes where there is no terminal", b.String(), info.Size())
+	}
+}
+
+func TestArgs(t *testing.T) {
+	for _, tc := range []struct {
+		names, args []string
+		want        string
+	}{
+		{nil, nil, ""},
+		{nil, []string{"a"}, `"a": this command takes no argument`},
+		{[]string{"LOG"}, []string{"a"}, ""},
+		{[]string{"LOG"}, nil, "LOG is missing"},
+		{[]string{"LOG"}, []string{"a", "b"}, `"b": nothing may follow LOG`},
+		{[]string{"LOG", "DIR"}, nil, "LOG and DIR is missing"},
+		{[]string{"LOG", "DIR"}, []string{"a"}, "DIR is missing"},
+	} {
+		err := Args(tc.names...)(nil, tc.args)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || err.Error() != tc.want || !errors.As(err, new(UsageError))) {
+			t.Errorf("%q for %q: %v, want %q", tc.args, tc.names, err, tc.want)
+		}
 	}
 }

@@ -49,9 +49,14 @@ func (d document) checkTables() []*Problem {
 	return problems
 }
 
-// check compares values that are each allowed with each other.
-func (d document) check(c Config) []*Problem {
+// check looks at what one value alone doesn't tell: default_sqm by leaf, and values that don't go together.
+func (d document) check(c Config, leaf LeafCheck) []*Problem {
 	var problems []*Problem
+	if words := c.Queues.DefaultSQM; words != "" {
+		if err := leaf(words); err != nil {
+			problems = append(problems, d.problem("queues.default_sqm", fmt.Sprintf("is %q: %v", words, err), aLeaf))
+		}
+	}
 	if b := c.Bridge; b != nil && b.ToNetwork != "" && b.ToNetwork == b.ToInternet {
 		problems = append(problems, d.problem("bridge.to_network", "is the same link as bridge.to_internet: "+show(b.ToNetwork),
 			"two different links; for one link with two VLANs use [single_interface]"))

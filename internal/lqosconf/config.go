@@ -136,26 +136,33 @@ func DefaultFile() []byte {
 	return append([]byte(nil), defaultFile...)
 }
 
+// LeafCheck tells why the words of queues.default_sqm are no leaf qdisc; nil if they are one. This package knows no qdiscs.
+type LeafCheck func(words string) error
+
 // Load reads and checks the file at path. What it returns is as from [Parse].
-func Load(path string) (Config, []Warning, error) {
+func Load(path string, leaf LeafCheck) (Config, []Warning, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return Parse(text, path)
+	return parse(text, path, leaf)
 }
 
 // Parse reads and checks the text of a configuration file; name is what messages call the file.
 // The error is nil or an errors.Join of every [Problem] found, in the order of the file.
 func Parse(text []byte, name string) (Config, []Warning, error) {
+	return parse(text, name, func(string) error { return nil })
+}
+
+func parse(text []byte, name string, leaf LeafCheck) (Config, []Warning, error) {
 	doc, err := parseDocument(text, name)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	c := optional()
-	problems := append(doc.read(&c), doc.check(c)...)
+	problems := append(doc.read(&c), doc.check(c, leaf)...)
 	if len(problems) > 0 {
-		return Config{}, doc.warnings(), join(problems)
+		return Config{}, doc.warnings(), join(append(problems, doc.slips()...))
 	}
 	return c, doc.warnings(), nil
 }

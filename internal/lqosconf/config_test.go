@@ -48,7 +48,7 @@ func TestParseMinimalFile(t *testing.T) {
 
 func TestLoadFileOfLibreQoS(t *testing.T) {
 	path := filepath.Join("testdata", "libreqos.conf")
-	got, warnings, err := Load(path)
+	got, warnings, err := Load(path, anyLeaf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +91,55 @@ func TestSlipInOwnTable(t *testing.T) {
 	want := []Warning{"f: bakery.modee is no key of lqosd and has no effect: docs/config.md lists the keys", "f: ignoring keys that lqosd doesn't use: queues.x"}
 	if !cmp.Equal(want, warnings) {
 		t.Errorf("warnings %q, want %q", warnings, want)
+	}
+}
+
+// anyLeaf takes all words for a leaf qdisc.
+func anyLeaf(string) error { return nil }
+
+// TestSlips: what is nearly a key of LibreQoS that lqosd uses has a line of its own, with its place.
+func TestSlips(t *testing.T) {
+	const slips = "override_available_queue = 2\nLazy_Queues = \"No\"\nmonitor_only = false\n\"lazy_queue\\n\" = 1\nuse_xdp_brige = true\n"
+	text := strings.Replace(minimal, "[bridge]\n", "[bridge]\ntoo_network = \"eth2\"\n", 1) + slips
+	_, warnings, err := Parse([]byte(text), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const effect = " is no key of lqosd and has no effect: is "
+	want := []Warning{
+		"f:4:1: bridge.too_network" + effect + "bridge.to_network meant?",
+		"f:11:1: queues.override_available_queue" + effect + "queues.override_available_queues meant?",
+		"f:12:1: queues.Lazy_Queues" + effect + "queues.lazy_queues meant?",
+		`f:14:1: "queues.lazy_queue\n"` + effect + "queues.lazy_queues meant?",
+		"f: ignoring keys that lqosd doesn't use: queues.monitor_only, queues.use_xdp_brige",
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestAllFaultsTogether: a leaf that is none stands with its place among the other faults, and so does a slip that may be why a key is missing.
+func TestAllFaultsTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lqos.conf")
+	text := strings.NewReplacer("cake diffserv4", "caek", "uplink_bandwidth_mbps = 100", "uplink_bandwith_mbps = 100", "1000.5", "0").Replace(minimal)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Load(path, func(words string) error { return errors.New("there is no " + words) })
+	if err == nil {
+		t.Fatal("it is taken")
+	}
+	var want strings.Builder
+	for _, line := range []string{
+		`6:2: queues.uplink_bandwidth_mbps is missing; allowed: a number above 0, at most 10000000, in Mbit/s`,
+		`7:1: queues.default_sqm is "caek": there is no caek; allowed: a leaf qdisc in tc(8) words, for example "cake diffserv4"`,
+		`8:1: queues.uplink_bandwith_mbps is no key of lqosd and has no effect: is queues.uplink_bandwidth_mbps meant?`,
+		`9:1: queues.downlink_bandwidth_mbps is 0; allowed: a number above 0, at most 10000000, in Mbit/s`,
+	} {
+		want.WriteString(path + ":" + line + "\n")
+	}
+	if diff := cmp.Diff(want.String(), err.Error()+"\n"); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
@@ -139,7 +188,7 @@ func TestTOMLRefusesWhatParseRefuses(t *testing.T) {
 
 func TestLoadNamesTheFileThatIsNotThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lqos.conf")
-	if _, _, err := Load(path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+	if _, _, err := Load(path, anyLeaf); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("err = %v, want ErrNotExist with the path", err)
 	}
 }
@@ -200,7 +249,7 @@ func FuzzParse(f *testing.F) {
 		c, warnings, err := Parse(text, "lqos.conf")
 		for i, w := range warnings {
 			if strings.Contains(string(w), "\n") || strings.HasPrefix(string(w), "lqos.conf: ignoring keys") && i != len(warnings)-1 {
-				t.Fatalf("warnings %q, want one line each, and one for all that isn't of [bakery]", warnings)
+				t.Fatalf("warnings %q, want one line each, and one for all that are no slips", warnings)
 			}
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package lqosconf
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -117,54 +116,6 @@ func (d document) problem(name, text, allowed string) *Problem {
 		p.Column = len(before) - bytes.LastIndexByte(before, '\n')
 	}
 	return p
-}
-
-// warnings names all keys and tables that lqosd doesn't know, in the order of the file.
-func (d document) warnings() []Warning {
-	var unknown []string
-	for name, v := range d.values {
-		table, isTable := v.(map[string]any)
-		switch {
-		case slices.Contains(tables, name) && isTable:
-			for key := range table {
-				if full := name + "." + key; !isKey(full) {
-					unknown = append(unknown, full)
-				}
-			}
-		case !slices.Contains(tables, name) && !isKey(name):
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	slices.SortFunc(unknown, func(a, b string) int {
-		return cmp.Or(cmp.Compare(d.offsets[a], d.offsets[b]), cmp.Compare(a, b))
-	})
-	for i, name := range unknown {
-		unknown[i] = printable(name)
-		if d.has(name) {
-			unknown[i] = "[" + unknown[i] + "]"
-		}
-	}
-	return d.ignored(unknown)
-}
-
-// ignored names the keys of [bakery], where only a slip can be unknown, one by one, and those of others in one line.
-func (d document) ignored(names []string) []Warning {
-	var warnings []Warning
-	var foreign []string
-	for _, name := range names {
-		if strings.HasPrefix(name, "bakery.") {
-			warnings = append(warnings, Warning(fmt.Sprintf("%s: %s is no key of lqosd and has no effect: docs/config.md lists the keys", d.file, name)))
-		} else {
-			foreign = append(foreign, name)
-		}
-	}
-	if len(foreign) > 0 {
-		warnings = append(warnings, Warning(fmt.Sprintf("%s: ignoring keys that lqosd doesn't use: %s", d.file, strings.Join(foreign, ", "))))
-	}
-	return warnings
 }
 
 // printable is name, quoted if it would break the line it is printed in.

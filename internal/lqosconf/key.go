@@ -36,6 +36,7 @@ const (
 	aLink     = `a link name of 1 to 15 bytes without "/", ":" and white space`
 	aVLAN     = "a VLAN id from 1 to 4094"
 	aCapacity = "a number above 0, at most 10000000"
+	aLeaf     = `a leaf qdisc in tc(8) words, for example "cake diffserv4"`
 	aGroup    = `the name of a group, without ":", "/" and white space`
 	aBoolean  = "true or false"
 )
@@ -52,7 +53,7 @@ var keys = []key{
 	whole("single_interface.internet_vlan", aVLAN, 1, 4094, func(c *Config) *int { return &c.single().InternetVLAN }).must(),
 	whole("single_interface.network_vlan", aVLAN, 1, 4094, func(c *Config) *int { return &c.single().NetworkVLAN }).must(),
 
-	text("queues.default_sqm", `a leaf qdisc in tc(8) words, for example "cake diffserv4"`, isWords,
+	text("queues.default_sqm", aLeaf, isWords,
 		func(c *Config) *string { return &c.Queues.DefaultSQM }).must(),
 	mbps("queues.uplink_bandwidth_mbps", func(c *Config) *float64 { return &c.Queues.UplinkMbps }).must(),
 	mbps("queues.downlink_bandwidth_mbps", func(c *Config) *float64 { return &c.Queues.DownlinkMbps }).must(),

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lqosd/internal/cli"
+)
+
+// wideLog makes a log whose tree and records are more text than two buffers hold.
+func wideLog(t *testing.T) string {
+	t.Helper()
+	network, err := os.ReadFile("testdata/network.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for minor := range 2000 {
+		lines = append(lines, fmt.Sprintf(`"class add dev eth1 parent 1:1 classid 1:%x htb rate 1mbit ceil 2mbit prio 3 quantum 1522"`, 0x1000+minor))
+	}
+	dir := t.TempDir()
+	if err := writeLog(dir, string(network)+`{"BakeryExecuteTCCommands":{"commands":[`+strings.Join(lines, ",")+`],"force_mode":false}}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestInterrupted: the first signal ends a command whose output nobody takes.
+func TestInterrupted(t *testing.T) {
+	dir := wideLog(t)
+	for _, args := range [][]string{{"render", dir}, {"tree", dir}, {"log", dir, "--lines"}} {
+		t.Run(args[0], func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			out, in, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = out.Close() }()
+			if _, err := unix.FcntlInt(in.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(ctx, "bakery-replay", args...)
+			var diag strings.Builder
+			cmd.Stdout, cmd.Stderr = in, &diag
+			err = cmd.Start()
+			_ = in.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// It has begun to write what the pipe doesn't hold.
+			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Error(err)
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != cli.Error || diag.String() != "bakery-replay: context canceled\n" {
+				t.Errorf("%v, %q", err, diag.String())
+			}
+		})
+	}
+}
+
+// TestEndsWithContext: whatever reads a log does so only as long as it is wanted.
+func TestEndsWithContext(t *testing.T) {
+	dir := wideLog(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range []string{"verify LOG", "tree LOG", "tree LOG --at 2025-01-31T14:03:00Z", "render LOG", "render LOG --form state", "log LOG", "stats LOG",
+		"diff LOG --from 1", "diff LOG --against testdata/network.jsonl", "bisect LOG --run true", "prune LOG --keep-generations 1", "copy LOG -o " + t.TempDir() + "/copy"} {
+		root := rootCommand()
+		root.SetArgs(strings.Fields(strings.Replace(args, "LOG", dir, 1)))
+		root.SetOut(io.Discard)
+		if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
