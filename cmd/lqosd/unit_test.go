@@ -257,12 +257,17 @@ func TestUnitDoesTheJob(t *testing.T) {
 // wantConfined wants the daemon to have no more rights than the unit gives: proc_pid_status(5).
 func (f *field) wantConfined(d *process, gid uint32) {
 	f.t.Helper()
-	text := mustRead(f.t, fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	wantRights(f.t, mustRead(f.t, fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid)), daemonUID, int(gid))
+}
+
+// wantRights wants a status of proc_pid_status(5) to have no more rights than the unit gives.
+func wantRights(t testing.TB, status string, uid, gid int) {
+	t.Helper()
 	caps := fmt.Sprintf("%016x", 1<<unix.CAP_NET_ADMIN|1<<unix.CAP_BPF|1<<unix.CAP_PERFMON)
-	ids := fmt.Sprintf("Uid:\t%d\t%[1]d\t%[1]d\t%[1]d\nGid:\t%d\t%[2]d\t%[2]d\t%[2]d\n", daemonUID, gid)
-	says(f.t, text, ids, "CapEff:\t"+caps, "CapBnd:\t"+caps, "CapAmb:\t"+caps, "NoNewPrivs:\t1\n")
+	ids := fmt.Sprintf("Uid:\t%d\t%[1]d\t%[1]d\t%[1]d\nGid:\t%d\t%[2]d\t%[2]d\t%[2]d\n", uid, gid)
+	says(t, status, ids, "CapPrm:\t"+caps, "CapEff:\t"+caps, "CapBnd:\t"+caps, "CapAmb:\t"+caps, "NoNewPrivs:\t1\n")
 	if machines[runtime.GOARCH].arch != 0 {
-		says(f.t, text, "Seccomp:\t2\n")
+		says(t, status, "Seccomp:\t2\n")
 	}
 }
 

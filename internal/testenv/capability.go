@@ -28,7 +28,7 @@ const (
 	// E2fsprogs: mkfs.ext4(8), e2fsck(8) and debugfs(8) are there, which make, recover and read an ext4 file system in a file, for anybody.
 	E2fsprogs Capability = "e2fsprogs"
 
-	Systemd Capability = "systemd" // systemd-analyze(1) is there, whether systemd runs or not
+	Systemd Capability = "systemd" // systemd(1), systemctl(1) and systemd-analyze(1) are there, whether systemd runs or not
 )
 
 // probes holds one probe per capability: nil means there, an error says why not. A probe runs once per process.
@@ -46,7 +46,7 @@ var probes = map[Capability]func() error{
 
 	E2fsprogs: sync.OnceValue(probeE2fsprogs),
 
-	Systemd: sync.OnceValue(func() error { return probeProgram("systemd-analyze", "systemd") }),
+	Systemd: sync.OnceValue(probeSystemd),
 }
 
 // Need skips t unless this host has all the capabilities. A missing one that LQOSD_REQUIRE lists fails t instead.

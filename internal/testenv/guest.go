@@ -17,11 +17,13 @@ const (
 	// sharedFolderEnv tells the first process of a machine which folder of the host it may write to.
 	sharedFolderEnv = "LQOSD_TEST_VM_SHARED"
 
-	umlModules   = "/usr/lib/uml"      // modules/VERSION in it holds the modules, as Debian's user-mode-linux installs them
-	guestRun     = "/run"              // memory
-	guestModules = guestRun + "/lib"   // leads to umlModules, for modprobe -d guestRun
-	guestTemp    = guestRun + "/tmp"   // TMPDIR
-	guestShared  = guestRun + "/lqosd" // the shared folder
+	umlModules   = "/usr/lib/uml"       // modules/VERSION in it holds the modules, as Debian's user-mode-linux installs them
+	guestRun     = "/run"               // memory
+	guestModules = guestRun + "/lib"    // leads to umlModules, for modprobe -d guestRun
+	guestTemp    = guestRun + "/tmp"    // TMPDIR
+	guestShared  = guestRun + "/shared" // the shared folder
+
+	kernelModprobe = "/proc/sys/kernel/modprobe" // names the program that the kernel asks for modules
 )
 
 // guestJob is what the first process of a machine has to run.
@@ -31,6 +33,7 @@ type guestJob struct {
 	Dir      string
 	Env      []string
 	Modprobe string // the path of modprobe(8)
+	Local    string // if not empty, systemd is the machine's first program, and this folder of the host its /usr/local
 }
 
 // sharedFolder is the one folder of the host that a machine can write to: the job goes in, and output and exit code come
@@ -86,10 +89,16 @@ func (f sharedFolder) result(ended error) (string, error) {
 // init takes over in the first process of a machine, before any test runs in it.
 func init() {
 	shared := os.Getenv(sharedFolderEnv)
-	if shared == "" || os.Getpid() != 1 {
+	var run func() error
+	switch {
+	case os.Getenv(guestServiceEnv) != "":
+		run = runService
+	case shared != "" && os.Getpid() == 1:
+		run = func() error { return runGuest(shared) }
+	default:
 		return
 	}
-	if err := runGuest(shared); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "testenv: in the machine:", err)
 	}
 	unix.Sync()
@@ -103,14 +112,12 @@ func runGuest(folderOfHost string) error {
 	if err := mountGuest(folderOfHost); err != nil {
 		return err
 	}
-	var job guestJob
-	shared := sharedFolder(guestShared)
-	text, err := os.ReadFile(shared.job())
+	job, err := readJob()
 	if err != nil {
-		return fmt.Errorf("reading the job: %w", err)
+		return err
 	}
-	if err := json.Unmarshal(text, &job); err != nil {
-		return fmt.Errorf("reading the job: %w", err)
+	if job.Local != "" {
+		return becomeSystemd(job, folderOfHost)
 	}
 	if err := loadModulesOnDemand(job.Modprobe); err != nil {
 		return err
@@ -127,7 +134,37 @@ func runGuest(folderOfHost string) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("ignoring set-user-ID bits: %w", err)
 	}
-	code, err := job.run(shared.output())
+	return job.do()
+}
+
+// runService is runGuest in the process that systemd starts.
+func runService() error {
+	job, err := readJob()
+	if err == nil {
+		err = setLinkUp("lo")
+	}
+	if err != nil {
+		return err
+	}
+	return job.do()
+}
+
+func readJob() (guestJob, error) {
+	var job guestJob
+	text, err := os.ReadFile(sharedFolder(guestShared).job())
+	if err == nil {
+		err = json.Unmarshal(text, &job)
+	}
+	if err != nil {
+		return job, fmt.Errorf("reading the job: %w", err)
+	}
+	return job, nil
+}
+
+// do runs the job and leaves output and exit code in the shared folder.
+func (j guestJob) do() error {
+	shared := sharedFolder(guestShared)
+	code, err := j.run(shared.output())
 	if err != nil {
 		return err
 	}
@@ -137,9 +174,24 @@ func runGuest(folderOfHost string) error {
 	return nil
 }
 
+// guestMount is a file system of a machine.
+type guestMount struct{ kind, folder, options string }
+
+// mount mounts it below a root.
+func (m guestMount) mount(root string) error {
+	folder := root + m.folder
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("making %s: %w", folder, err)
+	}
+	if err := unix.Mount(m.kind, folder, m.kind, 0, m.options); err != nil {
+		return fmt.Errorf("mounting %s on %s: %w", m.kind, folder, err)
+	}
+	return nil
+}
+
 // mountGuest makes what is not the host's: /proc, /sys, /run, and the shared folder in it.
 func mountGuest(folderOfHost string) error {
-	for _, m := range []struct{ kind, folder, options string }{
+	for _, m := range []guestMount{
 		{"proc", "/proc", ""},
 		{"sysfs", "/sys", ""},
 		{"bpf", "/sys/fs/bpf", ""},
@@ -149,11 +201,8 @@ func mountGuest(folderOfHost string) error {
 		{"tmpfs", guestTemp, ""},
 		{"hostfs", guestShared, folderOfHost},
 	} {
-		if err := os.MkdirAll(m.folder, 0o755); err != nil {
-			return fmt.Errorf("making %s: %w", m.folder, err)
-		}
-		if err := unix.Mount(m.kind, m.folder, m.kind, 0, m.options); err != nil {
-			return fmt.Errorf("mounting %s on %s: %w", m.kind, m.folder, err)
+		if err := m.mount(""); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -169,7 +218,7 @@ func loadModulesOnDemand(modprobe string) error {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec "+modprobe+" -d "+guestRun+" \"$@\"\n"), 0o755); err != nil {
 		return fmt.Errorf("writing the kernel's modprobe: %w", err)
 	}
-	if err := os.WriteFile("/proc/sys/kernel/modprobe", []byte(script), 0o644); err != nil {
+	if err := os.WriteFile(kernelModprobe, []byte(script), 0o644); err != nil {
 		return fmt.Errorf("naming the kernel's modprobe: %w", err)
 	}
 	return nil

@@ -18,6 +18,11 @@ type VMOptions struct {
 	MemoryMiB int
 	// First gives the machine the host's processors before other work, where the host allows it: for what measures time.
 	First bool
+	// Systemd makes the host's systemd the first program of the machine, and the test a service of it. It gives the folder of
+	// the host that is /usr/local there, and is called on the host alone. The machine's file system is the host's, and can be
+	// written; that stays in its memory. Of units, users, folders and modules it has what /usr/local has, and few of Debian's.
+	// It takes [Root] and [Systemd].
+	Systemd func() string
 }
 
 // InVM runs body in a virtual machine, user-mode Linux, whose kernel has cake, fq_codel and the other modules of Debian's
@@ -52,7 +57,12 @@ func InVMWith(t *testing.T, options VMOptions, body func(t *testing.T)) {
 		ctx, cancel = context.WithTimeout(ctx, left*19/20)
 		defer cancel()
 	}
-	out, err := runInVM(ctx, vmRun{options: options, args: args})
+	run := vmRun{options: options, args: args}
+	if options.Systemd != nil {
+		Need(t, Root, Systemd)
+		run.local = options.Systemd()
+	}
+	out, err := runInVM(ctx, run)
 	report(t, inVMOfItsOwn, out, err)
 }
 
@@ -62,6 +72,7 @@ const inVMOfItsOwn = "in a virtual machine of its own"
 type vmRun struct {
 	options VMOptions
 	args    []string             // of the test binary
+	local   string               // of guestJob
 	console func(written string) // is told what the kernel prints; may be nil
 }
 
@@ -72,7 +83,7 @@ func runInVM(ctx context.Context, run vmRun) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	shared, err := newSharedFolder(guestJob{Binary: binary, Args: run.args, Dir: packageFolder, Env: guestEnv(os.Environ())})
+	shared, err := newSharedFolder(guestJob{Binary: binary, Args: run.args, Dir: packageFolder, Env: guestEnv(os.Environ()), Local: run.local})
 	if err != nil {
 		return "", err
 	}
