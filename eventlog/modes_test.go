@@ -48,7 +48,7 @@ func TestModes(t *testing.T) {
 	}
 	const files = "%[1]s 0750\n%[1]s/00000000000000000001.db 0400\n%[1]s/00000000000000000005.db 0400\n%[1]s/00000000000000000009.db 0600\n"
 	for name, more := range map[string]string{"log": "log/LOCK 0600\n", "copied-live": "", "copied": "", "salvaged": ""} {
-		if diff := cmp.Diff(fmt.Sprintf(files, name)+more, modesBelow(t, in(name))); diff != "" {
+		if diff := cmp.Diff(strings.Split(fmt.Sprintf(files, name)+more, "\n"), strings.Split(modesBelow(t, in(name)), "\n")); diff != "" {
 			t.Errorf("want (-), have (+):\n%s", diff)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lqosd/bus"
@@ -35,6 +36,10 @@ func TestTrialFullDisk(t *testing.T) {
 		}
 		if err := f.comesBack(t); err != nil {
 			t.Fatal(err)
+		}
+		failed, over := strings.Count(f.d.String(), "the event log failed;"), strings.Count(f.d.String(), "the event log takes records again")
+		if failed > over+1 {
+			t.Errorf("%d commands weren't taken: the daemon says %d times that the log fails, %d times that it takes records again", f.unknown+f.refused, failed, over)
 		}
 		f.send(t, 3)
 		if f.acked < acked+4 {
