@@ -15,7 +15,8 @@ import (
 
 // CopyTo makes dir a consistent copy of the log as it is at some moment during the call, while appends go on; a roll that
 // comes due waits for the copy of the live segment. Sealed segments are hard links where the file system allows it. dir must
-// not exist or be empty; it appears complete, under its name, or not at all.
+// not exist or be empty; it appears complete, under its name, or not at all. What isn't durable yet isn't in it; of a log with a failed
+// commit there is no copy, but ErrPoisoned.
 func (l *Log) CopyTo(dir string) (err error) {
 	parent := filepath.Dir(filepath.Clean(dir))
 	temp, err := os.MkdirTemp(parent, filepath.Base(dir)+".partial-")
