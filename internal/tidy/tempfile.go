@@ -7,7 +7,7 @@ import (
 )
 
 // tempFolders are those of programs that nobody runs as a daemon: they may make files where all do, under names that nobody knows before.
-var tempFolders = []string{"cmd/bakery-replay", "internal/demo", "internal/sim", "internal/testenv"}
+var tempFolders = []string{"cmd/bakery-replay", "internal/bench", "internal/demo", "internal/sim", "internal/testenv"}
 
 // checkTempFiles finds what of the daemon would make files in a directory that is open to all: somebody else may have been there before.
 func checkTempFiles(tree Tree) []Finding {
