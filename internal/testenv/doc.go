@@ -10,7 +10,8 @@
 // call [Long]. No other package of this repository calls t.Skip:
 // internal/tidy checks it.
 //
-// [InNetns] runs a test in a process with a fresh network namespace, [InVM] in a virtual machine with a kernel of its own,
+// [InNetns] runs a test in a process with a fresh network namespace, [InVM] in a virtual machine with a kernel of its own (and, if
+// [VMOptions] say so, under systemd),
 // a [DiskVM] runs a program in one and loses its power,
 // [NewLab] makes hosts on both sides of it that send real traffic, and [NoLeakedFDs] fails a test that leaves file descriptors open.
 //

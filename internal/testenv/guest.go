@@ -122,7 +122,7 @@ func runGuest(folderOfHost string) error {
 	if err := loadModulesOnDemand(job.Modprobe); err != nil {
 		return err
 	}
-	if err := setLinkUp("lo"); err != nil {
+	if err := setLoUp(); err != nil {
 		return err
 	}
 	// 4096 files are the limit otherwise; service managers give as many as here.
@@ -141,7 +141,7 @@ func runGuest(folderOfHost string) error {
 func runService() error {
 	job, err := readJob()
 	if err == nil {
-		err = setLinkUp("lo")
+		err = setLoUp()
 	}
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func (h *Host) live(started chan<- error) {
 	h.thread = unix.Gettid()
 	err := unix.Unshare(unix.CLONE_NEWNET)
 	if err == nil {
-		err = setLinkUp("lo")
+		err = setLoUp()
 	}
 	started <- err
 	for call := range h.calls {

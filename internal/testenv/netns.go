@@ -106,23 +106,23 @@ func prepareNamespaces() error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("mounting sysfs: %w", err)
 	}
-	return setLinkUp("lo")
+	return setLoUp()
 }
 
-// setLinkUp sets a link up.
-func setLinkUp(name string) error {
+// setLoUp sets the link lo up.
+func setLoUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening a socket: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	ifr, err := unix.NewIfreq(name)
+	ifr, err := unix.NewIfreq("lo")
 	if err != nil {
-		return fmt.Errorf("naming link %s: %w", name, err)
+		return fmt.Errorf("naming link lo: %w", err)
 	}
 	ifr.SetUint16(unix.IFF_UP)
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
-		return fmt.Errorf("setting link %s up: %w", name, err)
+		return fmt.Errorf("setting link lo up: %w", err)
 	}
 	return nil
 }
