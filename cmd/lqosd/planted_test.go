@@ -159,6 +159,13 @@ func (p place) tryServe(t *testing.T, d *diary, log *slog.Logger, runs bool) str
 	if !runs {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
+		go func() {
+			select {
+			case <-d.serving: // which it must not
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
 		err := serve(ctx, serveFlags{config: p.config(), mode: lqosconf.ModeFile}, log)
 		if err == nil {
 			t.Fatal("the daemon serves")
