@@ -35,7 +35,10 @@ func steps(t *testing.T, errs ...error) {
 	}
 }
 
-func traps() []trap {
+func traps() []trap { return append(fileTraps(), directoryTraps()...) }
+
+// fileTraps are in the place of files, and of the directories that are the daemon's own.
+func fileTraps() []trap {
 	tcFile := func(p place) string { return filepath.Join(p.dir, "tc-rust.txt") }
 	state := func(p place) string { return filepath.Join(p.dir, "state") }
 	return []trap{
@@ -98,6 +101,12 @@ func traps() []trap {
 		{"a symbolic link for a copy that was left", func(t *testing.T, p place, victim string) {
 			steps(t, os.Mkdir(state(p), 0o755), os.Symlink(filepath.Dir(victim), filepath.Join(state(p), ".copy-1")))
 		}, "", true},
+	}
+}
+
+// directoryTraps are directories that others may write, or own.
+func directoryTraps() []trap {
+	return []trap{
 		{"somebody's directory for everything", func(t *testing.T, p place, _ string) {
 			steps(t, os.Chown(p.dir, stranger, stranger))
 		}, "belongs to uid 4711, who may replace what is in it", true},
@@ -159,6 +168,13 @@ func (p place) tryServe(t *testing.T, d *diary, log *slog.Logger, runs bool) str
 	if !runs {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
+		go func() {
+			select {
+			case <-d.serving: // which it must not
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
 		err := serve(ctx, serveFlags{config: p.config(), mode: lqosconf.ModeFile}, log)
 		if err == nil {
 			t.Fatal("the daemon serves")
