@@ -68,6 +68,8 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 		f.setup.take(m)
 	case Commit:
 		f.setup.take(m.Setup)
+		m.Items = nil // as it is read from the log
+		r.Command = m
 	}
 	*payloads = append(*payloads, AppendRecord(nil, r))
 	return r.Command, Outcome{Seq: r.Seq, Refused: refused}

@@ -145,19 +145,27 @@ func (b *Batch) admit(m Member) error {
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
 	b.refuseMisplaced()
-	members, circles := b.parentsFirst()
+	order, circles := b.parentsFirst()
 	for _, err := range circles {
 		b.refused.add(err)
 	}
-	c := Commit{Members: members}
+	if b.refused.total == 0 {
+		return b.state(order)
+	}
+	if len(circles) > 0 {
+		return refusedCommit{b.refused, b.items, b.state(nil)}
+	}
+	return refusedCommit{b.refused, b.items, b.state(b.untouched(order))}
+}
+
+// state is the commit of the members with these indices, in this order.
+func (b *Batch) state(order []int) Commit {
+	c := Commit{Members: make([]Member, len(order)), Items: make([]int, len(order))}
+	for k, i := range order {
+		c.Members[k], c.Items[k] = b.members[i], b.numbers[i]
+	}
 	if b.setup != nil {
 		c.Setup = *b.setup
-	}
-	if b.refused.total > 0 {
-		if c.Members = nil; len(circles) == 0 {
-			c.Members = b.untouched(members)
-		}
-		return refusedCommit{b.refused, b.items, c}
 	}
 	return c
 }
@@ -200,25 +208,25 @@ func (b *Batch) kill(m Member) {
 }
 
 // untouched are the members, parents first, that no refusal has to do with.
-func (b *Batch) untouched(members []Member) []Member {
-	var rest []Member
-	for _, m := range members {
+func (b *Batch) untouched(order []int) (rest []int) {
+	for _, i := range order {
+		m := b.members[i]
 		down, up := m.branch(false), m.branch(true)
 		if b.dead[0][down.class] || b.dead[0][down.parent] || b.dead[1][up.class] || b.dead[1][up.parent] {
 			b.kill(m)
 			continue
 		}
-		rest = append(rest, m)
+		rest = append(rest, i)
 	}
 	return rest
 }
 
-// parentsFirst gives the members in their order, but every site before what is below it. What
+// parentsFirst gives the members' indices in their order, but every site before what is below it. What
 // is below itself is refused.
-func (b *Batch) parentsFirst() (sorted []Member, refused []error) {
+func (b *Batch) parentsFirst() (sorted []int, refused []error) {
 	const unseen, open, told, done = 0, 1, 2, 3
 	state := make([]uint8, len(b.members))
-	sorted = make([]Member, 0, len(b.members))
+	sorted = make([]int, 0, len(b.members))
 	var visit func(i int)
 	visit = func(i int) {
 		switch state[i] {
@@ -236,7 +244,7 @@ func (b *Batch) parentsFirst() (sorted []Member, refused []error) {
 			}
 		}
 		state[i] = done
-		sorted = append(sorted, b.members[i])
+		sorted = append(sorted, i)
 	}
 	for i := range b.members {
 		visit(i)

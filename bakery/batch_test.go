@@ -287,7 +287,18 @@ func TestEverythingRefusedIsNamed(t *testing.T) {
 	want := "the batch is refused, 4 of its 7 items can't be: item 2, site 73: class_minor 2: 0, 1 and 2 are the queue's own\n" +
 		"item 5, site 75: rate -1 Mbit/s: negative\n" +
 		"item 4, circuit \"C81\": parent 1:9: there is no such site\n" +
-		"site 72: class 9:3: eth1 has no such queue: the majors of that direction are 1 to 2"
+		"item 1, site 72: class 9:3: eth1 has no such queue: the majors of that direction are 1 to 2"
+	if err == nil || err.Error() != want {
+		t.Errorf("the answer is %v\nwant %s", err, want)
+	}
+}
+
+// TestFoldNamesItems: what only the tree shows is named with the number that it had, though sites come before what is below them.
+func TestFoldNamesItems(t *testing.T) {
+	b := batchOf(t, stateCircuit(81, "9:3", 5, 1), stateSite(71, "1:", 4, 1), stateSite(72, "9:", 3, 1))
+	err := newRig(t, twoLinks).submit(b.Commit())[0].Err
+	want := "item 3, site 72: class 9:3: eth1 has no such queue: the majors of that direction are 1 to 2\n" +
+		"item 1, circuit \"C81\": class 9:5: eth1 has no such queue: the majors of that direction are 1 to 2"
 	if err == nil || err.Error() != want {
 		t.Errorf("the answer is %v\nwant %s", err, want)
 	}

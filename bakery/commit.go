@@ -14,6 +14,17 @@ type Commit struct {
 	Leaf  LeafRule `json:"leaf"`
 	// Members are the sites and circuits, parents before what is below them.
 	Members []Member `json:"members"`
+	// Items are the numbers that the members had as items of their batch, for refusals to name. No record has them.
+	Items []int `json:"-"`
+}
+
+// name is how refusals call a member.
+func (c Commit) name(member int) string {
+	name := c.Members[member].name()
+	if member < len(c.Items) {
+		return fmt.Sprintf("item %d, %s", c.Items[member], name)
+	}
+	return name
 }
 
 // Kind implements Command.
@@ -47,9 +58,9 @@ func (t *Tree) foldCommit(c Commit, seq eventlog.Seq) error {
 		return err
 	}
 	var r refusals
-	for _, m := range c.Members {
+	for i, m := range c.Members {
 		if err := b.foldMember(c, m, seq); err != nil {
-			r.add(fmt.Errorf("%s: %w", m.name(), err))
+			r.add(fmt.Errorf("%s: %w", c.name(i), err))
 		}
 	}
 	if r.total == 0 {
@@ -144,7 +155,7 @@ func (t *Tree) checkParent(link string, parent tc.Handle) error {
 func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 	scarce := map[string]*scarceHandles{}
 	for _, known := range []bool{true, false} {
-		for _, m := range c.Members {
+		for i, m := range c.Members {
 			if m.Circuit == nil {
 				continue
 			}
@@ -157,7 +168,7 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 					continue
 				}
 				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, seq); err != nil {
-					r.add(fmt.Errorf("%s%s: %w", m.name(), direction(upload), err))
+					r.add(fmt.Errorf("%s%s: %w", c.name(i), direction(upload), err))
 				}
 			}
 		}

@@ -156,7 +156,7 @@ func TestBatchSteps(t *testing.T) {
 	p.says(p.a, []string{batchStart, newSite(2, 3, 1), batchCommit}, acks(3)...)
 	p.says(p.a, []string{batchStart, batchQueues, strings.Replace(batchQueues, "2", "3", 1), batchCommit}, ackText, ackText,
 		`{"Fail":"BakeryMqSetup: the batch has one with other values"}`, `{"Fail":"the batch is refused, 1 of its 2 items can't be: item 2, .*"}`)
-	p.says(p.a, []string{batchStart, newSite(3, 3, 1), batchCommit}, ackText, ackText, `{"Fail":"site -3: class 3:3: eth1 has no such queue: the majors of that direction are 1 to 2"}`)
+	p.says(p.a, []string{batchStart, newSite(3, 3, 1), batchCommit}, ackText, ackText, `{"Fail":"item 1, site -3: class 3:3: eth1 has no such queue: the majors of that direction are 1 to 2"}`)
 	p.holds(13, 0)
 }
 

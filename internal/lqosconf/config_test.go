@@ -121,7 +121,7 @@ func TestSlips(t *testing.T) {
 // TestAllFaultsTogether: a leaf that is none stands with its place among the other faults, and so does a slip that may be why a key is missing.
 func TestAllFaultsTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lqos.conf")
-	text := strings.NewReplacer("cake diffserv4", "caek", "uplink_bandwidth_mbps = 100", "uplink_bandwith_mbps = 100", "1000.5", "0").Replace(minimal)
+	text := strings.NewReplacer("cake diffserv4", "caek", "uplink_bandwidth_mbps = 100", "uplink_bandwidth_mbp = 100", "1000.5", "0").Replace(minimal)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestAllFaultsTogether(t *testing.T) {
 	for _, line := range []string{
 		`6:2: queues.uplink_bandwidth_mbps is missing; allowed: a number above 0, at most 10000000, in Mbit/s`,
 		`7:1: queues.default_sqm is "caek": there is no caek; allowed: a leaf qdisc in tc(8) words, for example "cake diffserv4"`,
-		`8:1: queues.uplink_bandwith_mbps is no key of lqosd and has no effect: is queues.uplink_bandwidth_mbps meant?`,
+		`8:1: queues.uplink_bandwidth_mbp is no key of lqosd and has no effect: is queues.uplink_bandwidth_mbps meant?`,
 		`9:1: queues.downlink_bandwidth_mbps is 0; allowed: a number above 0, at most 10000000, in Mbit/s`,
 	} {
 		want.WriteString(path + ":" + line + "\n")
