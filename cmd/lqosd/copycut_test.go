@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 type thinLine struct {
 	net.Listener
 	to     string
-	bytes  int64
+	bytes  atomic.Int64
 	passed chan int64 // how many there were
 }
 
@@ -31,7 +32,7 @@ func newThinLine(t *testing.T, p place) *thinLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := &thinLine{l, p.socket(), 1 << 40, make(chan int64, 1)}
+	line := &thinLine{Listener: l, to: p.socket(), passed: make(chan int64, 1)}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -56,7 +57,7 @@ func (l *thinLine) pass(client net.Conn) (n int64) {
 		_, _ = io.Copy(daemon, client)
 		_ = daemon.Close()
 	}()
-	n, _ = io.CopyN(client, daemon, l.bytes)
+	n, _ = io.CopyN(client, daemon, l.bytes.Load())
 	_ = client.Close()
 	<-ended
 	return n
@@ -99,7 +100,7 @@ func TestCopyCutOff(t *testing.T) {
 	temp := t.TempDir()
 	to := filepath.Join(t.TempDir(), "copy")
 	take := func(bytes int64) (passed int64, text string, err error) {
-		line.bytes = bytes
+		line.bytes.Store(bytes)
 		cmd := exec.Command(program(t, "bakery-replay"), "copy", "unix:"+line.Addr().String(), "-o", to)
 		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 		out, err := cmd.CombinedOutput()
