@@ -242,7 +242,7 @@ func examinePaths(s settings) []finding {
 		all = append(all, f)
 	}
 	tcDir := finding{Check: "lqos_directory", Verdict: good, Text: s.LqosDirectory}
-	r := reach{path: s.LqosDirectory, mode: mayMakeFiles, advice: "make it, or name another file with lqosd serve --tc-file"}
+	r := reach{path: s.LqosDirectory, mode: mayMakeFiles, advice: "make it, or let the daemon's user write there, or name another file with lqosd serve --tc-file"}
 	if r.refuse(); r.refused != "" && s.configPath != "" {
 		tcDir.Verdict, tcDir.Text, tcDir.Advice = bad, r.refused, r.advice
 	}
