@@ -124,7 +124,7 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not open %s (root and the socket's group may: ls -l names it): %w", socket, err)
 	case hungUp:
-		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user and bakery.socket_group), or has its most connections: %w", socket, err)
+		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user, bakery.socket_group and bakery.read_group), or has its most connections: %w", socket, err)
 	}
 	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
 }
