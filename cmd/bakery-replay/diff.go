@@ -31,9 +31,8 @@ have to happen to turn the first into the second. Exit code 0: same, 1: differen
 
 With --against the file is the first side, with --live the kernel that bakery-replay runs on,
 in its network namespace, with the address maps of lqosd's dataplane, if there are any: what is
-printed is what would have to happen there. Leaf handles,
-which tc assigns by itself, are then not compared, and both sides are compared in the form that
-the kernel reports.`
+printed is what would have to happen there. Leaf handles, which tc assigns by itself, are then
+not compared, and both sides are compared in the form that the kernel reports.`
 
 func diffCommand() *cobra.Command {
 	var f diffFlags
@@ -79,8 +78,10 @@ func (f diffFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	switch {
-	case n != 1:
-		return cli.Usagef("diff needs one of --from and --to, --against, or --live")
+	case n == 0:
+		return cli.Usagef("diff needs --from, --against or --live")
+	case n > 1:
+		return cli.Usagef("diff takes only one of --from and --to, --against, or --live")
 	case moments && f.from == "":
 		return cli.Usagef("--to needs --from")
 	case !slices.Contains(replay.DiffFormats, f.format):

@@ -40,7 +40,7 @@ func withLog(use func(cmd *cobra.Command, s *replay.Source) error) func(*cobra.C
 func explainHeld(err error) error {
 	var held *eventlog.HeldError
 	if errors.As(err, &held) && held.Holder.Bus != "" {
-		return fmt.Errorf("%w; to read it while the daemon runs, write unix:%s", err, held.Holder.Bus)
+		return fmt.Errorf("%w: write that for LOG to read it while the daemon runs", err)
 	}
 	return err
 }

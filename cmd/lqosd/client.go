@@ -112,7 +112,7 @@ func waitCommand() *cobra.Command {
 		},
 	}
 	socketFlag(cmd.Flags(), &socket)
-	cmd.Flags().Uint64Var(&seq, "seq", 0, "the record's `N`umber (default the newest)")
+	cmd.Flags().Uint64Var(&seq, "seq", 0, "the record with number `N` (default the newest)")
 	cmd.Flags().BoolVar(&applied, "applied", false, "wait until it has reached the kernel or the tc file")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this `TIME`")
 	return cmd

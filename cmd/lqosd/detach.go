@@ -12,9 +12,10 @@ import (
 	"lqosd/xdp"
 )
 
-const detachLong = `Removes the dataplane from the network namespace that it runs in: programs, filters, maps with their
-counters, and what is pinned; XPS of the links is what it was. Packets then take the default classes. The qdiscs stay, as they do when the
-daemon ends; tc qdisc del dev LINK root removes them. The log is not touched: the next lqosd serve brings all back.
+const detachLong = `Removes the dataplane from the network namespace that it runs in: programs, filters, maps with
+their counters, and what is pinned; XPS of the links is what it was. Packets then take the
+default classes. The qdiscs stay, as they do when the daemon ends; tc qdisc del dev LINK root
+removes them. The log is not touched: the next lqosd serve brings all back.
 
 While a daemon runs it would attach its programs again, so it has to be stopped before.`
 

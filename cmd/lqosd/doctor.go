@@ -241,12 +241,14 @@ func examinePaths(s settings) []finding {
 		}
 		all = append(all, f)
 	}
-	tcDir := finding{Check: "lqos_directory", Verdict: good, Text: s.LqosDirectory}
-	r := reach{path: s.LqosDirectory, mode: mayMakeFiles, advice: "make it, or name another file with lqosd serve --tc-file"}
-	if r.refuse(); r.refused != "" && s.configPath != "" {
-		tcDir.Verdict, tcDir.Text, tcDir.Advice = bad, r.refused, r.advice
+	if s.Bakery.Mode == lqosconf.ModeFile { // the other writes nothing there
+		tcDir := finding{Check: "lqos_directory", Verdict: good, Text: s.LqosDirectory}
+		r := reach{path: s.LqosDirectory, mode: mayMakeFiles, advice: "make it, or let the daemon's user write there, or name another file with lqosd serve --tc-file"}
+		if r.refuse(); r.refused != "" && s.configPath != "" {
+			tcDir.Verdict, tcDir.Text, tcDir.Advice = bad, r.refused, r.advice
+		}
+		all = append(all, tcDir)
 	}
-	all = append(all, tcDir)
 	g := s.Bakery.SocketGroup
 	if _, ok := lookupGroup(g); !ok {
 		all = append(all, finding{Check: "socket group", Verdict: note,

@@ -30,9 +30,6 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	for _, w := range warnings {
 		log.Warn("configuration", "file", s.configPath, "warning", w)
 	}
-	if s.configPath == "" {
-		log.Info("no configuration file: built-in defaults, file mode", "state_dir", s.Bakery.StateDirectory)
-	}
 	if s.configPath == "" && f.stateDir != "" { // everything of the defaults moves along
 		s.LqosDirectory, s.Bakery.Socket = f.stateDir, filepath.Join(f.stateDir, "bus")
 	}
@@ -45,6 +42,9 @@ func loadSettings(f serveFlags, log *slog.Logger) (settings, error) {
 	}
 	if s.Bakery.Mode != lqosconf.ModeFile && s.Bakery.Mode != lqosconf.ModeApply {
 		return settings{}, cli.Usagef("--mode %q: must be apply or file", s.Bakery.Mode)
+	}
+	if s.configPath == "" {
+		log.Info("no configuration file: built-in defaults, "+s.Bakery.Mode+" mode", "state_dir", s.Bakery.StateDirectory)
 	}
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -62,15 +63,42 @@ func Root(name, short, version string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return Usagef("unknown command %q", args[0])
-			}
-			return cmd.Help()
-		},
+		RunE:          helpAlone,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{plain(err)} })
 	return root
+}
+
+// helpAlone is what a command does that has others below it.
+func helpAlone(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Usagef("unknown command %q", args[0])
+	}
+	return cmd.Help()
+}
+
+// plain says what is wrong with a number without the name of the function that read it.
+func plain(err error) error {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err
+	}
+	text := "must be a whole number"
+	if errors.Is(number, strconv.ErrRange) {
+		text = "out of range"
+	}
+	return errors.New(strings.Replace(err.Error(), number.Error(), text, 1))
+}
+
+// completion makes the command that cobra adds by itself refuse a shell that it doesn't know, as the root does with a command.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
+		c.Args, c.RunE = cobra.ArbitraryArgs, helpAlone
+		for _, shell := range c.Commands() {
+			shell.Args = Args()
+		}
+	}
 }
 
 // Args wants one argument for each of names, which are what the command's usage calls them.
@@ -96,7 +124,7 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not open %s (root and the socket's group may: ls -l names it): %w", socket, err)
 	case hungUp:
-		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user and bakery.socket_group), or has its most connections: %w", socket, err)
+		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user, bakery.socket_group and bakery.read_group), or has its most connections: %w", socket, err)
 	}
 	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
 }
@@ -106,6 +134,7 @@ func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	root.SetOut(output{os.Stdout, ctx.Done()})
+	completion(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))

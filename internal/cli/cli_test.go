@@ -79,7 +79,7 @@ func TestNoDaemon(t *testing.T) {
 		{"no socket", false, syscall.ENOENT, "lqosd serve runs one"},
 		{"a signal came", false, context.Canceled, "dialing: context canceled"},
 		{"no rights to open it", false, syscall.EACCES, "may not open bus (root and the socket's group may"},
-		{"no rights to speak", true, io.EOF, "doesn't speak with this user (with root, its own user and bakery.socket_group)"},
+		{"no rights to speak", true, io.EOF, "doesn't speak with this user (with root, its own user, bakery.socket_group and bakery.read_group)"},
 	} {
 		if err := NoDaemon("bus", tc.hungUp, fmt.Errorf("dialing: %w", tc.err)); !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", tc.name, err)

@@ -84,11 +84,16 @@ func TestWarningStaysOneLine(t *testing.T) {
 
 // TestSlipInOwnTable: a wrong key of [bakery] isn't lost among those of LibreQoS.
 func TestSlipInOwnTable(t *testing.T) {
-	_, warnings, err := Parse([]byte(minimal+"x = 1\n[bakery]\nmodee = \"file\"\n"), "f")
+	_, warnings, err := Parse([]byte(minimal+"x = 1\n[bakery]\nmodee = \"file\"\nfolder = \"x\"\n"), "f")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Warning{"f: bakery.modee is no key of lqosd and has no effect: docs/config.md lists the keys", "f: ignoring keys that lqosd doesn't use: queues.x"}
+	const effect = " is no key of lqosd and has no effect: "
+	want := []Warning{
+		"f:12:1: bakery.modee" + effect + "is bakery.mode meant?",
+		"f:13:1: bakery.folder" + effect + "docs/config.md lists the keys",
+		"f: ignoring keys that lqosd doesn't use: queues.x",
+	}
 	if !cmp.Equal(want, warnings) {
 		t.Errorf("warnings %q, want %q", warnings, want)
 	}
@@ -112,6 +117,26 @@ func TestSlips(t *testing.T) {
 		"f:12:1: queues.Lazy_Queues" + effect + "queues.lazy_queues meant?",
 		`f:14:1: "queues.lazy_queue\n"` + effect + "queues.lazy_queues meant?",
 		"f: ignoring keys that lqosd doesn't use: queues.monitor_only, queues.use_xdp_brige",
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestSlipOfPlace: a table of lqosd that is nearly called so, and a key in another table than its own, would leave defaults in
+// force that nobody wants: apply mode, for one.
+func TestSlipOfPlace(t *testing.T) {
+	text := "mode = \"file\"\n" + minimal + "drift = \"report\"\n[Bakry]\nmode = \"file\"\n[queue]\nx = 1\n[integration]\nmode = \"x\"\n"
+	_, warnings, err := Parse([]byte(text), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const effect = " is no key of lqosd and has no effect: is "
+	want := []Warning{
+		"f:1:1: mode" + effect + "bakery.mode meant?",
+		"f:11:1: queues.drift" + effect + "bakery.drift meant?",
+		"f:12:2: [Bakry] is no table of lqosd and has no effect: is [bakery] meant?",
+		"f: ignoring keys that lqosd doesn't use: [queue], [integration]", // [queues] is there
 	}
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

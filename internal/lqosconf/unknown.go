@@ -28,17 +28,17 @@ func (d document) unknown() (names []string) {
 	return names
 }
 
-// warnings are about the unknown keys: slips, and those of [bakery], where only a slip can be unknown, one by one; those of
-// others in one line.
+// warnings are about the unknown keys and tables: slips, and keys of [bakery], where only a slip can be unknown, one by one; those
+// of others in one line.
 func (d document) warnings() []Warning {
 	var warnings []Warning
 	var foreign []string
 	for _, name := range d.unknown() {
-		switch meant := slipOf(name); {
-		case meant != "":
-			warnings = append(warnings, Warning(d.slip(name, meant).Error()))
+		switch slip := d.slip(name); {
+		case slip != nil:
+			warnings = append(warnings, Warning(slip.Error()))
 		case strings.HasPrefix(name, "bakery."):
-			warnings = append(warnings, Warning(fmt.Sprintf("%s: %s is no key of lqosd and has no effect: docs/config.md lists the keys", d.file, printable(name))))
+			warnings = append(warnings, Warning(d.noKey(name, "docs/config.md lists the keys").Error()))
 		case d.has(name):
 			foreign = append(foreign, "["+printable(name)+"]")
 		default:
@@ -51,18 +51,36 @@ func (d document) warnings() []Warning {
 	return warnings
 }
 
-// slips are the unknown keys that are nearly known, as problems: they may be why a key is missing.
+// slips are the unknown keys and tables that are nearly known, as problems: they may be why a key is missing.
 func (d document) slips() (problems []*Problem) {
 	for _, name := range d.unknown() {
-		if meant := slipOf(name); meant != "" {
-			problems = append(problems, d.slip(name, meant))
+		if slip := d.slip(name); slip != nil {
+			problems = append(problems, slip)
 		}
 	}
 	return problems
 }
 
-func (d document) slip(name, meant string) *Problem {
-	p := d.problem(name, "is no key of lqosd and has no effect: is "+meant+" meant?", "")
+// slip is the problem of an unknown name that is nearly known; nil for another.
+func (d document) slip(name string) *Problem {
+	if !d.has(name) {
+		if meant := meantKey(name); meant != "" {
+			return d.noKey(name, "is "+meant+" meant?")
+		}
+		return nil
+	}
+	for _, table := range tables {
+		if !d.has(table) && slipped(name, table) {
+			p := d.problem(name, "is no table of lqosd and has no effect: is ["+table+"] meant?", "")
+			p.Key = "[" + printable(name) + "]"
+			return p
+		}
+	}
+	return nil
+}
+
+func (d document) noKey(name, advice string) *Problem {
+	p := d.problem(name, "is no key of lqosd and has no effect: "+advice, "")
 	p.Key = printable(name)
 	return p
 }
@@ -70,18 +88,31 @@ func (d document) slip(name, meant string) *Problem {
 // maxSlip is how many letters of a name may be wrong, missing or too many for it to be a slip.
 const maxSlip = 2
 
-// slipOf is the key of the same table that an unknown one in LibreQoS's tables is nearly called; "" if there is none.
-func slipOf(name string) string {
-	table, _, nested := strings.Cut(name, ".")
-	if !nested || !slices.Contains(tables, table) || table == "bakery" {
-		return ""
+func slipped(name, known string) bool { return distance(strings.ToLower(name), known) <= maxSlip }
+
+// meantKey is the key of the same table that an unknown one is nearly called, or the one of another table that is called the
+// same; "" if there is none.
+func meantKey(name string) string {
+	table, key := split(name)
+	for _, k := range keys {
+		if t, _ := split(k.name); t == table && slipped(name, k.name) {
+			return k.name
+		}
 	}
 	for _, k := range keys {
-		if strings.HasPrefix(k.name, table+".") && distance(strings.ToLower(name), k.name) <= maxSlip {
+		if _, bare := split(k.name); bare == key {
 			return k.name
 		}
 	}
 	return ""
+}
+
+// split parts the full name of a key into its table, "" for none, and its own name.
+func split(name string) (table, key string) {
+	if table, key, nested := strings.Cut(name, "."); nested {
+		return table, key
+	}
+	return "", name
 }
 
 // distance is the edit distance of Levenshtein, in bytes.
