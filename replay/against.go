@@ -42,7 +42,7 @@ func (s *Source) CompareFiles(ctx context.Context, at eventlog.Seq, link string,
 	}
 	f := fileSide{link: link, known: t.State().Links()}
 	for _, name := range files {
-		if err := f.read(name); err != nil {
+		if err := f.read(ctx, name); err != nil {
 			return DiffReport{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -84,8 +84,25 @@ type fileSide struct {
 	qdiscs, classes []byte       // listings; nil: none
 }
 
-func (f *fileSide) read(name string) error {
-	data, err := os.ReadFile(name)
+// readFile is os.ReadFile, but doesn't wait longer than ctx for what writes to a FIFO.
+func readFile(ctx context.Context, name string) ([]byte, error) {
+	read := make(chan struct{})
+	var got []byte
+	var failed error
+	go func() {
+		defer close(read)
+		got, failed = os.ReadFile(name)
+	}()
+	select {
+	case <-read:
+		return got, failed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *fileSide) read(ctx context.Context, name string) error {
+	data, err := readFile(ctx, name)
 	if err != nil {
 		return err
 	}

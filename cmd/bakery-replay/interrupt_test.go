@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,32 @@ func TestInterrupted(t *testing.T) {
 				t.Errorf("%v, %q", err, diag.String())
 			}
 		})
+	}
+}
+
+// TestInterruptedAtFIFO: nor is a FIFO waited for that nobody writes to, opens or reads.
+func TestInterruptedAtFIFO(t *testing.T) {
+	dir := wideLog(t)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"render LOG -o FIFO", "diff LOG --from 1 -o FIFO", "diff LOG --against FIFO"} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		root := rootCommand()
+		root.SetArgs(strings.Fields(strings.NewReplacer("LOG", dir, "FIFO", fifo).Replace(args)))
+		root.SetOut(io.Discard)
+		ended := make(chan error, 1)
+		go func() { ended <- root.ExecuteContext(ctx) }()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", args, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s: doesn't end", args)
+		}
+		cancel()
 	}
 }
 

@@ -147,14 +147,9 @@ func moment(ctx context.Context, s *replay.Source, text string) (eventlog.Seq, e
 }
 
 // output is the file of -o, or the command's output.
-func output(cmd *cobra.Command, path string, write func(io.Writer) error) (err error) {
+func output(cmd *cobra.Command, path string, write func(io.Writer) error) error {
 	if path == "" || path == "-" {
 		return write(cmd.OutOrStdout())
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(f)
+	return cli.Create(cmd.Context(), path, write)
 }

@@ -160,5 +160,10 @@ func TestPreflight(t *testing.T) {
 	if s.Preflight == nil || !s.Preflight.OK || s.Preflight.Message != "second" {
 		t.Errorf("preflight %+v", s.Preflight)
 	}
+	// A long message doesn't make the status longer than an answer may be.
+	p.says(p.a, []string{fmt.Sprintf(`{"BakeryReportPreflight":{"ok":false,"message":%q}}`, strings.Repeat("é", 100_000))}, ackText)
+	if err := p.a.Ask(t.Context(), bus.Call{Name: "LqosdStatus"}, &s); err != nil || s.Preflight.Message != strings.Repeat("é", maxPreflight/2)+"…" {
+		t.Errorf("a message of %d bytes is kept, %v", len(s.Preflight.Message), err)
+	}
 	p.says(p.a, []string{circuit(3, 5, 10), `"GetBakeryStats"`, mqSetup, `"GetBakeryStats"`}, ackText, stats(0), ackText, stats(0))
 }

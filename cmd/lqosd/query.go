@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"lqosd/bakery"
@@ -83,6 +84,9 @@ type preflight struct {
 	Message string `json:"message"`
 }
 
+// maxPreflight is how much of a report's message is kept and logged, in bytes: every LqosdStatus carries it.
+const maxPreflight = 4096
+
 // reportPreflight keeps a report when it arrives: the newest is the one that arrived last, whoever reads its answer.
 func (c *conn) reportPreflight(r bus.Request) bus.Reply {
 	var p preflight
@@ -91,6 +95,9 @@ func (c *conn) reportPreflight(r bus.Request) bus.Reply {
 	}
 	if c.right < mayCommand {
 		return bus.Failf("uid %d may only read", c.peer.UID)
+	}
+	if len(p.Message) > maxPreflight {
+		p.Message = strings.ToValidUTF8(p.Message[:maxPreflight], "") + "…"
 	}
 	if !p.OK {
 		c.d.log.Warn("a client's preflight check failed", "message", p.Message, "pid", c.peer.PID)

@@ -62,13 +62,19 @@ type line struct {
 }
 
 func runSend(cmd *cobra.Command, f sendFlags, name string) error {
-	in, err := openInput(cmd, name)
+	lines, err := cli.Interruptible(cmd.Context(), func() (lines []line, err error) {
+		in, err := openInput(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		lines, err = parseLines(in)
+		if err = errors.Join(err, in.Close()); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return lines, err
+	})
 	if err != nil {
 		return err
-	}
-	lines, err := parseLines(in)
-	if err = errors.Join(err, in.Close()); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
 	}
 	c, err := dial(cmd.Context(), f.socket)
 	if err != nil {

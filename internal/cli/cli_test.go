@@ -181,3 +181,18 @@ func TestArgs(t *testing.T) {
 		}
 	}
 }
+
+// TestInterruptible: what waits for ever is left behind, and what isn't wanted any more not begun.
+func TestInterruptible(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	never := make(chan struct{})
+	defer close(never)
+	_, err := Interruptible(ctx, func() (int, error) { cancel(); <-never; return 0, nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_, err = Interruptible(ctx, func() (int, error) { t.Error("begun"); return 0, nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

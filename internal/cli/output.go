@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 )
@@ -15,27 +16,49 @@ type output struct {
 
 // Write writes to the file, or gives context.Canceled.
 func (o output) Write(p []byte) (int, error) {
+	p = bytes.Clone(p) // the write may outlast this call
+	return interruptible(o.done, func() (int, error) { return o.file.Write(p) })
+}
+
+// Interruptible does what may wait for ever, for the other end of a FIFO say, and outlasts this call if the command is
+// interrupted: then it gives context.Canceled.
+func Interruptible[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	return interruptible(ctx.Done(), do)
+}
+
+func interruptible[T any](done <-chan struct{}, do func() (T, error)) (T, error) {
 	type result struct {
-		n   int
-		err error
+		value T
+		err   error
 	}
-	wrote := make(chan result, 1)
+	var none T
 	select {
-	case <-o.done:
-		return 0, context.Canceled
+	case <-done:
+		return none, context.Canceled
 	default:
 	}
-	p = bytes.Clone(p) // the write may outlast this call
+	did := make(chan result, 1)
 	go func() {
-		n, err := o.file.Write(p)
-		wrote <- result{n, err}
+		value, err := do()
+		did <- result{value, err}
 	}()
 	select {
-	case r := <-wrote:
-		return r.n, r.err
-	case <-o.done:
-		return 0, context.Canceled
+	case r := <-did:
+		return r.value, r.err
+	case <-done:
+		return none, context.Canceled
 	}
+}
+
+// Create calls write with a file that it makes, or with what there is under its name: a FIFO may have to wait for who opens
+// it, and for who reads it.
+func Create(ctx context.Context, path string, write func(io.Writer) error) (err error) {
+	f, err := Interruptible(ctx, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666) })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(output{f, ctx.Done()})
 }
 
 // File is the file that a command prints to, if it is one.
