@@ -113,3 +113,22 @@ func TestEndsWithContext(t *testing.T) {
 		}
 	}
 }
+
+// TestInterruptedCopy: a copy that was to be checked, and wasn't, is none.
+func TestInterruptedCopy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(wideLog(t))); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkCopy(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := checkCopy(ctx, dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("checking: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the copy: %v", err)
+	}
+}

@@ -75,9 +75,12 @@ func copyLog(cmd *cobra.Command, from, to string) error {
 	return errors.Join(err, done())
 }
 
-// checkCopy makes sure that what was copied is whole: a copy is made for a bad day.
+// checkCopy makes sure that what was copied is whole: a copy is made for a bad day. What nobody waits to see checked doesn't stay.
 func checkCopy(ctx context.Context, dir string) error {
 	r, err := replay.Verify(ctx, dir)
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), os.RemoveAll(dir))
+	}
 	if err != nil {
 		return err
 	}
