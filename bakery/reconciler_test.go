@@ -18,6 +18,7 @@ import (
 // TestBuildsAtOnce: on an empty kernel nothing waits.
 func TestBuildsAtOnce(t *testing.T) {
 	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.quiet(time.Second) // which begins with a look at the links
 		began := time.Now()
 		r.must(smallNetwork()...)
 		r.applied()

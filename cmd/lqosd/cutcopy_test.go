@@ -114,7 +114,7 @@ func (c *cutCopy) mustShow(dir string) error {
 	return nil
 }
 
-// mustFindFaults spoils a good copy, of a log that ends at last, and wants each fault to be found.
+// mustFindFaults spoils a good copy with records, of a log that ends at last, and wants each fault to be found.
 func (c *cutCopy) mustFindFaults(t *testing.T, last int, w *cutWork) {
 	t.Helper()
 	if err := c.check(filepath.Join(t.TempDir(), "good"), last, w); err != nil {
@@ -124,12 +124,15 @@ func (c *cutCopy) mustFindFaults(t *testing.T, last int, w *cutWork) {
 	faults := map[string]func(*cutCopy, *int){
 		"its last file is missing": func(c *cutCopy, _ *int) { delete(c.data, name) },
 		"its last file is cut off": func(c *cutCopy, _ *int) { c.data[name] = c.data[name][:len(c.data[name])-4096] },
-		"a byte of each of its pages is another one": func(c *cutCopy, _ *int) {
-			b := slices.Clone(c.data[name])
-			for at := 100; at < len(b); at += 4096 {
-				b[at] ^= 1
+		"bytes of each of its pages are others": func(c *cutCopy, _ *int) {
+			for name, b := range c.data {
+				b = slices.Clone(b)
+				for page := 0; page+200 < len(b); page += 4096 {
+					b[page+100] ^= 1
+					b[page+200] ^= 1
+				}
+				c.data[name] = b
 			}
-			c.data[name] = b
 		},
 		"more was acknowledged":          func(c *cutCopy, _ *int) { c.Acked = last + 1 },
 		"the log has lost what it holds": func(_ *cutCopy, last *int) { *last = 0 },

@@ -94,7 +94,7 @@ func (m *cutMachine) count(l *cutLife, last int) {
 	if !l.served {
 		m.met.unserved++
 	}
-	if m.met.received += l.received.whole; l.received.whole > 0 {
+	if m.met.received += l.received.whole; l.received.last.Acked > 0 { // in a copy without records hardly anything can be spoilt
 		w := m.work
 		m.sample = func(t *testing.T) { l.received.last.mustFindFaults(t, last, w) }
 	}
@@ -205,7 +205,7 @@ func TestTrialGuestCut(t *testing.T) {
 	works := cutWorks(t)
 	m := &cutMachine{dice: testenv.Dice(t)}
 	cuts := testenv.Tries(20, 200)
-	for i := range cuts {
+	for i := 0; i < cuts || m.sample == nil && i < 5*cuts; i++ {
 		if i%livesOfDisk == 0 {
 			m.renew(t, works[i/livesOfDisk%len(works)])
 		}
@@ -219,7 +219,7 @@ func TestTrialGuestCut(t *testing.T) {
 		t.Errorf("only %d of %d cuts met requests on the way, and %d records were made", m.met.flying, cuts, m.met.records)
 	}
 	if m.sample == nil {
-		t.Fatal("nobody has received a copy")
+		t.Fatal("nobody has received a copy with records")
 	}
 	m.sample(t)
 	(&cutMachine{dice: m.dice, noSync: true}).mustBeFoundOut(t, works[0], "fsync does nothing")
