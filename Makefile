@@ -110,7 +110,7 @@ test-vm: ## run the packages that use virtual machines (user-mode Linux); it fai
 	LQOSD_REQUIRE=vm,tc $(GO) test -race -skip '^TestTrial' -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
 bench: build bin/bench-peers ## measure lqosd against peers and limits, minutes; ROWS=regexp chooses, bench.json gets the table
-	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2" MUST=
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2 python3:python3" MUST=
 	$(GO) run ./internal/bench -rows '$(ROWS)' -o bench.json
 
 bin/bench-peers: FORCE

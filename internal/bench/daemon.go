@@ -67,11 +67,13 @@ func (s *stand) startIn(ctx context.Context, dir string) (*daemon, error) {
 	return d, c.Close()
 }
 
+func (d *daemon) socket() string { return filepath.Join(d.dir, "bus") }
+
 // dial connects to a daemon, which may still be starting.
 func (d *daemon) dial(ctx context.Context) (*bus.Client, error) {
 	limit := time.Now().Add(time.Minute)
 	for {
-		c, err := bus.Dial(ctx, filepath.Join(d.dir, "bus"), bus.DialOptions{Codec: bus.CBOR})
+		c, err := bus.Dial(ctx, d.socket(), bus.DialOptions{Codec: bus.CBOR})
 		if err == nil || time.Now().After(limit) {
 			return c, err
 		}

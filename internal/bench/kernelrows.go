@@ -113,7 +113,7 @@ func sendAndWait(ctx context.Context, c *bus.Client, calls []bus.Call) error {
 // script is the state of a log as a file for tc -batch.
 func (s *stand) script(ctx context.Context, d *daemon) (string, error) {
 	name := filepath.Join(d.dir, "state.tc")
-	return name, command(ctx, filepath.Join(s.bin, "bakery-replay"), "render", "unix:"+filepath.Join(d.dir, "bus"), "--form", "state", "-o", name)
+	return name, command(ctx, filepath.Join(s.bin, "bakery-replay"), "render", "unix:"+d.socket(), "--form", "state", "-o", name)
 }
 
 func (s *stand) circuits() int { return s.size(10_000, 300) }
@@ -291,7 +291,7 @@ func prepareDiffLive(ctx context.Context, s *stand) (pair, error) {
 	}
 	return func(ctx context.Context) (ours, other sample, err error) {
 		began := time.Now()
-		if err := quiet(ctx, filepath.Join(s.bin, "bakery-replay"), "diff", "unix:"+filepath.Join(d.dir, "bus"), "--live"); err != nil {
+		if err := quiet(ctx, filepath.Join(s.bin, "bakery-replay"), "diff", "unix:"+d.socket(), "--live"); err != nil {
 			return ours, other, err
 		}
 		ours = sample{took: time.Since(began)}

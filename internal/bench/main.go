@@ -22,6 +22,7 @@ func main() {
 	var f flags
 	flag.StringVar(&f.bin, "bin", "bin", "`DIR` of lqosd, bakery-replay and the peers")
 	flag.StringVar(&f.data, "testdata", "testdata/golden", "`DIR` of the recordings")
+	flag.StringVar(&f.python, "python", "bus/python", "`DIR` of the Python client")
 	flag.StringVar(&f.only, "rows", ".", "`REGEXP` of the rows to measure, by their keys")
 	flag.StringVar(&f.out, "o", "", "`FILE` to write the table to, as JSON")
 	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run, with -o: fail where a ratio is worse by more than half")
@@ -40,8 +41,8 @@ func main() {
 }
 
 type flags struct {
-	bin, data, only, out, compare, profile string
-	smoke                                  bool
+	bin, data, python, only, out, compare, profile string
+	smoke                                          bool
 }
 
 func run(ctx context.Context, f flags, w io.Writer) error {

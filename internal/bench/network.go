@@ -9,7 +9,8 @@ import (
 // network is what a client of the second generation commits: circuits over queues, below one site for each queue.
 type network struct {
 	circuits, queues int
-	faster           int // so many circuits have another ceil
+	faster           int  // so many circuits have another ceil
+	addresses        bool // each circuit has one
 }
 
 // mbps are the rates of the network's classes.
@@ -33,14 +34,17 @@ func (n network) batch() []bus.Call {
 }
 
 func (n network) circuit(i int) bus.Call {
-	q, ceil := i%n.queues+1, circuitMbps
+	q, ceil, address := i%n.queues+1, circuitMbps, ""
+	if n.addresses {
+		address = fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
+	}
 	if i < n.faster {
 		ceil = fasterMbps
 	}
 	return bus.Call{Name: "BakeryAddCircuit", Args: map[string]any{"circuit_hash": i, "circuit_name": fmt.Sprintf("circuit %d", i),
 		"site_name": fmt.Sprintf("site %d", q), "parent_class_id": q<<16 | 3, "up_parent_class_id": q<<16 | 3, "class_minor": n.minor(i),
 		"download_bandwidth_min": 1, "upload_bandwidth_min": 1, "download_bandwidth_max": ceil, "upload_bandwidth_max": ceil,
-		"class_major": q, "up_class_major": q, "ip_addresses": ""}}
+		"class_major": q, "up_class_major": q, "ip_addresses": address}}
 }
 
 func (n network) minor(i int) int { return 4 + i/n.queues }

@@ -1,4 +1,4 @@
-"""Commits a network of many circuits, and prints how long that took: for the benchmark of package lqosd.
+"""Commits a network of many circuits, and prints how long that took: for make bench.
 
     python3 -m tests.commit_time CIRCUITS
 
@@ -16,7 +16,7 @@ QUEUES = 16
 
 
 def main(circuits: int) -> None:
-    """Collect and commit, as package lqosd's benchmark does with its Go client."""
+    """Collect and commit, as internal/bench does with the Go client."""
     started = time.perf_counter()
     b = Bakery()
     b.start_batch()
