@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"path/filepath"
 	"sync"
 	"time"
@@ -97,11 +98,7 @@ func (p *plainLog) put(record []byte) error {
 		if err != nil {
 			return err
 		}
-		key := make([]byte, 8)
-		for i := range key {
-			key[i] = byte(n >> (56 - 8*i))
-		}
-		return b.Put(key, record)
+		return b.Put(binary.BigEndian.AppendUint64(nil, n), record)
 	})
 }
 

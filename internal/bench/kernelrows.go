@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,12 +249,13 @@ func quiet(ctx context.Context, words ...string) error {
 	return nil
 }
 
-// prepareOneChange changes one circuit's ceil, there and back, through the daemon and past it, on other links.
+// prepareOneChange changes one circuit's ceil, there and back, through the daemon, and then gives tc(8) what the class has by now: the
+// daemon has nothing to undo, and a second to find that out.
 func prepareOneChange(ctx context.Context, s *stand) (pair, error) {
 	if err := makeLinks(ctx, s); err != nil {
 		return nil, err
 	}
-	_, c, err := s.applying(ctx)
+	d, c, err := s.applying(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -271,11 +273,35 @@ func prepareOneChange(ctx context.Context, s *stand) (pair, error) {
 			return ours, other, err
 		}
 		ours = sample{took: time.Since(began)}
+		change, err := s.classLine(ctx, d, "eth1", n.classID(0))
+		if err != nil {
+			return ours, other, err
+		}
 		began = time.Now()
-		// The same as it is: nothing that the daemon would have to undo.
-		err = command(ctx, "tc", "class", "change", "dev", "eth1", "parent", "1:3", "classid", n.classID(0), "htb", "rate", "1mbit", "ceil", fmt.Sprintf("%dmbit", mbps))
-		return ours, sample{took: time.Since(began)}, err
+		err = command(ctx, append([]string{"tc", "class", "change"}, change...)...)
+		other = sample{took: time.Since(began)}
+		<-time.After(time.Second)
+		return ours, other, err
 	}, nil
+}
+
+// classLine is what follows "class add" in the line that makes a class.
+func (s *stand) classLine(ctx context.Context, d *daemon, link, id string) ([]string, error) {
+	script, err := s.script(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(script)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) > 8 && words[0] == "class" && words[3] == link && slices.Contains(words, id) {
+			return words[2:], nil
+		}
+	}
+	return nil, fmt.Errorf("no line makes class %s on %s", id, link)
 }
 
 func prepareDiffLive(ctx context.Context, s *stand) (pair, error) {

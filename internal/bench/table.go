@@ -80,6 +80,9 @@ func digits(d time.Duration) string {
 // write writes the table for people.
 func (t *table) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if t.Smoke {
+		fmt.Fprintln(w, "\nSmall sizes: the numbers in the words are those of a full run.")
+	}
 	fmt.Fprintf(w, "\nLinux %s, %d CPUs, %s\n\nwhat\tours\tpeer or limit\tits\tratio (of pairs)\tgoal\t\n", t.Kernel, t.CPUs, t.Go)
 	for _, r := range t.Rows {
 		fmt.Fprintln(w, strings.Join(r.cells(), "\t"))

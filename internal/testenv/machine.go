@@ -107,8 +107,8 @@ var machines = func() *atomic.Int64 {
 // start starts the machine's processes. They inherit how the host schedules this thread.
 //
 // A machine has one CPU, and its processes, the kernel and one for each process in it, take turns: together they get one of the
-// host's. Where the host would give each one of its own, every system call in the machine waits for two to wake up, which takes three
-// times as long, and at times twenty.
+// host's. Where the host would give each one of its own, every system call in the machine waits for two to wake up: what measures
+// traffic took two to three times as long, and stood still for seconds.
 func (m *machine) start(cmd *exec.Cmd) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
