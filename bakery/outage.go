@@ -34,15 +34,19 @@ func (o *outage) failed(err error, now time.Time) {
 // root is the innermost error: what the system said, without the file and the offset, which are others each time.
 func root(err error) error {
 	for {
+		inner := error(nil)
 		switch outer := err.(type) { //nolint:errorlint // it is the chain that is walked
 		case interface{ Unwrap() error }:
-			err = outer.Unwrap()
+			inner = outer.Unwrap()
 		case interface{ Unwrap() []error }:
-			all := outer.Unwrap()
-			err = all[len(all)-1]
-		default:
+			if all := outer.Unwrap(); len(all) > 0 {
+				inner = all[len(all)-1]
+			}
+		}
+		if inner == nil {
 			return err
 		}
+		err = inner
 	}
 }
 
