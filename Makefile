@@ -40,7 +40,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench microbench fuzz lint tidy install install-units uninstall clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench bench-smoke microbench fuzz lint tidy install install-units uninstall clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -109,12 +109,24 @@ test-netns: ## run the packages that use network namespaces; it fails where they
 test-vm: ## run the packages that use virtual machines (user-mode Linux); it fails where they can't boot
 	LQOSD_REQUIRE=vm,tc $(GO) test -race -skip '^TestTrial' -timeout $(TIMEOUT) -json $(VM_PACKAGES) | $(GO) run ./internal/testsum
 
-bench: build bin/bench-peers ## measure lqosd against peers and limits, minutes; ROWS=regexp chooses, bench.json gets the table
-	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2 python3:python3" MUST=
-	$(GO) run ./internal/bench -rows '$(ROWS)' -o bench.json
+# What make bench runs, and what that needs.
+BENCHED    := bin/bench-peers bin/xdp.test
+benchneeds  = @[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2 python3:python3" MUST=
+
+bench: build $(BENCHED) ## measure lqosd against peers and limits, a quarter of an hour; ROWS=regexp chooses, bench.json gets the table
+	$(benchneeds)
+	$(GO) run ./internal/bench -rows '$(ROWS)' -growth -o bench.json
+
+# The ratios of small sizes aren't those of full ones; but what makes one of them worse by half is a mistake.
+bench-smoke: build $(BENCHED) ## the same with small sizes, seconds; fail where a ratio is worse than in internal/bench/smoke.json by more than half
+	$(benchneeds)
+	$(GO) run ./internal/bench -smoke -rows '$(ROWS)' -compare internal/bench/smoke.json -o bin/smoke.json
 
 bin/bench-peers: FORCE
 	CGO_ENABLED=0 $(GO) build -C internal/bench/peers -o ../../../$@ .
+
+bin/xdp.test: FORCE
+	CGO_ENABLED=0 $(GO) test -c -o $@ ./xdp
 
 microbench: ## run go test's benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"iter"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,17 +17,17 @@ import (
 // busRows compare the way from a client to the disk with what a daemon would do that commits each command alone.
 var busRows = []row{
 	{
-		key: "bus_pipelined", pairs: 9, goal: goal{atLeast: 15},
+		key: "bus_pipelined", pairs: 9, goal: goal{atLeast: 15}, disk: true, sizes: thousands,
 		what: "4,347 requests of a client that doesn't wait, from the socket to the disk", against: "one bbolt transaction per command, no bus",
 		prepare: preparePipelined,
 	},
 	{
-		key: "bus_64_clients", pairs: 9, goal: goal{atLeast: 15},
+		key: "bus_64_clients", pairs: 9, goal: goal{atLeast: 15}, disk: true, sizes: thousands,
 		what: "64 clients, each with one command on its way", against: "one client with one on its way",
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareClosedLoop(ctx, s, 64, 1) },
 	},
 	{
-		key: "bus_1024_in_flight", pairs: 9, goal: goal{atLeast: 100},
+		key: "bus_1024_in_flight", pairs: 9, goal: goal{atLeast: 100}, disk: true, sizes: thousands,
 		what: "one client with 1,024 commands on their way", against: "one client with one on its way",
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareClosedLoop(ctx, s, 1, 1024) },
 	},
@@ -49,27 +51,38 @@ func preparePipelined(ctx context.Context, s *stand) (pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	records := encode(commands(len(calls)))
-	if s.smoke {
-		records = records[:400]
-	}
+	records := encode(commands(s.fixed(len(calls), 400)))
 	if err := do(ctx, c, calls, 1); err != nil { // the first time
 		return nil, err
+	}
+	if s.scale > 0 {
+		calls = slices.Collect(cycled(calls, s.scale))
 	}
 	return func(ctx context.Context) (ours, other sample, err error) {
 		began := time.Now()
 		if err := do(ctx, c, calls, 1); err != nil {
 			return ours, other, err
 		}
-		ours = sample{time.Since(began), len(calls), "command"}
+		ours = sample{took: time.Since(began), units: len(calls), unit: "command"}
 		began = time.Now()
 		for _, r := range records {
 			if err := plain.put(r); err != nil {
 				return ours, other, err
 			}
 		}
-		return ours, sample{time.Since(began), len(records), "command"}, nil
+		return ours, sample{took: time.Since(began), units: len(records), unit: "command"}, nil
 	}, nil
+}
+
+// cycled is the first n of a list that is begun again at its end.
+func cycled[T any](list []T, n int) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for i := range n {
+			if !yield(list[i%len(list)]) {
+				return
+			}
+		}
+	}
 }
 
 // plainLog is the simplest log that keeps its word: a bbolt transaction for each record.
@@ -135,7 +148,7 @@ func prepareClosedLoop(ctx context.Context, s *stand, clients, inFlight int) (pa
 		if ours, err = closedLoop(ctx, all, classes, each, inFlight); err != nil {
 			return ours, other, err
 		}
-		other, err = closedLoop(ctx, all[:1], classes, s.size(1_000, 100), 1)
+		other, err = closedLoop(ctx, all[:1], classes, s.fixed(1_000, 100), 1)
 		return ours, other, err
 	}, nil
 }
@@ -175,6 +188,6 @@ func closedLoop(ctx context.Context, clients []*bus.Client, calls []bus.Call, ea
 	case err := <-failed:
 		return sample{}, err
 	default:
-		return sample{took, len(clients) * each, "command"}, nil
+		return sample{took: took, units: len(clients) * each, unit: "command"}, nil
 	}
 }

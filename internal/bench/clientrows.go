@@ -11,7 +11,7 @@ import (
 
 // clientRows compare clients.
 var clientRows = []row{{
-	key: "commit_python", pairs: 5,
+	key: "commit_python", pairs: 5, sizes: circuitCounts,
 	what: "Bakery.commit() of 10,000 circuits in Python, collecting them included", against: "the same commit by the Go client",
 	prepare: prepareCommit,
 }}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -116,4 +118,35 @@ func do(ctx context.Context, c *bus.Client, calls []bus.Call, n int) error {
 		}
 	}
 	return nil
+}
+
+// during measures what the daemon is asked to do, and what of it it computed itself.
+func (d *daemon) during(do func() error) (sample, error) {
+	before, err := d.computed()
+	if err != nil {
+		return sample{}, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return sample{}, err
+	}
+	took := time.Since(began)
+	after, err := d.computed()
+	return sample{took: took, own: after - before}, err
+}
+
+// computed is the time that the daemon computed in its own code since its start: the user time of its process. What the kernel does
+// for it is system time.
+func (d *daemon) computed() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(text), ") ") // the name may have blanks
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 12 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", d.cmd.Process.Pid, text)
+	}
+	ticks, err := strconv.Atoi(fields[11]) // utime, in hundredths of a second
+	return time.Duration(ticks) * 10 * time.Millisecond, err
 }

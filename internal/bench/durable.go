@@ -21,14 +21,14 @@ import (
 // appendRows compare the event log with files and with the logs of others.
 var appendRows = []row{
 	{
-		key: "append_1", pairs: 15, goal: goal{atMost: 3},
+		key: "append_1", pairs: 15, goal: goal{atMost: 3}, sizes: []int{100, 1_000, 10_000},
 		what: "durable append, one command after the other", against: "write + fdatasync to a file with room",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1, commits: s.size(500, 50), other: roomyFile}.prepare(s)
 		},
 	},
 	{
-		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5},
+		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5}, sizes: []int{10, 100, 1_000},
 		what: "durable append, sessions of 1,000", against: "a growing file: encode, CRC-32C, fdatasync",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1000, commits: s.size(100, 10), other: growingFile}.prepare(s)

@@ -18,27 +18,27 @@ import (
 // kernelRows program a real kernel, in the namespace of this run, with the leaves that it has; they need root.
 var kernelRows = []row{
 	{
-		key: "build", pairs: 5, goal: goal{atMost: 1}, root: true,
+		key: "build", pairs: 5, goal: goal{atMost: 1}, root: true, sizes: kernelCounts,
 		what: "building 10,000 circuits over 16 queues, from the client's first request to the last class", against: "tc -batch of the same lines",
 		prepare: prepareBuild,
 	},
 	{
-		key: "refresh_same", pairs: 9, goal: goal{atMost: 2}, root: true,
+		key: "refresh_same", pairs: 9, goal: goal{atMost: 2}, root: true, sizes: kernelCounts,
 		what: "a refresh of 10,000 circuits, nothing changed", against: "one dump of the links (tc class show, tc qdisc show)",
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareRefresh(ctx, s, false) },
 	},
 	{
-		key: "refresh_1_percent", pairs: 5, goal: goal{atLeast: 50}, root: true,
+		key: "refresh_1_percent", pairs: 5, goal: goal{atLeast: 50}, root: true, sizes: kernelCounts,
 		what: "a refresh of 10,000 circuits, 1 % changed", against: "tc qdisc del root, then tc -batch",
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareRefresh(ctx, s, true) },
 	},
 	{
-		key: "one_change", pairs: 21, goal: goal{atMost: 1}, root: true,
+		key: "one_change", pairs: 21, goal: goal{atMost: 1}, root: true, sizes: kernelCounts,
 		what: "the speed of one of 10,000 circuits, from the request to the kernel", against: "tc class change",
 		prepare: prepareOneChange,
 	},
 	{
-		key: "diff_live", pairs: 9, goal: goal{atMost: 1.5}, root: true,
+		key: "diff_live", pairs: 9, goal: goal{atMost: 1.5}, root: true, sizes: kernelCounts,
 		what: "bakery-replay diff --live, 10,000 circuits", against: "tc -j class show; tc -j qdisc show",
 		prepare: prepareDiffLive,
 	},
@@ -130,11 +130,9 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 		if err != nil {
 			return ours, other, err
 		}
-		began := time.Now()
-		if err := commit(ctx, c, n); err != nil {
+		if ours, err = d.during(func() error { return commit(ctx, c, n) }); err != nil {
 			return ours, other, err
 		}
-		ours = sample{took: time.Since(began)}
 		script, err := s.script(ctx, d)
 		if err != nil {
 			return ours, other, err
@@ -142,7 +140,7 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 		if err := errors.Join(c.Close(), d.end(), unbuild(ctx)); err != nil {
 			return ours, other, err
 		}
-		began = time.Now()
+		began := time.Now()
 		if err := command(ctx, "tc", "-batch", script); err != nil {
 			return ours, other, err
 		}
@@ -173,16 +171,14 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 			n.faster = n.circuits/100 - n.faster // there and back
 		}
 		calls := n.batch()
-		began := time.Now()
-		if err := sendAndWait(ctx, c, calls); err != nil {
+		if ours, err = d.during(func() error { return sendAndWait(ctx, c, calls) }); err != nil {
 			return ours, other, err
 		}
-		ours = sample{took: time.Since(began)}
 		if change {
 			other, err = reload(ctx, s, script)
 			return ours, other, err
 		}
-		began = time.Now()
+		began := time.Now()
 		err = dumpAll(ctx)
 		other = sample{took: time.Since(began)}
 		return ours, other, err

@@ -13,10 +13,10 @@ import (
 )
 
 func TestGoal(t *testing.T) {
-	const ms = time.Millisecond
+	const ms = 1e6
 	for name, c := range map[string]struct {
 		goal        goal
-		ours, other time.Duration
+		ours, other float64
 		ratio       float64
 		met         bool
 		worst       float64 // the earlier ratio that makes this one worse by half
@@ -59,7 +59,7 @@ func TestMeasure(t *testing.T) {
 	r := row{key: "k", what: "w", against: "a", pairs: len(times), goal: goal{atMost: 3}, prepare: func(context.Context, *stand) (pair, error) {
 		s.later(func() error { undone = true; return nil })
 		return func(context.Context) (ours, other sample, err error) {
-			ours, other = sample{times[0], 2, "thing"}, sample{took: 5 * time.Microsecond}
+			ours, other = sample{took: times[0], units: 2, unit: "thing"}, sample{took: 5 * time.Microsecond}
 			times = times[1:]
 			return ours, other, nil
 		}, nil
@@ -68,8 +68,8 @@ func TestMeasure(t *testing.T) {
 	if err != nil || !undone {
 		t.Fatalf("%v, undone: %v", err, undone)
 	}
-	want := result{Key: "k", What: "w", Against: "a", Unit: "thing", Pairs: 5, Ours: 10500 * time.Nanosecond, Other: 5 * time.Microsecond,
-		Ratio: 2.1, Least: 1.8, Most: 40, Goal: "≤ 3 × its time", Met: true}
+	want := result{Key: "k", What: "w", Against: "a", Unit: "thing", Pairs: 5, Measure: "ns", Ours: 10500, Other: 5000,
+		Ratio: 2.1, Least: 1.8, Most: 40, Goal: "≤ 3 ×", Met: true}
 	if diff := cmp.Diff(want, m, cmpopts.IgnoreUnexported(result{}), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 		t.Error(diff)
 	}
@@ -77,7 +77,7 @@ func TestMeasure(t *testing.T) {
 
 // TestTable: what is written is read again, and the next run is held against it.
 func TestTable(t *testing.T) {
-	earlier := &table{Kernel: "6.18", CPUs: 2, Rows: []result{{Key: "good", Ratio: 2}, {Key: "bad", Ratio: 2}, {Key: "gone", Ratio: 1}}}
+	earlier := &table{Kernel: "6.18", CPUs: 2, Sync: 1e6, Rows: []result{{Key: "good", Ratio: 2}, {Key: "bad", Ratio: 2}, {Key: "gone", Ratio: 1}}}
 	name := filepath.Join(t.TempDir(), "bench.json")
 	if err := earlier.save(name); err != nil {
 		t.Fatal(err)
@@ -86,12 +86,22 @@ func TestTable(t *testing.T) {
 	if diff := cmp.Diff(earlier, read, cmpopts.IgnoreUnexported(result{})); err != nil || diff != "" {
 		t.Fatal(err, diff)
 	}
-	now := &table{Rows: []result{{Key: "good", What: "this", Ratio: 2.9, Met: true, goal: goal{atMost: 3}}, {Key: "bad", Ratio: 3.1, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9}}}
-	if worse := now.worseThan(read); len(worse) != 1 || !strings.HasPrefix(worse[0], "bad: 3.10, and it was 2.00") {
-		t.Errorf("worse: %q", worse)
+	now := &table{Rows: []result{{Key: "good", What: "this", Ratio: 2.9, Met: true, goal: goal{atMost: 3}}, {Key: "bad", Ratio: 3.1, Goal: "≤ 3 ×", goal: goal{atMost: 3}},
+		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}}}}
+	var worse []string
+	for _, r := range now.Rows {
+		if then, ok := read.earlier(r, 2e6); ok {
+			worse = append(worse, r.worseThan(then))
+		}
 	}
-	if worse := now.worseThan(nil); worse != nil {
-		t.Errorf("than nothing: %q", worse)
+	if diff := cmp.Diff([]string{"", "bad: 3.10, and it was 2.00 (≤ 3 ×)"}, worse); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok := read.earlier(result{Key: "bad", disk: true}, 0.9e6); !ok {
+		t.Error("a disk that is about as fast isn't compared with")
+	}
+	if _, ok := (*table)(nil).earlier(result{Key: "bad"}, 1e6); ok {
+		t.Error("compared with nothing")
 	}
 	var text bytes.Buffer
 	if err := now.write(&text); err != nil || !strings.Contains(text.String(), "MISSED") || strings.Count(text.String(), " met") != 1 {
@@ -107,5 +117,38 @@ func TestRows(t *testing.T) {
 			t.Errorf("%q: %d pairs", r.key, r.pairs)
 		}
 		seen[r.key] = true
+	}
+}
+
+// TestGrow: the exponent is that of our own part where that is told, and of each size the median counts.
+func TestGrow(t *testing.T) {
+	s, err := newStand(flags{bin: "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	var sizes []int
+	r := row{key: "k", what: "w", sizes: []int{10, 100, 1000}, prepare: func(context.Context, *stand) (pair, error) {
+		n := s.size(5, 1)
+		sizes = append(sizes, n)
+		tries := 0
+		return func(context.Context) (ours, other sample, err error) {
+			if tries++; tries == 2 {
+				return sample{took: time.Hour, own: time.Hour}, sample{took: time.Hour}, nil
+			}
+			return sample{took: time.Duration(n * n), own: time.Duration(7 * n)}, sample{took: time.Duration(3 * n), units: n}, nil
+		}, nil
+	}}
+	g, err := r.grow(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := growth{Key: "k", What: "w", Measure: "ns", Sizes: []int{10, 100, 1000}, Ours: []float64{100, 1e4, 1e6}, Own: []float64{70, 700, 7000}, Others: []float64{30, 300, 3000},
+		Exponent: 1, OursExponent: 2, OtherExponent: 1, Met: true}
+	if diff := cmp.Diff(want, g, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{10, 100, 1000}, sizes); diff != "" || s.size(5, 1) != 5 {
+		t.Error(diff)
 	}
 }

@@ -9,8 +9,10 @@ import (
 // stand is where rows are measured.
 type stand struct {
 	flags
-	dir  string // of the run
-	undo []func() error
+	dir   string // of the run
+	undo  []func() error
+	scale int            // the size at which growth is measured; 0: the row's own
+	logs  map[int]string // long logs that were made, by their records
 }
 
 func newStand(f flags) (*stand, error) {
@@ -21,7 +23,7 @@ func newStand(f flags) (*stand, error) {
 	if f.bin, err = filepath.Abs(f.bin); err != nil {
 		return nil, err
 	}
-	return &stand{flags: f, dir: dir}, nil
+	return &stand{flags: f, dir: dir, logs: map[int]string{}}, nil
 }
 
 func (s *stand) remove() { _ = os.RemoveAll(s.dir) }
@@ -47,8 +49,16 @@ func (s *stand) folder() (string, error) {
 	return dir, err
 }
 
-// size is how much a row works with: all of it, or few in a smoke test.
+// size is how much a row works with: all of it, few in a smoke test, or the size at which growth is measured.
 func (s *stand) size(full, smoke int) int {
+	if s.scale > 0 {
+		return s.scale
+	}
+	return s.fixed(full, smoke)
+}
+
+// fixed is like size, of what doesn't grow with the row.
+func (s *stand) fixed(full, smoke int) int {
 	if s.smoke {
 		return smoke
 	}

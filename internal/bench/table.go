@@ -18,30 +18,34 @@ type table struct {
 	Kernel string   `json:"kernel"`
 	CPUs   int      `json:"cpus"`
 	Go     string   `json:"go"`
-	Smoke  bool     `json:"smoke"` // of small sizes: to be compared only with such
+	Smoke  bool     `json:"smoke"`   // of small sizes: to be compared only with such
+	Sync   float64  `json:"sync_ns"` // of one fdatasync of a few bytes to the disk of this run
 	Rows   []result `json:"rows"`
+	Growth []growth `json:"growth"`
 }
 
-// result is a row that was measured. Times are medians, in nanoseconds.
+// result is a row that was measured. Ours and Other are medians.
 type result struct {
-	Key     string        `json:"key"`
-	What    string        `json:"what"`
-	Against string        `json:"against"`
-	Unit    string        `json:"unit"` // what the times are given per; empty: of the whole
-	Pairs   int           `json:"pairs"`
-	Ours    time.Duration `json:"ours_ns"`
-	Other   time.Duration `json:"other_ns"`
-	Ratio   float64       `json:"ratio"` // the median of those of the pairs
-	Least   float64       `json:"least"`
-	Most    float64       `json:"most"`
-	Goal    string        `json:"goal"`
-	Met     bool          `json:"met"`
+	Key     string  `json:"key"`
+	What    string  `json:"what"`
+	Against string  `json:"against"`
+	Measure string  `json:"measure"` // ns or bytes
+	Unit    string  `json:"unit"`    // what both are given per; empty: of the whole
+	Pairs   int     `json:"pairs"`
+	Ours    float64 `json:"ours"`
+	Other   float64 `json:"other"`
+	Ratio   float64 `json:"ratio"` // the median of those of the pairs
+	Least   float64 `json:"least"`
+	Most    float64 `json:"most"`
+	Goal    string  `json:"goal"`
+	Met     bool    `json:"met"`
 
 	goal goal
+	disk bool
 }
 
 func newTable(smoke bool) *table {
-	t := &table{CPUs: runtime.NumCPU(), Go: runtime.Version(), Smoke: smoke}
+	t := &table{CPUs: runtime.NumCPU(), Go: runtime.Version(), Smoke: smoke, Rows: []result{}, Growth: []growth{}}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		t.Kernel = unix.ByteSliceToString(u.Release[:])
@@ -61,14 +65,18 @@ func (r result) cells() []string {
 	case !r.Met:
 		verdict = "MISSED"
 	}
-	return []string{r.What, digits(r.Ours) + per, r.Against, digits(r.Other) + per,
+	return []string{r.What, amount(r.Ours, r.Measure) + per, r.Against, amount(r.Other, r.Measure) + per,
 		fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Least, r.Most), r.Goal, verdict}
 }
 
 func (r result) String() string { return strings.Join(r.cells(), " | ") }
 
-// digits is a duration in three digits.
-func digits(d time.Duration) string {
+// amount is a time or a number of bytes in three digits.
+func amount(n float64, measure string) string {
+	if measure == "bytes" {
+		return fmt.Sprintf("%.0f B", n)
+	}
+	d := time.Duration(n)
 	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if d >= unit {
 			return d.Round(unit / 100).String()
@@ -83,9 +91,18 @@ func (t *table) write(out io.Writer) error {
 	if t.Smoke {
 		fmt.Fprintln(w, "\nSmall sizes: the numbers in the words are those of a full run.")
 	}
-	fmt.Fprintf(w, "\nLinux %s, %d CPUs, %s\n\nwhat\tours\tpeer or limit\tits\tratio (of pairs)\tgoal\t\n", t.Kernel, t.CPUs, t.Go)
-	for _, r := range t.Rows {
-		fmt.Fprintln(w, strings.Join(r.cells(), "\t"))
+	fmt.Fprintf(w, "\nLinux %s, %d CPUs, %s, fdatasync %s\n", t.Kernel, t.CPUs, t.Go, amount(t.Sync, "ns"))
+	if len(t.Rows) > 0 {
+		fmt.Fprint(w, "\nwhat\tours\tpeer or limit\tits\tratio (of pairs)\tgoal\t\n")
+		for _, r := range t.Rows {
+			fmt.Fprintln(w, strings.Join(r.cells(), "\t"))
+		}
+	}
+	if len(t.Growth) > 0 {
+		fmt.Fprintf(w, "\ngrowth of\tat sizes\tours\texponent (≤ %g)\tthe other's\texponent\t\n", mostGrowth)
+		for _, g := range t.Growth {
+			fmt.Fprintln(w, strings.Join(g.cells(), "\t"))
+		}
 	}
 	return w.Flush()
 }
@@ -110,17 +127,26 @@ func readTable(name string) (*table, error) {
 	return t, nil
 }
 
-// worseThan names the rows that got worse by more than half; earlier may be nil.
-func (t *table) worseThan(earlier *table) (worse []string) {
-	if earlier == nil {
-		return nil
+// earlier is the row as an earlier run has it, if the two can be compared; t may be nil.
+func (t *table) earlier(r result, sync float64) (then result, ok bool) {
+	if t == nil {
+		return then, false
 	}
-	for _, now := range t.Rows {
-		for _, then := range earlier.Rows {
-			if now.Key == then.Key && now.goal.worse(now.Ratio, then.Ratio) {
-				worse = append(worse, fmt.Sprintf("%s: %.2f, and it was %.2f (%s)", now.Key, now.Ratio, then.Ratio, now.Goal))
-			}
+	for _, then = range t.Rows {
+		if then.Key == r.Key {
+			return then, !r.disk || alike(sync, t.Sync)
 		}
 	}
-	return worse
+	return then, false
+}
+
+// alike says whether two disks are about as fast.
+func alike(a, b float64) bool { return a < 1.5*b && b < 1.5*a }
+
+// worseThan says what got worse than the earlier ratio by more than half; empty: it didn't.
+func (r result) worseThan(then result) string {
+	if !r.goal.worse(r.Ratio, then.Ratio) {
+		return ""
+	}
+	return fmt.Sprintf("%s: %.2f, and it was %.2f (%s)", r.Key, r.Ratio, then.Ratio, r.Goal)
 }
