@@ -16,8 +16,8 @@ import (
 func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 	t.mappings = NewTree().mappings
 	kept := false // any of the old ones
-	circuits, lists, stated := map[int64]Member{}, map[int64]bool{}, map[netip.Prefix]bool{}
-	for _, m := range c.Members {
+	circuits, lists, stated := map[int64]int{}, map[int64]bool{}, map[netip.Prefix]bool{}
+	for i, m := range c.Members {
 		if m.Circuit == nil {
 			continue
 		}
@@ -27,18 +27,30 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 		}
 		for _, p := range prefixes {
 			kept = t.stateAddress(c, m, p, was) || kept
+		}
+		if was.mappings.Len() == 0 {
+			continue // nothing is to be kept or not
+		}
+		for _, p := range prefixes {
 			stated[p], lists[m.Circuit.CircuitHash] = true, true
 		}
 		if _, another := circuits[m.Circuit.CircuitHash]; !another {
-			circuits[m.Circuit.CircuitHash] = m
+			circuits[m.Circuit.CircuitHash] = i
 		}
+	}
+	find := func(hash int64) (m Member, ok bool) {
+		i, ok := circuits[hash]
+		if ok {
+			m = c.Members[i]
+		}
+		return m, ok
 	}
 	roles := c.Setup.Roles()
 	was.mappings.Scan(func(m Mapping) bool {
 		if owner, _ := was.ownerOf(m); stated[m.Prefix] || m.Stated || lists[owner] {
 			return true
 		}
-		if m, ok := t.followed(m, roles, circuits, was); ok {
+		if m, ok := t.followed(m, roles, find, was); ok {
 			t.mappings.Set(m)
 			kept = true
 		}
@@ -50,12 +62,12 @@ func (t *Tree) stateAddresses(c Commit, was *Tree) error {
 
 // followed is an old mapping that a client made by itself where its circuit or site is now; false
 // if that is gone.
-func (t *Tree) followed(m Mapping, roles Roles, circuits map[int64]Member, was *Tree) (Mapping, bool) {
+func (t *Tree) followed(m Mapping, roles Roles, find func(hash int64) (Member, bool), was *Tree) (Mapping, bool) {
 	owner, known := was.ownerOf(m)
 	if !known {
 		return m, false
 	}
-	circuit, isCircuit := circuits[owner]
+	circuit, isCircuit := find(owner)
 	link := roles.Link(m.Upload)
 	before, _ := was.Note(link, m.Handle)
 	if n, there := t.Note(link, m.Handle); there && n.names() && n.Hash == owner && (n.Role == before.Role || !before.names()) {

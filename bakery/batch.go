@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
@@ -141,7 +142,7 @@ func (b *Batch) admit(m Member) error {
 	return nil
 }
 
-// Commit is the command that the batch asks for. Of a refused batch it is one that the bakery
+// Commit is the command that the batch asks for; the batch is used up. Of a refused batch it is one that the bakery
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
 	b.refuseMisplaced()
@@ -160,9 +161,12 @@ func (b *Batch) Commit() Command {
 
 // state is the commit of the members with these indices, in this order.
 func (b *Batch) state(order []int) Commit {
-	c := Commit{Members: make([]Member, len(order)), Items: make([]int, len(order))}
-	for k, i := range order {
-		c.Members[k], c.Items[k] = b.members[i], b.numbers[i]
+	c := Commit{Members: b.members, Items: b.numbers}
+	if len(order) < len(b.members) || !slices.IsSorted(order) {
+		c = Commit{Members: make([]Member, len(order)), Items: make([]int, len(order))}
+		for k, i := range order {
+			c.Members[k], c.Items[k] = b.members[i], b.numbers[i]
+		}
 	}
 	if b.setup != nil {
 		c.Setup = *b.setup

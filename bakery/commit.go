@@ -153,7 +153,7 @@ func (t *Tree) checkParent(link string, parent tc.Handle) error {
 // foldLeaves gives the circuits their leaves: first those whose slots had one before, so that
 // no new one takes a handle away from them.
 func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
-	scarce := map[string]*scarceHandles{}
+	scarce, leaves := map[string]*scarceHandles{}, leafMemo{}
 	for _, known := range []bool{true, false} {
 		for i, m := range c.Members {
 			if m.Circuit == nil {
@@ -167,7 +167,7 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 				if _, done := t.state.Qdisc(link, slot); done {
 					continue
 				}
-				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, seq); err != nil {
+				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, leaves, seq); err != nil {
 					r.add(fmt.Errorf("%s%s: %w", c.name(i), direction(upload), err))
 				}
 			}
@@ -176,13 +176,9 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 	return r
 }
 
-func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[string]*scarceHandles, seq eventlog.Seq) error {
-	l, err := c.leaf(circuit, upload)
-	if err != nil || l.words == nil {
-		return err
-	}
-	options, err := l.options()
-	if err != nil {
+func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[string]*scarceHandles, leaves leafMemo, seq eventlog.Seq) error {
+	options, err := leaves.options(c, circuit, upload)
+	if err != nil || options == nil {
 		return err
 	}
 	link, slot := c.directionOf(upload).Link, Member{Circuit: &circuit}.branch(upload).class

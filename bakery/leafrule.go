@@ -136,3 +136,40 @@ func (c Commit) leaf(circuit AddCircuit, upload bool) (leaf, error) {
 	_, ceil := circuit.mbps(upload)
 	return c.Leaf.choose(d.SQM, override, ceil)
 }
+
+// leafMemo remembers the leaves of one Commit: there are as many as plans, not as circuits, and equal ones are one value.
+type leafMemo map[leafAsk]leafChosen
+
+// leafAsk is all that a leaf of a Commit depends on.
+type leafAsk struct {
+	upload   bool
+	override string
+	ceilMbps float64
+}
+
+type leafChosen struct {
+	leaf    leaf
+	options tc.Options // nil: the class has none
+	err     error
+}
+
+func (memo leafMemo) choose(c Commit, circuit AddCircuit, upload bool) leafChosen {
+	ask := leafAsk{upload: upload}
+	if _, ask.ceilMbps = circuit.mbps(upload); circuit.SQMOverride != nil {
+		ask.override = *circuit.SQMOverride
+	}
+	chosen, known := memo[ask]
+	if !known {
+		if chosen.leaf, chosen.err = c.leaf(circuit, upload); chosen.err == nil && chosen.leaf.words != nil {
+			chosen.options, chosen.err = chosen.leaf.options()
+		}
+		memo[ask] = chosen
+	}
+	return chosen
+}
+
+// options is the leaf of a circuit in one direction, nil for none.
+func (memo leafMemo) options(c Commit, circuit AddCircuit, upload bool) (tc.Options, error) {
+	chosen := memo.choose(c, circuit, upload)
+	return chosen.options, chosen.err
+}

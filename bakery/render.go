@@ -92,6 +92,7 @@ func (p *printer) class(a classAsk) {
 // of the upload.
 func (p *printer) commit(c Commit) {
 	p.mqSetup(c.Setup)
+	leaves := leafMemo{}
 	for _, m := range c.Members {
 		for _, upload := range []bool{false, true} {
 			link, b := c.directionOf(upload).Link, m.branch(upload)
@@ -100,13 +101,13 @@ func (p *printer) commit(c Commit) {
 			if m.Circuit == nil {
 				continue
 			}
-			l, err := c.leaf(*m.Circuit, upload)
-			if err != nil {
-				panic("bakery: rendering a leaf that Fold refuses: " + err.Error())
+			chosen := leaves.choose(c, *m.Circuit, upload)
+			if chosen.err != nil {
+				panic("bakery: rendering a leaf that Fold refuses: " + chosen.err.Error())
 			}
-			if l.words != nil {
+			if chosen.options != nil {
 				p.put("qdisc add dev ", link, " parent ", b.class.String(), " ")
-				p.line(l.text())
+				p.line(chosen.leaf.text())
 			}
 		}
 	}

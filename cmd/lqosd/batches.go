@@ -109,7 +109,9 @@ func (b *batches) commit(o *openBatch, atOnce bool) (c bakery.Command, done func
 		b.settled.Wait()
 	}
 	b.committing += memory
-	return o.batch.Commit(), sync.OnceFunc(func() {
+	c = o.batch.Commit()
+	o.batch = bakery.NewBatch() // what was only there to find mistakes needn't wait for the disk
+	return c, sync.OnceFunc(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.committing -= memory
