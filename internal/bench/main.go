@@ -73,38 +73,9 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	if t.Sync, err = s.syncTime(); err != nil {
 		return err
 	}
-	var worse []string
-	for _, r := range rows {
-		if !only.MatchString(r.key) {
-			continue
-		}
-		if r.root && os.Geteuid() != 0 {
-			if _, err := fmt.Fprintf(w, "%s: needs root\n", r.key); err != nil {
-				return err
-			}
-			continue
-		}
-		m, why, err := measureAgainst(ctx, s, r, earlier, t.Sync)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.key, err)
-		}
-		if t.Rows = append(t.Rows, m); why != "" {
-			worse = append(worse, why)
-		}
-		if _, err := fmt.Fprintln(w, m); err != nil { // told as they come: all take minutes
-			return err
-		}
-		if len(r.sizes) == 0 || !f.growth {
-			continue
-		}
-		g, err := r.grow(ctx, s)
-		if err != nil {
-			return fmt.Errorf("growth of %s: %w", r.key, err)
-		}
-		t.Growth = append(t.Growth, g)
-		if _, err := fmt.Fprintln(w, g); err != nil {
-			return err
-		}
+	worse, err := t.fill(ctx, s, w, only, earlier)
+	if err != nil {
+		return err
 	}
 	if err := t.write(w); err != nil {
 		return err
@@ -120,6 +91,47 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	return nil
 }
 
+// fill measures the rows whose keys match, tells each as it comes, and gives what got worse than earlier, which may be nil.
+func (t *table) fill(ctx context.Context, s *stand, w io.Writer, only *regexp.Regexp, earlier *table) (worse []string, err error) {
+	for _, r := range rows {
+		if !only.MatchString(r.key) {
+			continue
+		}
+		if r.root && os.Geteuid() != 0 {
+			if _, err := fmt.Fprintf(w, "%s: needs root\n", r.key); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		m, bad, err := measureAgainst(ctx, s, r, earlier, t.Sync)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.key, err)
+		}
+		if t.Rows = append(t.Rows, m); bad != "" {
+			worse = append(worse, bad)
+		}
+		told := m.String() // as they come: all take minutes
+		if _, _, why := earlier.earlier(m, t.Sync); why != "" {
+			told += " | " + why
+		}
+		if _, err := fmt.Fprintln(w, told); err != nil {
+			return nil, err
+		}
+		if len(r.sizes) == 0 || !s.growth {
+			continue
+		}
+		g, err := r.grow(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("growth of %s: %w", r.key, err)
+		}
+		t.Growth = append(t.Growth, g)
+		if _, err := fmt.Fprintln(w, g); err != nil {
+			return nil, err
+		}
+	}
+	return worse, nil
+}
+
 // attempts is how often a row is measured that seems to have got worse: a machine that does something else meanwhile isn't a change of
 // the product.
 const attempts = 4
@@ -130,7 +142,7 @@ func measureAgainst(ctx context.Context, s *stand, r row, earlier *table, sync f
 		if m, err = r.measure(ctx, s); err != nil {
 			return m, "", err
 		}
-		then, ok := earlier.earlier(m, sync)
+		then, ok, _ := earlier.earlier(m, sync)
 		if !ok {
 			return m, "", nil
 		}

@@ -90,17 +90,17 @@ func TestTable(t *testing.T) {
 		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}}}}
 	var worse []string
 	for _, r := range now.Rows {
-		if then, ok := read.earlier(r, 2e6); ok {
+		if then, ok, _ := read.earlier(r, 2e6); ok {
 			worse = append(worse, r.worseThan(then))
 		}
 	}
 	if diff := cmp.Diff([]string{"", "bad: 3.10, and it was 2.00 (≤ 3 ×)"}, worse); diff != "" {
 		t.Error(diff)
 	}
-	if _, ok := read.earlier(result{Key: "bad", disk: true}, 0.9e6); !ok {
+	if _, ok, _ := read.earlier(result{Key: "bad", disk: true}, 0.9e6); !ok {
 		t.Error("a disk that is about as fast isn't compared with")
 	}
-	if _, ok := (*table)(nil).earlier(result{Key: "bad"}, 1e6); ok {
+	if _, ok, _ := (*table)(nil).earlier(result{Key: "bad"}, 1e6); ok {
 		t.Error("compared with nothing")
 	}
 	var text bytes.Buffer
@@ -150,5 +150,35 @@ func TestGrow(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int{10, 100, 1000}, sizes); diff != "" || s.size(5, 1) != 5 {
 		t.Error(diff)
+	}
+}
+
+// TestWorse: a row that is worse than earlier is measured again before that counts.
+func TestWorse(t *testing.T) {
+	s, err := newStand(flags{bin: "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	for name, c := range map[string]struct {
+		bad, measured int // so many measurements are bad, and so many are made
+		worse         bool
+	}{"once": {1, 2, false}, "always": {100, 4, true}, "never": {0, 1, false}} {
+		t.Run(name, func(t *testing.T) {
+			measured := 0
+			r := row{key: "k", pairs: 3, goal: goal{atMost: 3}, prepare: func(context.Context, *stand) (pair, error) {
+				measured++
+				ours := 2 * time.Second
+				if measured <= c.bad {
+					ours = 4 * time.Second
+				}
+				return func(context.Context) (sample, sample, error) { return sample{took: ours}, sample{took: time.Second}, nil }, nil
+			}}
+			earlier := &table{Rows: []result{{Key: "k", Ratio: 2}}}
+			_, worse, err := measureAgainst(t.Context(), s, r, earlier, 0)
+			if err != nil || (worse != "") != c.worse || measured != c.measured {
+				t.Errorf("worse: %q, measured %d times, %v", worse, measured, err)
+			}
+		})
 	}
 }

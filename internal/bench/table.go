@@ -127,17 +127,21 @@ func readTable(name string) (*table, error) {
 	return t, nil
 }
 
-// earlier is the row as an earlier run has it, if the two can be compared; t may be nil.
-func (t *table) earlier(r result, sync float64) (then result, ok bool) {
+// earlier is the row as an earlier run has it, if the two can be compared, or why they can't; t may be nil.
+func (t *table) earlier(r result, sync float64) (then result, ok bool, why string) {
 	if t == nil {
-		return then, false
+		return then, false, ""
 	}
 	for _, then = range t.Rows {
-		if then.Key == r.Key {
-			return then, !r.disk || alike(sync, t.Sync)
+		if then.Key != r.Key {
+			continue
 		}
+		if r.disk && !alike(sync, t.Sync) {
+			return then, false, fmt.Sprintf("not compared with the earlier run: fdatasync took %s then, and takes %s", amount(t.Sync, "ns"), amount(sync, "ns"))
+		}
+		return then, true, ""
 	}
-	return then, false
+	return then, false, "the earlier run hasn't this row"
 }
 
 // alike says whether two disks are about as fast.
