@@ -172,7 +172,9 @@ func TestWorse(t *testing.T) {
 				if measured <= c.bad {
 					ours = 4 * time.Second
 				}
-				return func(context.Context) (sample, sample, error) { return sample{took: ours}, sample{took: time.Second}, nil }, nil
+				return func(context.Context) (sample, sample, error) {
+					return sample{took: ours}, sample{took: time.Second}, nil
+				}, nil
 			}}
 			earlier := &table{Rows: []result{{Key: "k", Ratio: 2}}}
 			_, worse, err := measureAgainst(t.Context(), s, r, earlier, 0)
