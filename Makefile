@@ -137,6 +137,7 @@ fuzz: ## run every fuzz target for FUZZTIME=10s
 lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; installs mypy as root on Debian
 	CGO_ENABLED=0 $(LINT) run ./... # what it compiles, the tests without the race detector take
 	$(GO) mod tidy -diff
+	cd internal/bench/peers && CGO_ENABLED=0 $(GO) vet . && $(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
 	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
 
