@@ -7,14 +7,16 @@ import (
 // Fold gives a record its meaning: it changes t to what the record asks for.
 // It is deterministic and depends on nothing else. On an error t is unchanged; the
 // error says why the record can't be folded. Records of a log always can.
-func Fold(t *Tree, r Record) error {
+func Fold(t *Tree, r Record) error { return foldPrepared(t, prepared{Record: r}) }
+
+func foldPrepared(t *Tree, r prepared) error {
 	if r.Seq != t.Seq+1 {
 		return fmt.Errorf("folding record %d: the tree is at %d", r.Seq, t.Seq)
 	}
 	if err := t.fold(r); err != nil {
 		return fmt.Errorf("folding record %d, %s: %w", r.Seq, r.Command.Kind(), err)
 	}
-	t.folded(r)
+	t.folded(r.Record)
 	return nil
 }
 
@@ -29,7 +31,7 @@ func (t *Tree) folded(r Record) {
 	}
 }
 
-func (t *Tree) fold(r Record) error {
+func (t *Tree) fold(r prepared) error {
 	switch c := r.Command.(type) {
 	case ClearPriorSettings:
 		t.keepIdentities()
@@ -42,9 +44,9 @@ func (t *Tree) fold(r Record) error {
 	case AddCircuitHTBClass:
 		return t.foldClass(askOfCircuit(c), r.Seq)
 	case AddCircuitQdisc:
-		return t.foldLeaf(c, r.Seq)
+		return t.foldLeaf(c, r.leaf, r.Seq)
 	case ExecuteTCCommands:
-		return t.foldExecute(c, r.Seq)
+		return t.foldExecute(c, r.lines, r.Seq)
 	case MapIPToFlow:
 		return t.foldMapping(c)
 	case DelIPFlow:

@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"context"
 	"iter"
 	"math"
 
@@ -32,20 +33,8 @@ func loadUpTo(s Source, last eventlog.Seq) (*Tree, error) {
 	if t.Seq > last {
 		return nil, nil
 	}
-	for raw, err := range s.Records(t.Seq + 1) {
-		if err != nil {
-			return nil, err
-		}
-		if raw.Seq > last {
-			break
-		}
-		r, err := DecodeRecord(raw.Seq, raw.Data)
-		if err != nil {
-			return nil, err
-		}
-		if err := Fold(t, r); err != nil {
-			return nil, err
-		}
+	if err := Play(context.Background(), t, s.Records(t.Seq+1), last); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
