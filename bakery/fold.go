@@ -23,6 +23,7 @@ func foldPrepared(t *Tree, r prepared) error {
 // folded notes that r is part of t.
 func (t *Tree) folded(r Record) {
 	t.Seq = r.Seq
+	t.folds += toll(r.Command)
 	if r.Command.Kind().shapes() {
 		t.shaped = r.Seq
 	}

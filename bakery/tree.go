@@ -39,6 +39,8 @@ type Tree struct {
 	// which isn't part of snapshots.
 	stated   uint64
 	statedAt eventlog.Seq
+	// folds is the toll of what was folded since the newest snapshot. It isn't part of one.
+	folds int
 	// guessed says that the Circuits of the mappings were made from a snapshot that
 	// doesn't have them, by the names of today.
 	guessed bool
