@@ -58,7 +58,7 @@ func (f *folder) reconciler() (*reconciler, error) {
 	case a.Seq == f.tree.Seq:
 		base = f.tree.Clone()
 	default:
-		if base, err = loadUpTo(f.log, a.Seq); base != nil {
+		if base, err = loadAt(f.log, a.Seq); base != nil {
 			d, err = doubtsAfter(f.log, base)
 		}
 	}
