@@ -1,8 +1,7 @@
 package bakery
 
 import (
-	"github.com/tidwall/btree"
-
+	"lqosd/bakery/radix"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -17,7 +16,7 @@ func (t *Tree) asked(link string, o tc.Object) (eventlog.Seq, string) {
 	if n, ok := t.Note(link, o.Qdisc.Parent); ok { // a leaf
 		return max(n.LeafSeq, n.Seq), n.Name(o.Qdisc.Parent)
 	}
-	if placed := t.placed[link]; placed != nil {
+	if placed, ok := t.placed.Get(link); ok {
 		seq, _ := placed.Get(o.Qdisc.Parent)
 		return seq, ""
 	}
@@ -26,10 +25,10 @@ func (t *Tree) asked(link string, o tc.Object) (eventlog.Seq, string) {
 
 // place notes which record set the qdisc at a slot that isn't a class.
 func (t *Tree) place(link string, slot tc.Handle, seq eventlog.Seq) {
-	m := t.placed[link]
+	m, _ := t.placed.Get(link)
 	if m == nil {
-		m = &btree.Map[tc.Handle, eventlog.Seq]{}
-		t.placed[link] = m
+		m = &radix.Map[tc.Handle, eventlog.Seq]{}
+		t.placed.Set(link, m)
 	}
 	m.Set(slot, seq)
 }
@@ -37,7 +36,7 @@ func (t *Tree) place(link string, slot tc.Handle, seq eventlog.Seq) {
 // assignedHandle reports whether the handle of the qdisc at slot was assigned by Fold: no
 // client cares which one it is.
 func (t *Tree) assignedHandle(link string, slot, handle tc.Handle) bool {
-	h := t.handles[link]
+	h, _ := t.handles.Get(link)
 	if h == nil {
 		return false
 	}

@@ -18,6 +18,7 @@ type Log interface {
 	Enqueue(eventlog.Tx) (*eventlog.Pending, error)
 	Known(key string) (*eventlog.Pending, bool)
 	Snapshot() ([]byte, eventlog.Seq, error)
+	SnapshotBefore(eventlog.Seq) ([]byte, eventlog.Seq, error)
 	Records(from eventlog.Seq) iter.Seq2[eventlog.Record, error]
 	NeedsRoll() bool
 	Roll(eventlog.Snapshot) (*eventlog.Pending, error)

@@ -37,14 +37,18 @@ func AppendRecord(dst []byte, r Record) []byte {
 // payload. A payload of a newer version is eventlog.ErrNewerFormat, anything
 // else that can't be read eventlog.ErrCorrupt.
 func DecodeRecord(seq eventlog.Seq, payload []byte) (Record, error) {
-	d := decoder{b: payload}
+	return decodeRecord(seq, decoder{b: payload}, nil)
+}
+
+// decodeRecord decodes what d begins with; what d's preparer knows of it goes into out.
+func decodeRecord(seq eventlog.Seq, d decoder, out *prepared) (Record, error) {
 	if v := d.byte(); d.err == nil && v != recordVersion {
 		return Record{}, fmt.Errorf("decoding record %d: version %d: %w", seq, v, eventlog.ErrNewerFormat)
 	}
 	kind := Kind(d.byte())
 	r := Record{Seq: seq, Time: time.Unix(0, d.varint()).UTC()}
 	r.Sender = Sender{UID: d.uint32(), GID: d.uint32(), PID: d.int32()}
-	r.Command = d.command(kind)
+	r.Command = d.command(kind, out)
 	if d.err == nil && len(d.b) != 0 {
 		d.fail(fmt.Errorf("%d bytes too many", len(d.b)))
 	}
@@ -99,7 +103,7 @@ func (e *encoder) command(c Command) {
 	}
 }
 
-func (d *decoder) command(k Kind) Command {
+func (d *decoder) command(k Kind, out *prepared) Command {
 	switch k {
 	case KindClearPriorSettings:
 		return ClearPriorSettings{Links: d.strings()}
@@ -118,10 +122,9 @@ func (d *decoder) command(k Kind) Command {
 		}
 		return c
 	case KindAddCircuitQdisc:
-		return AddCircuitQdisc{Link: d.string(), ParentMajor: d.uint32(), ParentMinor: d.uint32(),
-			CircuitHash: int64(d.uint64()), SQM: d.strings()}
+		return d.leaf(out)
 	case KindExecuteTCCommands:
-		return d.execute()
+		return d.execute(out)
 	case KindMapIPToFlow:
 		return d.mapping()
 	case KindDelIPFlow:
@@ -217,16 +220,35 @@ func (d *decoder) mapping() MapIPToFlow {
 	return c
 }
 
-func (d *decoder) execute() ExecuteTCCommands {
+func (d *decoder) leaf(out *prepared) AddCircuitQdisc {
+	c := AddCircuitQdisc{Link: d.string(), ParentMajor: d.uint32(), ParentMinor: d.uint32(), CircuitHash: int64(d.uint64())}
+	if d.with != nil {
+		c.SQM = d.with.leaf(d, out)
+	} else {
+		c.SQM = d.strings()
+	}
+	return c
+}
+
+func (d *decoder) execute(out *prepared) ExecuteTCCommands {
+	if d.with != nil {
+		return d.with.execute(d, out)
+	}
 	c := ExecuteTCCommands{Force: d.byte()&flagFirst != 0, Lines: d.strings()}
+	c.Opaque = d.opaque(len(c.Lines))
+	return c
+}
+
+// opaque reads which of n lines are opaque.
+func (d *decoder) opaque(n int) (list []int) {
 	least := uint64(0)
 	for range d.count() {
 		i := d.uvarint()
-		if i < least || i >= uint64(len(c.Lines)) {
-			d.fail(fmt.Errorf("opaque line %d of %d", i, len(c.Lines)))
+		if i < least || i >= uint64(n) {
+			d.fail(fmt.Errorf("opaque line %d of %d", i, n))
 			break
 		}
-		c.Opaque, least = append(c.Opaque, int(i)), i+1
+		list, least = append(list, int(i)), i+1
 	}
-	return c
+	return list
 }

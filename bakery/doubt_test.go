@@ -72,6 +72,19 @@ func TestStaleCursor(t *testing.T) {
 	}
 }
 
+// restlessLog begins a segment whenever it can, with a snapshot that is newer than a stale cursor.
+type restlessLog struct{ bakery.Log }
+
+func (restlessLog) NeedsRoll() bool { return true }
+
+func rolling(o *bakery.Options) {
+	open := o.OpenLog
+	o.OpenLog = func() (bakery.Log, error) {
+		l, err := open()
+		return restlessLog{l}, err
+	}
+}
+
 // TestClassThatCameAndWent: a class that was made and removed again by records that the
 // cursor doesn't tell of goes, and is no drift.
 func TestClassThatCameAndWent(t *testing.T) {
@@ -98,6 +111,27 @@ func TestClassThatCameAndWent(t *testing.T) {
 			}, policy, stale(&isStale))
 		})
 	}
+}
+
+// TestStaleCursorBeforeTheSnapshot: what somebody else did while no daemon ran is found, also where the newest snapshot is
+// newer than the cursor.
+func TestStaleCursorBeforeTheSnapshot(t *testing.T) {
+	var isStale atomic.Bool
+	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.must(smallNetwork()...)
+		r.applied()
+		r.quiet(2 * time.Second)
+		isStale.Store(true)
+		r.must(aSite("9", 10))
+		r.must(aSite("9", 11))
+		r.applied()
+		r.stop()
+		r.meddle("class add dev eth1 parent 1:3 classid 1:99 htb rate 1mbit")
+		r.start()
+		r.quiet(time.Second)
+		r.inSync()
+		r.drifted("repaired: added class 1:99 on eth1")
+	}, rolling, stale(&isStale))
 }
 
 // TestLinkThatIsNewToTheCursor: a root that we put on a link which has come back is ours,

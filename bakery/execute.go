@@ -50,7 +50,7 @@ func (t *Tree) admitLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(tc
 			err = allowed(l)
 		}
 		if err == nil {
-			err = b.foldLine(l, seq, len(resolved.Lines))
+			err = b.foldLine(&l, seq, len(resolved.Lines))
 		}
 		if err != nil {
 			refused = append(refused, LineError{Line: i + 1, Text: clip(line), Why: err.Error()})
@@ -69,21 +69,26 @@ func (t *Tree) admitLines(c ExecuteTCCommands, seq eventlog.Seq, allowed func(tc
 }
 
 // foldExecute folds the lines of a record: which of them are opaque was decided when
-// it was accepted.
-func (t *Tree) foldExecute(c ExecuteTCCommands, seq eventlog.Seq) error {
+// it was accepted. They are parsed already unless parsed is nil.
+func (t *Tree) foldExecute(c ExecuteTCCommands, parsed []*tcLine, seq eventlog.Seq) error {
 	b := t.Clone()
 	opaque := c.Opaque
 	for i, text := range c.Lines {
-		l := tcLine{text: text}
-		if len(opaque) > 0 && opaque[0] == i {
-			l.opaque, l.link, opaque = true, linkOf(text), opaque[1:]
-		} else {
-			var err error
-			if l.op, err = tc.ParseLine(text); err != nil {
-				return LineError{Line: i + 1, Text: clip(text), Why: err.Error()}
-			}
+		var l *tcLine
+		var err error
+		switch {
+		case parsed != nil:
+			l = parsed[i]
+		case len(opaque) > 0 && opaque[0] == i:
+			l, opaque = opaqueLine(text), opaque[1:]
+		default:
+			l = &tcLine{text: text}
+			l.op, err = tc.ParseLine(text)
 		}
-		if err := b.foldLine(l, seq, i); err != nil {
+		if err == nil {
+			err = b.foldLine(l, seq, i)
+		}
+		if err != nil {
 			return LineError{Line: i + 1, Text: clip(text), Why: err.Error()}
 		}
 	}
@@ -117,7 +122,7 @@ func FoldScript(script string) (*Tree, []LineError) {
 			if l.op.Verb == tc.Add {
 				l.op.Verb = tc.Replace
 			}
-			err = t.foldLine(l, 1, number)
+			err = t.foldLine(&l, 1, number)
 		}
 		if err != nil {
 			refused = append(refused, LineError{Line: number, Text: clip(line), Why: err.Error()})
@@ -180,8 +185,8 @@ func parseLine(line string) (tcLine, error) {
 	return tcLine{text: text, link: op.Link(), op: op}, nil
 }
 
-// foldLine folds line number n of a record.
-func (t *Tree) foldLine(l tcLine, seq eventlog.Seq, n int) error {
+// foldLine folds line number n of a record, and leaves l as it is.
+func (t *Tree) foldLine(l *tcLine, seq eventlog.Seq, n int) error {
 	switch {
 	case l.opaque:
 		t.opaque.Set(l.text, OpaqueLine{Seq: seq, Line: n, Link: l.link, Text: l.text})
@@ -195,7 +200,7 @@ func (t *Tree) foldLine(l tcLine, seq eventlog.Seq, n int) error {
 func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
 	if op.Verb == tc.Delete {
 		err := t.state.Apply(op)
-		if m := t.notes[op.Class.Link]; err == nil && m != nil {
+		if m, ok := t.notes.Get(op.Class.Link); ok && err == nil {
 			m.Delete(op.Class.ID)
 		}
 		return err
@@ -227,7 +232,7 @@ func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
 	}
 	if slot == tc.Root && before && op.Verb != tc.Change {
 		t.Generation++
-		delete(t.former, link)
+		t.former.Delete(link)
 		t.dropOpaque(link)
 	}
 	if before {

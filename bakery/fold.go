@@ -7,20 +7,23 @@ import (
 // Fold gives a record its meaning: it changes t to what the record asks for.
 // It is deterministic and depends on nothing else. On an error t is unchanged; the
 // error says why the record can't be folded. Records of a log always can.
-func Fold(t *Tree, r Record) error {
+func Fold(t *Tree, r Record) error { return foldPrepared(t, prepared{Record: r}) }
+
+func foldPrepared(t *Tree, r prepared) error {
 	if r.Seq != t.Seq+1 {
 		return fmt.Errorf("folding record %d: the tree is at %d", r.Seq, t.Seq)
 	}
 	if err := t.fold(r); err != nil {
 		return fmt.Errorf("folding record %d, %s: %w", r.Seq, r.Command.Kind(), err)
 	}
-	t.folded(r)
+	t.folded(r.Record)
 	return nil
 }
 
 // folded notes that r is part of t.
 func (t *Tree) folded(r Record) {
 	t.Seq = r.Seq
+	t.folds += toll(r.Command)
 	if r.Command.Kind().shapes() {
 		t.shaped = r.Seq
 	}
@@ -29,7 +32,7 @@ func (t *Tree) folded(r Record) {
 	}
 }
 
-func (t *Tree) fold(r Record) error {
+func (t *Tree) fold(r prepared) error {
 	switch c := r.Command.(type) {
 	case ClearPriorSettings:
 		t.keepIdentities()
@@ -42,9 +45,9 @@ func (t *Tree) fold(r Record) error {
 	case AddCircuitHTBClass:
 		return t.foldClass(askOfCircuit(c), r.Seq)
 	case AddCircuitQdisc:
-		return t.foldLeaf(c, r.Seq)
+		return t.foldLeaf(c, r.leaf, r.Seq)
 	case ExecuteTCCommands:
-		return t.foldExecute(c, r.Seq)
+		return t.foldExecute(c, r.lines, r.Seq)
 	case MapIPToFlow:
 		return t.foldMapping(c)
 	case DelIPFlow:

@@ -25,6 +25,7 @@ type folder struct {
 	// being tried at every submission.
 	roll         *eventlog.Pending
 	rollMark     uint64 // the generation of its snapshot
+	rollFolds    int    // the toll of what its snapshot has
 	noRollBefore time.Time
 }
 
@@ -57,7 +58,7 @@ func (f *folder) reconciler() (*reconciler, error) {
 	case a.Seq == f.tree.Seq:
 		base = f.tree.Clone()
 	default:
-		if base, err = loadUpTo(f.log, a.Seq); base != nil {
+		if base, err = loadAt(f.log, a.Seq); base != nil {
 			d, err = doubtsAfter(f.log, base)
 		}
 	}
@@ -170,7 +171,8 @@ func (f *folder) refuseFor(ctx context.Context, d time.Duration, cause error) bo
 }
 
 // rollIfFull begins the next segment with a snapshot of the Tree when the live
-// one is full, and drops old ones after; false when the log has to be opened again.
+// one is full or a start would fold much of it, and drops old ones after; false
+// when the log has to be opened again.
 func (f *folder) rollIfFull() bool {
 	if f.roll != nil {
 		select {
@@ -182,7 +184,7 @@ func (f *folder) rollIfFull() bool {
 			return true
 		}
 	}
-	if !f.log.NeedsRoll() || f.o.Now().Before(f.noRollBefore) {
+	if !f.log.NeedsRoll() && !f.tree.needsSnapshot() || f.o.Now().Before(f.noRollBefore) {
 		return true
 	}
 	tree := f.tree.Clone()
@@ -194,7 +196,7 @@ func (f *folder) rollIfFull() bool {
 		f.h.failed(err)
 		return false
 	}
-	f.roll, f.rollMark = p, tree.Generation
+	f.roll, f.rollMark, f.rollFolds = p, tree.Generation, tree.folds
 	return true
 }
 
@@ -211,6 +213,7 @@ func (f *folder) rolled() bool {
 		f.o.Logger.Warn("beginning a new segment of the event log", "err", err)
 		return true
 	}
+	f.tree.folds -= f.rollFolds
 	// What came since may be lost with the power, and its generations with it: they count when the next segment begins.
 	if p := f.o.Retain.policy(f.rollMark); p != (eventlog.Policy{}) {
 		if _, err := f.log.Prune(p); err != nil {

@@ -12,7 +12,8 @@ import (
 // notLeaves are the kinds that can't hang at a class.
 var notLeaves = map[string]bool{"mq": true, "htb": true, "clsact": true, "ingress": true}
 
-func (t *Tree) foldLeaf(c AddCircuitQdisc, seq eventlog.Seq) error {
+// foldLeaf gives a class the leaf that c.SQM means: options, unless that is nil.
+func (t *Tree) foldLeaf(c AddCircuitQdisc, options tc.Options, seq eventlog.Seq) error {
 	if c.ParentMajor == 0 || c.ParentMajor > math.MaxUint16 || c.ParentMinor == 0 || c.ParentMinor > math.MaxUint16 {
 		return fmt.Errorf("parent %x:%x: major and minor must be 1 to ffff", c.ParentMajor, c.ParentMinor)
 	}
@@ -20,16 +21,18 @@ func (t *Tree) foldLeaf(c AddCircuitQdisc, seq eventlog.Seq) error {
 	if _, ok := t.state.Class(c.Link, class); !ok {
 		return fmt.Errorf("link %s has no class %s", c.Link, class)
 	}
-	return t.setLeaf(c.Link, class, c.SQM, seq)
+	if options == nil {
+		var err error
+		if options, err = parseLeaf(c.SQM); err != nil {
+			return err
+		}
+	}
+	return t.setLeaf(c.Link, class, options, seq)
 }
 
-// setLeaf gives a class the leaf qdisc that words describe. A leaf keeps its
-// handle when its options or kind change.
-func (t *Tree) setLeaf(link string, class tc.Handle, words []string, seq eventlog.Seq) error {
-	options, err := parseLeaf(words)
-	if err != nil {
-		return err
-	}
+// setLeaf gives a class a leaf qdisc. A leaf keeps its handle when its options or
+// kind change.
+func (t *Tree) setLeaf(link string, class tc.Handle, options tc.Options, seq eventlog.Seq) error {
 	q := tc.Qdisc{Link: link, Parent: class, Options: options}
 	if err := t.applyQdisc(tc.Op{Verb: tc.Replace, Qdisc: &q}); err != nil {
 		return err

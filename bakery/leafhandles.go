@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/tidwall/btree"
-
+	"lqosd/bakery/radix"
 	"lqosd/bakery/tc"
 )
 
@@ -24,8 +23,8 @@ var errNoHandle = errors.New("no free qdisc handle left on the link, which has a
 // outlives resets, so that a refresh gives the same leaf the same handle
 // whatever comes before it in the stream, and needs no kernel write.
 type leafHandles struct {
-	bySlot  btree.Map[tc.Handle, uint16]
-	byMajor btree.Map[uint16, tc.Handle]
+	bySlot  radix.Map[tc.Handle, uint16]
+	byMajor radix.Map[uint16, tc.Handle]
 	inRing  [rings]uint32 // remembered majors of each
 }
 
@@ -35,6 +34,9 @@ func (h *leafHandles) clone() *leafHandles {
 
 func (h *leafHandles) remember(slot tc.Handle, major uint16) {
 	if old, ok := h.bySlot.Get(slot); ok {
+		if old == major { // one slot has a major, and one major a slot
+			return
+		}
 		h.forget(slot, old)
 	}
 	if old, ok := h.byMajor.Get(major); ok {
@@ -57,7 +59,7 @@ func (h *leafHandles) count(major uint16, by uint32) { h.inRing[bits.Len16(major
 // else a free one, searched from a place that only the slot decides. It changes
 // nothing: rememberHandle does, once the qdisc is in the Tree.
 func (t *Tree) leafHandle(link string, slot tc.Handle) (tc.Handle, error) {
-	h := t.handles[link]
+	h, _ := t.handles.Get(link)
 	if h == nil {
 		h = &leafHandles{}
 	}
@@ -78,7 +80,7 @@ func (t *Tree) leafHandle(link string, slot tc.Handle) (tc.Handle, error) {
 
 // remembers reports a slot that was given a handle before.
 func (t *Tree) remembers(link string, slot tc.Handle) bool {
-	h := t.handles[link]
+	h, _ := t.handles.Get(link)
 	if h == nil {
 		return false
 	}
@@ -97,7 +99,7 @@ type scarceHandles struct {
 // scarceHandle is leafHandle for one of many new qdiscs, each of which is put into the Tree
 // before the next is asked for: full rings aren't walked for every one of them.
 func (t *Tree) scarceHandle(s *scarceHandles, link string, slot tc.Handle) (tc.Handle, error) {
-	h := t.handles[link]
+	h, _ := t.handles.Get(link)
 	if h == nil {
 		h = &leafHandles{}
 	}
@@ -143,10 +145,10 @@ func (s *scarceHandles) use(major uint16) {
 }
 
 func (t *Tree) rememberHandle(link string, slot, handle tc.Handle) {
-	h := t.handles[link]
+	h, _ := t.handles.Get(link)
 	if h == nil {
 		h = &leafHandles{}
-		t.handles[link] = h
+		t.handles.Set(link, h)
 	}
 	h.remember(slot, handle.Major())
 }

@@ -134,3 +134,22 @@ func TestCommitHandlesRunOut(t *testing.T) {
 		t.Fatalf("%d leaves, then %d", len(before), len(after))
 	}
 }
+
+// TestLeafHandleIsTheNewest: a leaf whose handle a client gave to another qdisc gets a new one, and keeps that.
+func TestLeafHandleIsTheNewest(t *testing.T) {
+	tree := bakery.NewTree()
+	slot := tc.NewHandle(1, 5)
+	foldAll(t, tree, leafNetwork([]int{5})...)
+	first := leafHandles(tree)[slot]
+	foldAll(t, tree, leafNetwork(nil)...)
+	foldAll(t, tree, circuit("eth1", "1:", "6", 6, 10), lines(fmt.Sprintf("qdisc add dev eth1 parent 1:6 handle %s pfifo", first)))
+	foldAll(t, tree, circuit("eth1", "1:", "5", 5, 10), leaf("eth1", 1, 5, "cake"))
+	second := leafHandles(tree)[slot]
+	if second == first {
+		t.Fatalf("two qdiscs have the handle %s", first)
+	}
+	foldAll(t, tree, leafNetwork([]int{5})...)
+	if third := leafHandles(tree)[slot]; third != second {
+		t.Errorf("the leaf was %s, then %s, and is %s", first, second, third)
+	}
+}

@@ -1,6 +1,8 @@
 package bakery
 
 import (
+	"context"
+	"errors"
 	"iter"
 	"math"
 
@@ -15,37 +17,36 @@ type Source interface {
 }
 
 // Load folds all that a log holds, from its snapshot on.
-func Load(s Source) (*Tree, error) { return loadUpTo(s, math.MaxUint64) }
-
-// loadUpTo is the Tree after record last, nil if the snapshot is newer.
-func loadUpTo(s Source, last eventlog.Seq) (*Tree, error) {
+func Load(s Source) (*Tree, error) {
 	data, at, err := s.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	t := NewTree()
+	return fromSnapshot(s, data, at, math.MaxUint64)
+}
+
+// loadAt is the Tree after record last, nil if that can't be known any more.
+func loadAt(l Log, last eventlog.Seq) (*Tree, error) {
+	data, at, err := l.SnapshotBefore(last)
+	switch {
+	case errors.Is(err, eventlog.ErrPruned):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return fromSnapshot(l, data, at, last)
+}
+
+// fromSnapshot folds the records after a snapshot up to last.
+func fromSnapshot(s Source, data []byte, at, last eventlog.Seq) (t *Tree, err error) {
+	t = NewTree()
 	if at > 0 {
 		if t, err = DecodeSnapshot(data); err != nil {
 			return nil, err
 		}
 	}
-	if t.Seq > last {
-		return nil, nil
-	}
-	for raw, err := range s.Records(t.Seq + 1) {
-		if err != nil {
-			return nil, err
-		}
-		if raw.Seq > last {
-			break
-		}
-		r, err := DecodeRecord(raw.Seq, raw.Data)
-		if err != nil {
-			return nil, err
-		}
-		if err := Fold(t, r); err != nil {
-			return nil, err
-		}
+	if err := Play(context.Background(), t, s.Records(t.Seq+1), last); err != nil {
+		return nil, err
 	}
 	return t, nil
 }

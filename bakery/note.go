@@ -2,11 +2,8 @@ package bakery
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
-	"github.com/tidwall/btree"
-
+	"lqosd/bakery/radix"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -66,7 +63,7 @@ func (n Note) names() bool { return (n.Role == RoleSite || n.Role == RoleCircuit
 
 // Note is what is known about a class; false when the class isn't there.
 func (t *Tree) Note(link string, id tc.Handle) (Note, bool) {
-	if m := t.notes[link]; m != nil {
+	if m, ok := t.notes.Get(link); ok {
 		return m.Get(id)
 	}
 	return Note{}, false
@@ -80,9 +77,9 @@ type ClassRef struct {
 
 // Notes gives every class's note, by link and handle.
 func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
-	for _, link := range slices.Sorted(maps.Keys(t.notes)) {
+	for link, notes := range t.notes.All() {
 		more := true
-		t.notes[link].Scan(func(id tc.Handle, n Note) bool {
+		notes.Scan(func(id tc.Handle, n Note) bool {
 			more = yield(ClassRef{link, id}, n)
 			return more
 		})
@@ -93,10 +90,10 @@ func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
 }
 
 func (t *Tree) setNote(link string, id tc.Handle, n Note) {
-	m := t.notes[link]
+	m, _ := t.notes.Get(link)
 	if m == nil {
-		m = &btree.Map[tc.Handle, Note]{}
-		t.notes[link] = m
+		m = &radix.Map[tc.Handle, Note]{}
+		t.notes.Set(link, m)
 	}
 	m.Set(id, n)
 	if m.Len() > t.state.ClassCount(link) {
@@ -106,7 +103,7 @@ func (t *Tree) setNote(link string, id tc.Handle, n Note) {
 
 // pruneNotes drops the notes of classes that a removal took away.
 func (t *Tree) pruneNotes(link string) {
-	m := t.notes[link]
+	m, _ := t.notes.Get(link)
 	if m == nil || m.Len() == t.state.ClassCount(link) {
 		return
 	}
@@ -121,7 +118,7 @@ func (t *Tree) pruneNotes(link string) {
 		m.Delete(id)
 	}
 	if m.Len() == 0 {
-		delete(t.notes, link)
+		t.notes.Delete(link)
 	}
 }
 
@@ -135,18 +132,20 @@ type identity struct {
 
 // keepIdentities remembers the classes that commands named since the last reset.
 func (t *Tree) keepIdentities() {
-	kept := map[string]*btree.Map[tc.Handle, identity]{}
+	var kept tc.ByLink[*radix.Map[tc.Handle, identity]]
 	for at, n := range t.Notes {
 		class, ok := t.state.Class(at.Link, at.ID)
 		if !ok || n.From != 0 || n.Role == RoleTC {
 			continue
 		}
-		if kept[at.Link] == nil {
-			kept[at.Link] = &btree.Map[tc.Handle, identity]{}
+		m, _ := kept.Get(at.Link)
+		if m == nil {
+			m = &radix.Map[tc.Handle, identity]{}
+			kept.Set(at.Link, m)
 		}
-		kept[at.Link].Set(at.ID, identity{class.Parent, n})
+		m.Set(at.ID, identity{class.Parent, n})
 	}
-	if len(kept) > 0 {
+	if kept.Len() > 0 {
 		t.former = kept
 	}
 }
@@ -160,7 +159,7 @@ func (t *Tree) identify(class tc.Class) Note {
 		}
 		return n
 	}
-	if m := t.former[class.Link]; m != nil {
+	if m, ok := t.former.Get(class.Link); ok {
 		if was, ok := m.Get(class.ID); ok && was.parent == class.Parent {
 			return Note{Role: was.note.Role, Hash: was.note.Hash, Comment: was.note.Comment, From: was.note.Seq}
 		}

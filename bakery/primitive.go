@@ -47,8 +47,9 @@ func (e *encoder) flags(first, second, upload bool) {
 
 // decoder reads what encoder wrote. After the first error everything reads as zero.
 type decoder struct {
-	b   []byte
-	err error
+	b    []byte
+	err  error
+	with *preparer // what is known already; nil: nothing
 }
 
 func (d *decoder) fail(err error) {
@@ -130,14 +131,34 @@ func (d *decoder) uint64() uint64 {
 }
 
 func (d *decoder) string() string {
+	if d.with != nil {
+		return d.with.texts.text(d.bytes())
+	}
+	return string(d.bytes())
+}
+
+// bytes is a string within the payload.
+func (d *decoder) bytes() []byte {
 	n := d.uvarint()
 	if n > uint64(len(d.b)) {
 		d.fail(errTruncated)
-		return ""
+		return nil
 	}
-	s := string(d.b[:n])
+	s := d.b[:n]
 	d.b = d.b[n:]
 	return s
+}
+
+// skipStrings passes over a list, and gives its bytes.
+func (d *decoder) skipStrings() []byte {
+	all := d.b
+	for range d.count() {
+		d.bytes()
+	}
+	if d.err != nil {
+		return nil
+	}
+	return all[:len(all)-len(d.b)]
 }
 
 // strings reads a list. Every string takes a byte at least, so a declared count

@@ -91,7 +91,7 @@ func resolveMqSetup(m MqSetup, s Setup) (MqSetup, error) {
 func (t *Tree) foldMqSetup(m MqSetup, seq eventlog.Seq) error {
 	b := t.Clone()
 	b.reset()
-	b.former = nil
+	b.former = NewTree().former
 	b.Setup = &m
 	for i, d := range []Direction{m.Down, m.Up} {
 		if i == 0 || !m.Stick() { // on a stick the upload hangs at the root that the download made
@@ -141,7 +141,11 @@ func (t *Tree) foldQueue(d Direction, major uint16, r2q uint64, seq eventlog.Seq
 	t.place(d.Link, tc.NewHandle(rootMajor, major), seq)
 	t.setNote(d.Link, capacity, Note{Role: RoleSkeleton, Seq: seq})
 	t.setNote(d.Link, rest, Note{Role: RoleSkeleton, Seq: seq})
-	return t.setLeaf(d.Link, rest, d.SQM, seq)
+	options, err := parseLeaf(d.SQM)
+	if err != nil {
+		return err
+	}
+	return t.setLeaf(d.Link, rest, options, seq)
 }
 
 // queueWidth holds the rates of a queue's skeleton classes.

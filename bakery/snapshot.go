@@ -5,12 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 
-	"github.com/tidwall/btree"
-
+	"lqosd/bakery/radix"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -182,12 +180,12 @@ func (d *decoder) identities(t *Tree) {
 	})
 }
 
-func encodeByLink[V any](e *encoder, links map[string]*btree.Map[tc.Handle, V], value func(V)) {
-	e.uvarint(uint64(len(links)))
-	for _, link := range slices.Sorted(maps.Keys(links)) {
+func encodeByLink[V any](e *encoder, links tc.ByLink[*radix.Map[tc.Handle, V]], value func(V)) {
+	e.uvarint(uint64(links.Len()))
+	for link, m := range links.All() {
 		e.string(link)
-		e.uvarint(uint64(links[link].Len()))
-		links[link].Scan(func(id tc.Handle, v V) bool {
+		e.uvarint(uint64(m.Len()))
+		m.Scan(func(id tc.Handle, v V) bool {
 			e.uvarint(uint64(id))
 			value(v)
 			return true
@@ -195,11 +193,10 @@ func encodeByLink[V any](e *encoder, links map[string]*btree.Map[tc.Handle, V], 
 	}
 }
 
-func decodeByLink[V any](d *decoder, value func() V) map[string]*btree.Map[tc.Handle, V] {
-	links := map[string]*btree.Map[tc.Handle, V]{}
+func decodeByLink[V any](d *decoder, value func() V) (links tc.ByLink[*radix.Map[tc.Handle, V]]) {
 	for range d.count() {
-		m := &btree.Map[tc.Handle, V]{}
-		links[d.string()] = m
+		m := &radix.Map[tc.Handle, V]{}
+		links.Set(d.string(), m)
 		for range d.count() {
 			id := tc.Handle(d.uint32())
 			m.Set(id, value())
@@ -209,9 +206,8 @@ func decodeByLink[V any](d *decoder, value func() V) map[string]*btree.Map[tc.Ha
 }
 
 func (e *encoder) handles(t *Tree) {
-	e.uvarint(uint64(len(t.handles)))
-	for _, link := range slices.Sorted(maps.Keys(t.handles)) {
-		h := t.handles[link]
+	e.uvarint(uint64(t.handles.Len()))
+	for link, h := range t.handles.All() {
 		e.string(link)
 		e.uvarint(uint64(h.bySlot.Len()))
 		h.bySlot.Scan(func(slot tc.Handle, major uint16) bool {
@@ -225,7 +221,7 @@ func (e *encoder) handles(t *Tree) {
 func (d *decoder) handles(t *Tree) {
 	for range d.count() {
 		h := &leafHandles{}
-		t.handles[d.string()] = h
+		t.handles.Set(d.string(), h)
 		for range d.count() {
 			slot := tc.Handle(d.uint32())
 			major := d.uint16()

@@ -2,11 +2,11 @@ package bakery
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 
 	"github.com/tidwall/btree"
 
+	"lqosd/bakery/radix"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -22,15 +22,15 @@ type Tree struct {
 	Setup *MqSetup
 
 	state    *tc.State
-	notes    map[string]*btree.Map[tc.Handle, Note]
-	former   map[string]*btree.Map[tc.Handle, identity]
-	handles  map[string]*leafHandles
+	notes    tc.ByLink[*radix.Map[tc.Handle, Note]]
+	former   tc.ByLink[*radix.Map[tc.Handle, identity]]
+	handles  tc.ByLink[*leafHandles]
 	mappings *btree.BTreeG[Mapping]
 	opaque   *btree.Map[string, OpaqueLine] // by Text
 
 	// placed are the records that last set a qdisc outside of a class: roots, HTBs and
 	// the like. It serves the status of the kernel alone, and isn't part of snapshots.
-	placed map[string]*btree.Map[tc.Handle, eventlog.Seq]
+	placed tc.ByLink[*radix.Map[tc.Handle, eventlog.Seq]]
 
 	// mapped is the record that last changed mappings, shaped the one that last changed
 	// anything else, or newer ones. They aren't part of snapshots either.
@@ -39,6 +39,8 @@ type Tree struct {
 	// which isn't part of snapshots.
 	stated   uint64
 	statedAt eventlog.Seq
+	// folds is the toll of what was folded since the newest snapshot. It isn't part of one.
+	folds int
 	// guessed says that the Circuits of the mappings were made from a snapshot that
 	// doesn't have them, by the names of today.
 	guessed bool
@@ -48,10 +50,6 @@ type Tree struct {
 func NewTree() *Tree {
 	return &Tree{
 		state:    &tc.State{},
-		notes:    map[string]*btree.Map[tc.Handle, Note]{},
-		former:   map[string]*btree.Map[tc.Handle, identity]{},
-		handles:  map[string]*leafHandles{},
-		placed:   map[string]*btree.Map[tc.Handle, eventlog.Seq]{},
 		opaque:   &btree.Map[string, OpaqueLine]{},
 		mappings: btree.NewBTreeGOptions(mappingLess, btree.Options{NoLocks: true}),
 	}
@@ -62,21 +60,12 @@ func NewTree() *Tree {
 func (t *Tree) Clone() *Tree {
 	c := *t
 	c.state = t.state.Clone()
-	c.notes, c.former, c.placed = copyMaps(t.notes), copyMaps(t.former), copyMaps(t.placed)
-	c.handles = make(map[string]*leafHandles, len(t.handles))
-	for link, h := range t.handles {
-		c.handles[link] = h.clone()
-	}
+	c.notes = t.notes.Clone((*radix.Map[tc.Handle, Note]).Copy)
+	c.former = t.former.Clone((*radix.Map[tc.Handle, identity]).Copy)
+	c.placed = t.placed.Clone((*radix.Map[tc.Handle, eventlog.Seq]).Copy)
+	c.handles = t.handles.Clone((*leafHandles).clone)
 	c.mappings, c.opaque = t.mappings.Copy(), t.opaque.Copy()
 	return &c
-}
-
-func copyMaps[V any](m map[string]*btree.Map[tc.Handle, V]) map[string]*btree.Map[tc.Handle, V] {
-	c := make(map[string]*btree.Map[tc.Handle, V], len(m))
-	for link, b := range m {
-		c[link] = b.Copy()
-	}
-	return c
 }
 
 // State is the wanted kernel state. It belongs to the Tree: read it, don't change it.
@@ -84,7 +73,7 @@ func (t *Tree) State() *tc.State { return t.state }
 
 // Links are the links that hold anything, or have held a leaf, in order.
 func (t *Tree) Links() []string {
-	links := append(t.state.Links(), slices.Collect(maps.Keys(t.handles))...)
+	links := append(t.state.Links(), t.handles.Names()...)
 	slices.Sort(links)
 	return slices.Compact(links)
 }

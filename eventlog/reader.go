@@ -131,17 +131,7 @@ func (r *Reader) Records(from Seq) iter.Seq2[Record, error] {
 // SnapshotBefore returns the newest good snapshot of the state through a seq at that is not above seq; nil at 0 if the log
 // begins before. Records from at+1 on lead to seq.
 func (r *Reader) SnapshotBefore(seq Seq) (data []byte, at Seq, err error) {
-	i := find(r.firsts, seq+1)
-	if i < 0 {
-		return nil, 0, fmt.Errorf("reading the snapshot before seq %d: the first left is %d: %w", seq, r.firsts[0], ErrPruned)
-	}
-	if i < len(r.firsts)-1 {
-		return newestSnapshot(r.dir, r.firsts[:i+1], nil)
-	}
-	if r.live == nil {
-		return newestSnapshot(r.dir, r.firsts[:i], nil)
-	}
-	return newestSnapshot(r.dir, r.firsts, r.live)
+	return snapshotBefore(r.dir, r.firsts, r.live, seq)
 }
 
 // Stats describes the log. Of a live segment that is held only name, first seq and size are known. It reads the live segment until ctx ends.

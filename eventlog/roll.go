@@ -198,6 +198,31 @@ func (l *Log) Snapshot() (data []byte, at Seq, err error) {
 	return newestSnapshot(l.dir, l.firsts, l.live)
 }
 
+// SnapshotBefore returns the newest good snapshot of the state through a seq at that is not above seq; nil at 0 if the log
+// begins before. Records from at+1 on lead to seq. If seq is older than what is left it is ErrPruned.
+func (l *Log) SnapshotBefore(seq Seq) (data []byte, at Seq, err error) {
+	l.segMu.RLock()
+	defer l.segMu.RUnlock()
+	if l.live == nil {
+		return nil, 0, fmt.Errorf("reading the snapshot before seq %d: %w", seq, ErrClosed)
+	}
+	return snapshotBefore(l.dir, l.firsts, l.live, seq)
+}
+
+// snapshotBefore reads the newest good snapshot that is not above seq; live is the last of the segments firsts, nil if it can't be read.
+func snapshotBefore(dir string, firsts []Seq, live *segment, seq Seq) (data []byte, at Seq, err error) {
+	i := find(firsts, seq+1)
+	switch {
+	case i < 0:
+		return nil, 0, fmt.Errorf("reading the snapshot before seq %d: the first left is %d: %w", seq, firsts[0], ErrPruned)
+	case i < len(firsts)-1:
+		return newestSnapshot(dir, firsts[:i+1], nil)
+	case live == nil:
+		return newestSnapshot(dir, firsts[:i], nil)
+	}
+	return newestSnapshot(dir, firsts, live)
+}
+
 // newestSnapshot reads the newest good snapshot in front of the segments firsts; the last of them is open as s, unless s is nil.
 func newestSnapshot(dir string, firsts []Seq, s *segment) (data []byte, at Seq, err error) {
 	var faults []error

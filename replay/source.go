@@ -44,7 +44,7 @@ func (s *Source) Records(ctx context.Context, from, to eventlog.Seq) func(yield 
 	return func(yield func(bakery.Record, error) bool) {
 		switch {
 		case from > 0 && from < s.First() && from <= to:
-			yield(bakery.Record{}, fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", from, ErrOutside, s.First()))
+			yield(bakery.Record{}, s.dropped(from))
 			return
 		case max(from, s.First()) > to:
 			return
@@ -64,6 +64,11 @@ func (s *Source) Records(ctx context.Context, from, to eventlog.Seq) func(yield 
 	}
 }
 
+// dropped is why a record can't be read.
+func (s *Source) dropped(seq eventlog.Seq) error {
+	return fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", seq, ErrOutside, s.First())
+}
+
 // Tree is the Tree after record at; 0 gives the empty one. It starts from the
 // snapshot before.
 func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error) {
@@ -74,7 +79,7 @@ func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error
 	if err != nil {
 		return nil, err
 	}
-	return t, s.fold(ctx, t, at)
+	return t, s.Fold(ctx, t, at)
 }
 
 // base is the Tree of the newest snapshot that isn't after at.
@@ -85,7 +90,7 @@ func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
 	data, seq, err := s.r.SnapshotBefore(at)
 	switch {
 	case errors.Is(err, eventlog.ErrPruned):
-		return nil, fmt.Errorf("record %d: %w, which begins at %d: older segments were dropped", at, ErrOutside, s.First())
+		return nil, s.dropped(at)
 	case err != nil:
 		return nil, err
 	case seq > 0:
@@ -94,20 +99,15 @@ func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {
 	return bakery.NewTree(), nil
 }
 
-// fold folds the records up to to.
-func (s *Source) fold(ctx context.Context, t *bakery.Tree, to eventlog.Seq) error {
-	if t.Seq >= to {
+// Fold folds the records after t into it, up to to.
+func (s *Source) Fold(ctx context.Context, t *bakery.Tree, to eventlog.Seq) error {
+	switch {
+	case t.Seq >= to:
 		return nil
+	case t.Seq+1 < s.First():
+		return s.dropped(t.Seq + 1)
 	}
-	for r, err := range s.Records(ctx, t.Seq+1, to) {
-		if err != nil {
-			return err
-		}
-		if err := bakery.Fold(t, r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return bakery.Play(ctx, t, s.r.Records(t.Seq+1), to)
 }
 
 // SeqAt is the last record that was accepted at or before when; 0 if when is before the

@@ -58,7 +58,7 @@ func (s *Source) verifyFold(ctx context.Context, r *Report) error {
 		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if err := s.fold(ctx, t, seg.Last); err != nil {
+		if err := s.Fold(ctx, t, seg.Last); err != nil {
 			if ctx.Err() == nil {
 				r.Fold = err.Error()
 			}

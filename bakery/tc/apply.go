@@ -38,8 +38,18 @@ func (e *StateError) Error() string {
 // Unwrap is the kind of error.
 func (e *StateError) Unwrap() error { return e.Kind }
 
+// refuse keeps no pointer of op, so that the objects of those that aren't refused needn't be on the heap.
 func refuse(op Op, kind error, format string, args ...any) error {
-	return &StateError{Op: op, Why: fmt.Sprintf(format, args...), Kind: kind}
+	kept := Op{Verb: op.Verb}
+	if op.Qdisc != nil {
+		q := *op.Qdisc
+		kept.Qdisc = &q
+	}
+	if op.Class != nil {
+		c := *op.Class
+		kept.Class = &c
+	}
+	return &StateError{Op: kept, Why: fmt.Sprintf(format, args...), Kind: kind}
 }
 
 // MaxHTBDepth is how many classes can stand one below the other in an HTB:
@@ -72,11 +82,11 @@ func (s *State) Apply(op Op) error {
 		return refuse(op, ErrInvalid, "unknown verb")
 	}
 	name := op.Link()
-	if err := CheckLink(name); err != nil {
-		return refuse(op, ErrInvalid, "%v", err)
-	}
-	l := s.links[name]
-	if l == nil {
+	l, known := s.links.Get(name)
+	if !known {
+		if err := CheckLink(name); err != nil {
+			return refuse(op, ErrInvalid, "%v", err)
+		}
 		l = newLink(strings.Clone(name))
 	}
 	var err error
@@ -88,18 +98,17 @@ func (s *State) Apply(op Op) error {
 	if err != nil {
 		return err
 	}
-	s.keep(name, l)
+	if !known || op.Verb == Delete { // no other op makes a link empty
+		s.keep(name, l)
+	}
 	return nil
 }
 
 // keep stores a link, or forgets it if nothing is on it.
 func (s *State) keep(name string, l *link) {
-	switch {
-	case l.empty():
-		delete(s.links, name)
-	case s.links == nil:
-		s.links = map[string]*link{l.name: l}
-	case s.links[name] != l:
-		s.links[l.name] = l
+	if l.empty() {
+		s.links.Delete(name)
+		return
 	}
+	s.links.Set(l.name, l)
 }

@@ -37,8 +37,11 @@ func (l *link) applyQdisc(op Op) error {
 		q.Handle = old.Handle
 	}
 	q.Link = l.name
-	l.removeQdisc(q.Parent)
-	l.setQdisc(&q)
+	if exists {
+		l.removeQdisc(q.Parent)
+	}
+	kept := q
+	l.setQdisc(&kept)
 	return nil
 }
 

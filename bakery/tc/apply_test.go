@@ -204,7 +204,7 @@ func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := genState(t, "state")
 		for _, name := range s.Links() {
-			l := s.links[name]
+			l := s.link(name)
 			if l.empty() || l.name != name {
 				t.Fatalf("link %q is kept empty or misnamed", name)
 			}

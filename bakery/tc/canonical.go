@@ -11,7 +11,7 @@ package tc
 // not change.
 func Canonical(s *State, h Host) *State {
 	c := s.Clone()
-	for _, l := range c.links {
+	for _, l := range c.links.All() {
 		l.canonicalClasses(h)
 		l.canonicalQdiscs(h)
 	}

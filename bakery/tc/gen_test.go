@@ -76,7 +76,7 @@ func genState(t *rapid.T, label string) *State {
 		if len(bad) > 0 || err != nil {
 			t.Fatal(bad, err)
 		}
-		if l := built.links[dev]; l != nil {
+		if l, ok := built.links.Get(dev); ok {
 			s.keep(dev, l)
 		}
 	}
@@ -89,14 +89,14 @@ func genState(t *rapid.T, label string) *State {
 // handlesChosen gives every qdisc without a handle one of its own.
 func handlesChosen(t *rapid.T, s *State) *State {
 	next := uint16(0x9000)
-	for name := range s.links {
+	for name := range s.links.All() {
 		for q := range s.Clone().Qdiscs(name) {
 			if q.Handle != 0 {
 				continue
 			}
 			next++
 			q.Handle = NewHandle(next, 0)
-			s.links[name].setQdisc(&q)
+			s.link(name).setQdisc(&q)
 		}
 	}
 	return s

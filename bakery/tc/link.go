@@ -4,37 +4,35 @@ import (
 	"iter"
 
 	"github.com/tidwall/btree"
+
+	"lqosd/bakery/radix"
 )
 
 // link is the tree of one link. What the maps point to is never written again:
 // a change stores a new value, so copies of the maps may share them.
 type link struct {
 	name    string
-	qdiscs  *btree.Map[Handle, *Qdisc] // by parent: every place holds one
-	handles *btree.Map[uint16, Handle] // major of a qdisc → its parent
-	classes *btree.Map[Handle, *Class] // by id
+	qdiscs  radix.Map[Handle, *Qdisc] // by parent: every place holds one
+	handles radix.Map[uint16, Handle] // major of a qdisc → its parent
+	classes radix.Map[Handle, *Class] // by id
 	// below holds parent<<32|id for each class: the children of a class, or
-	// of the HTB itself, are a range of it.
+	// of the HTB itself, are a range of it. kids counts them.
 	below *btree.Map[uint64, struct{}]
+	kids  radix.Map[Handle, int32]
 }
 
 func newLink(name string) *link {
-	return &link{
-		name:    name,
-		qdiscs:  new(btree.Map[Handle, *Qdisc]),
-		handles: new(btree.Map[uint16, Handle]),
-		classes: new(btree.Map[Handle, *Class]),
-		below:   new(btree.Map[uint64, struct{}]),
-	}
+	return &link{name: name, below: new(btree.Map[uint64, struct{}])}
 }
 
 func (l *link) clone() *link {
 	return &link{
 		name:    l.name,
-		qdiscs:  l.qdiscs.Copy(),
-		handles: l.handles.Copy(),
-		classes: l.classes.Copy(),
+		qdiscs:  *l.qdiscs.Copy(),
+		handles: *l.handles.Copy(),
+		classes: *l.classes.Copy(),
 		below:   l.below.Copy(),
+		kids:    *l.kids.Copy(),
 	}
 }
 
@@ -61,11 +59,25 @@ func (l *link) children(parent Handle) iter.Seq[Handle] {
 	}
 }
 
-func (l *link) hasChildren(parent Handle) bool {
-	for range l.children(parent) {
-		return true
+func (l *link) hasChildren(parent Handle) bool { return l.kids.Has(parent) }
+
+// addChild and dropChild note that a class is below a parent, or isn't any more.
+func (l *link) addChild(parent, id Handle) {
+	if _, known := l.below.Set(belowKey(parent, id), struct{}{}); !known {
+		n, _ := l.kids.Get(parent)
+		l.kids.Set(parent, n+1)
 	}
-	return false
+}
+
+func (l *link) dropChild(parent, id Handle) {
+	if _, known := l.below.Delete(belowKey(parent, id)); !known {
+		return
+	}
+	if n, _ := l.kids.Get(parent); n > 1 {
+		l.kids.Set(parent, n-1)
+	} else {
+		l.kids.Delete(parent)
+	}
 }
 
 // places are the parents of the qdiscs that sit in classes of major, in order.
@@ -113,7 +125,7 @@ func (l *link) removeQdisc(parent Handle) {
 	})
 	for _, id := range ids {
 		c, _ := l.classes.Delete(id)
-		l.below.Delete(belowKey(c.Parent, id))
+		l.dropChild(c.Parent, id)
 	}
 }
 
@@ -123,9 +135,9 @@ func (l *link) setClass(c *Class) {
 		return
 	}
 	if replaced {
-		l.below.Delete(belowKey(old.Parent, c.ID))
+		l.dropChild(old.Parent, c.ID)
 	}
-	l.below.Set(belowKey(c.Parent, c.ID), struct{}{})
+	l.addChild(c.Parent, c.ID)
 	if c.Parent.Minor() != 0 {
 		l.removeQdisc(c.Parent) // a class with children has no leaf
 	}
@@ -134,5 +146,5 @@ func (l *link) setClass(c *Class) {
 func (l *link) removeClass(c *Class) {
 	l.removeQdisc(c.ID)
 	l.classes.Delete(c.ID)
-	l.below.Delete(belowKey(c.Parent, c.ID))
+	l.dropChild(c.Parent, c.ID)
 }

@@ -2,8 +2,6 @@ package tc
 
 import (
 	"iter"
-	"maps"
-	"slices"
 	"sync"
 )
 
@@ -13,7 +11,7 @@ import (
 // are never written again.
 type State struct {
 	mu    sync.Mutex // makes Clone safe beside other readers
-	links map[string]*link
+	links ByLink[*link]
 }
 
 // Clone is a copy that costs a few words per link: the trees are shared until
@@ -22,11 +20,7 @@ type State struct {
 func (s *State) Clone() *State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &State{links: make(map[string]*link, len(s.links))}
-	for name, l := range s.links {
-		c.links[name] = l.clone()
-	}
-	return c
+	return &State{links: s.links.Clone((*link).clone)}
 }
 
 // Only is a copy that holds one link and nothing else.
@@ -34,8 +28,8 @@ func (s *State) Only(name string) *State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := new(State)
-	if l := s.links[name]; l != nil {
-		c.links = map[string]*link{l.name: l.clone()}
+	if l, ok := s.links.Get(name); ok {
+		c.links.Set(l.name, l.clone())
 	}
 	return c
 }
@@ -44,14 +38,14 @@ func (s *State) Only(name string) *State {
 var noLink = newLink("")
 
 func (s *State) link(name string) *link {
-	if l := s.links[name]; l != nil {
+	if l, ok := s.links.Get(name); ok {
 		return l
 	}
 	return noLink
 }
 
 // Links are the names of the links that hold anything, in order.
-func (s *State) Links() []string { return slices.Sorted(maps.Keys(s.links)) }
+func (s *State) Links() []string { return s.links.Names() }
 
 // Qdisc is the qdisc in a place: Root, Ingress, or a class.
 func (s *State) Qdisc(link string, parent Handle) (Qdisc, bool) {
@@ -66,8 +60,7 @@ func (s *State) QdiscByHandle(link string, handle Handle) (Qdisc, bool) {
 
 // HandleInUse reports whether a qdisc of the link has the major number.
 func (s *State) HandleInUse(link string, major uint16) bool {
-	_, ok := s.link(link).handles.Get(major)
-	return ok
+	return s.link(link).handles.Has(major)
 }
 
 // Class is the class with the id. The classes 7fff:N of an mq, which always
@@ -130,7 +123,7 @@ func (s *State) ClassCount(link string) int { return s.link(link).classes.Len() 
 // Len is the number of qdiscs and classes on all links.
 func (s *State) Len() int {
 	n := 0
-	for _, l := range s.links {
+	for _, l := range s.links.All() {
 		n += l.qdiscs.Len() + l.classes.Len()
 	}
 	return n
@@ -141,10 +134,10 @@ func (s *State) Equal(o *State) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	if len(s.links) != len(o.links) {
+	if s.links.Len() != o.links.Len() {
 		return false
 	}
-	for name, l := range s.links {
+	for name, l := range s.links.All() {
 		if !l.equal(o.link(name)) {
 			return false
 		}

@@ -78,13 +78,8 @@ func replayAll(ctx context.Context, dir string) (sample, error) {
 	}
 	defer func() { _ = src.Close() }()
 	t := bakery.NewTree()
-	for r, err := range src.Records(ctx, src.First(), src.Last()) {
-		if err == nil {
-			err = bakery.Fold(t, r)
-		}
-		if err != nil {
-			return sample{}, err
-		}
+	if err := src.Fold(ctx, t, src.Last()); err != nil {
+		return sample{}, err
 	}
 	return sample{took: time.Since(began), units: int(t.Seq), unit: "record"}, nil
 }

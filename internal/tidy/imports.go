@@ -17,10 +17,11 @@ type row struct {
 
 // importTable has a row for every package. The row with the longest folder counts.
 var importTable = []row{
-	{folder: "bakery/tc", imports: []string{"github.com/tidwall/btree"}},
+	{folder: "bakery/radix"},
+	{folder: "bakery/tc", imports: []string{"bakery/radix", "github.com/tidwall/btree"}},
 	{folder: "bakery/kernel", imports: []string{"bakery/tc", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", "github.com/mdlayher/netlink", "golang.org/x/sys"}, tests: []string{"github.com/cilium/ebpf"}},
 	{folder: "bakery/kerneltest", imports: []string{"bakery", "bakery/tc", "github.com/google/go-cmp"}},
-	{folder: "bakery", imports: []string{"eventlog", "bakery/tc", "github.com/tidwall/btree"}, tests: []string{"bus"}},
+	{folder: "bakery", imports: []string{"eventlog", "bakery/radix", "bakery/tc", "github.com/tidwall/btree"}, tests: []string{"bus"}},
 	{folder: "eventlog", imports: []string{"go.etcd.io/bbolt", "github.com/zeebo/blake3", "github.com/klauspost/compress", "golang.org/x/sys"}},
 	{folder: "eventlog/eventlogtest", imports: []string{"eventlog"}},
 	{folder: "bus", imports: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/sys"}},
