@@ -42,7 +42,7 @@ var ErrLogUnavailable = errors.New("the event log is unavailable")
 var errOtherRefused = errors.New("not appended: another command of the same keyed session was refused")
 
 // Ticket is a Submission on its way. Tickets are answered in the order of their
-// submission.
+// submission, those that became durable meanwhile together.
 type Ticket struct {
 	sub      Submission
 	outcomes []Outcome
@@ -91,6 +91,19 @@ func (t *Ticket) failAll(err error) {
 		if t.outcomes[i].Err == nil {
 			t.outcomes[i] = Outcome{Err: err}
 		}
+	}
+}
+
+// settled tells that nothing has to be waited for.
+func (t *Ticket) settled() bool {
+	if t.pending == nil {
+		return true
+	}
+	select {
+	case <-t.pending.Done():
+		return true
+	default:
+		return false
 	}
 }
 
