@@ -69,6 +69,21 @@ func newTicket(s Submission) *Ticket {
 	return &Ticket{sub: s, outcomes: make([]Outcome, len(s.Commands)), ready: make(chan struct{})}
 }
 
+// newTickets makes the tickets of several submissions, which share their memory.
+func newTickets(list []Submission) []*Ticket {
+	commands := 0
+	for _, s := range list {
+		commands += len(s.Commands)
+	}
+	all, outcomes, tickets := make([]Ticket, len(list)), make([]Outcome, commands), make([]*Ticket, len(list))
+	for i, s := range list {
+		n := len(s.Commands)
+		all[i] = Ticket{sub: s, outcomes: outcomes[:n:n], ready: make(chan struct{})}
+		tickets[i], outcomes = &all[i], outcomes[n:]
+	}
+	return tickets
+}
+
 // Wait blocks until the submission is answered: one Outcome for each command.
 func (t *Ticket) Wait() []Outcome {
 	<-t.ready
