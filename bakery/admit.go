@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,8 +72,22 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 		m.Items = nil // as it is read from the log
 		r.Command = m
 	}
-	*payloads = append(*payloads, AppendRecord(nil, r))
+	*payloads = append(*payloads, f.encode(r))
 	return r.Command, Outcome{Seq: r.Seq, Refused: refused}
+}
+
+// maxScratch is how much room for a record is kept.
+const maxScratch = 64 << 10
+
+// encode gives a record's payload, in memory of its size.
+func (f *folder) encode(r Record) []byte {
+	f.scratch = AppendRecord(f.scratch[:0], r)
+	if cap(f.scratch) <= maxScratch {
+		return bytes.Clone(f.scratch)
+	}
+	payload := f.scratch
+	f.scratch = nil
+	return payload
 }
 
 // errOpaque refuses an opaque line of a sender that may have none.
@@ -187,6 +202,9 @@ func (f *folder) rooted() []string {
 
 // allowed refuses links that aren't managed.
 func (f *folder) allowed(link string) error {
+	if m := f.tree.Setup; m != nil && (link == m.Down.Link || link == m.Up.Link) {
+		return nil
+	}
 	links := f.managed()
 	if slices.Contains(links, link) {
 		return nil

@@ -92,7 +92,7 @@ const (
 
 // Handle is a running bakery.
 type Handle struct {
-	in    chan *Ticket
+	in    chan []*Ticket
 	ended chan struct{}
 
 	kernel    broadcast[KernelStatus]
@@ -125,7 +125,7 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 	if f.setup, err = o.Setup(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
-	f.h = &Handle{in: make(chan *Ticket), ended: make(chan struct{}), applyWake: make(chan struct{}, 1), asked: o.Now()}
+	f.h = &Handle{in: make(chan []*Ticket), ended: make(chan struct{}), applyWake: make(chan struct{}, 1), asked: o.Now()}
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("starting the bakery: %w", err)
 	}
@@ -265,7 +265,14 @@ func (h *Handle) Submit(ctx context.Context, s Submission) (*Ticket, error) {
 	return t, h.send(ctx, t)
 }
 
-func (h *Handle) send(ctx context.Context, t *Ticket) error {
+// SubmitAll is Submit for several submissions, in order: all of them are handed in, or none. They are as many transactions,
+// and wake the folder once.
+func (h *Handle) SubmitAll(ctx context.Context, list []Submission) ([]*Ticket, error) {
+	tickets := newTickets(list)
+	return tickets, h.send(ctx, tickets...)
+}
+
+func (h *Handle) send(ctx context.Context, t ...*Ticket) error {
 	select {
 	case <-h.ended:
 		return ErrStopped

@@ -19,6 +19,8 @@ type folder struct {
 	setup Setup
 	// adopted is the Adopted of the Setup that the command in hand was resolved with, if it was.
 	adopted func()
+	rest    []*Ticket     // received, and not yet taken
+	scratch []byte        // room for a record
 	out     chan *Ticket  // to the acker; capacity waiting, blocks when full
 	torn    chan struct{} // from the acker: a commit failed; capacity 1, coalesces
 	// roll is the new segment in the making; noRollBefore keeps a failing one from
@@ -78,14 +80,28 @@ func (f *folder) close() error {
 func (f *folder) run(ctx context.Context) {
 	for {
 		select {
-		case t := <-f.h.in:
-			f.take(ctx, t)
+		case f.rest = <-f.h.in:
 		case <-f.torn:
 			f.reopen(ctx)
 		case <-ctx.Done():
 			return
 		}
+		for len(f.rest) > 0 {
+			select {
+			case <-f.torn:
+				f.reopen(ctx)
+			default:
+				f.take(ctx, f.next())
+			}
+		}
 	}
+}
+
+// next is the first of the tickets that were received.
+func (f *folder) next() *Ticket {
+	t := f.rest[0]
+	f.rest = f.rest[1:]
+	return t
 }
 
 func (f *folder) take(ctx context.Context, t *Ticket) {
@@ -157,11 +173,14 @@ func (f *folder) refuseFor(ctx context.Context, d time.Duration, cause error) bo
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
-		select {
-		case t := <-f.h.in:
+		for len(f.rest) > 0 {
+			t := f.next()
 			t.err = fmt.Errorf("%w: %w", ErrLogUnavailable, cause)
 			t.failAll(t.err)
 			f.out <- t
+		}
+		select {
+		case f.rest = <-f.h.in:
 		case <-timer.C:
 			return true
 		case <-ctx.Done():

@@ -42,7 +42,7 @@ var ErrLogUnavailable = errors.New("the event log is unavailable")
 var errOtherRefused = errors.New("not appended: another command of the same keyed session was refused")
 
 // Ticket is a Submission on its way. Tickets are answered in the order of their
-// submission.
+// submission, those that became durable meanwhile together.
 type Ticket struct {
 	sub      Submission
 	outcomes []Outcome
@@ -69,6 +69,21 @@ func newTicket(s Submission) *Ticket {
 	return &Ticket{sub: s, outcomes: make([]Outcome, len(s.Commands)), ready: make(chan struct{})}
 }
 
+// newTickets makes the tickets of several submissions, which share their memory.
+func newTickets(list []Submission) []*Ticket {
+	commands := 0
+	for _, s := range list {
+		commands += len(s.Commands)
+	}
+	all, outcomes, tickets := make([]Ticket, len(list)), make([]Outcome, commands), make([]*Ticket, len(list))
+	for i, s := range list {
+		n := len(s.Commands)
+		all[i] = Ticket{sub: s, outcomes: outcomes[:n:n], ready: make(chan struct{})}
+		tickets[i], outcomes = &all[i], outcomes[n:]
+	}
+	return tickets
+}
+
 // Wait blocks until the submission is answered: one Outcome for each command.
 func (t *Ticket) Wait() []Outcome {
 	<-t.ready
@@ -91,6 +106,19 @@ func (t *Ticket) failAll(err error) {
 		if t.outcomes[i].Err == nil {
 			t.outcomes[i] = Outcome{Err: err}
 		}
+	}
+}
+
+// settled tells that nothing has to be waited for.
+func (t *Ticket) settled() bool {
+	if t.pending == nil {
+		return true
+	}
+	select {
+	case <-t.pending.Done():
+		return true
+	default:
+		return false
 	}
 }
 

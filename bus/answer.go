@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -20,6 +21,19 @@ func marshalAnswer(codec Codec, replies []Reply) []byte {
 // marshalHeld is marshalAnswer that counts the bytes of the replies as it goes, and gives them back at its end. When hold is
 // false nobody will read the answer: what can be left out is.
 func marshalHeld(codec Codec, replies []Reply, hold func(int64) bool) []byte {
+	if len(replies) == 1 && replies[0].IsAck() && replies[0].Value == nil {
+		return ackAnswers[codec]
+	}
+	return marshalReplies(codec, replies, hold)
+}
+
+// ackAnswers are what most sessions are answered, in either codec: one request, done.
+var ackAnswers = [2][]byte{
+	CBOR: marshalReplies(CBOR, []Reply{Ack()}, func(int64) bool { return true }),
+	JSON: marshalReplies(JSON, []Reply{Ack()}, func(int64) bool { return true }),
+}
+
+func marshalReplies(codec Codec, replies []Reply, hold func(int64) bool) []byte {
 	doc := struct {
 		Responses []encoded `json:"responses"`
 	}{make([]encoded, len(replies))}
@@ -69,10 +83,14 @@ func marshalFails(codec Codec, n int, why string) []byte {
 
 // parseAnswer reads a document of replies.
 func parseAnswer(payload []byte) ([]Reply, error) {
+	codec := codecOf(payload)
+	if bytes.Equal(payload, ackAnswers[codec]) {
+		return []Reply{Ack()}, nil
+	}
 	var doc struct {
 		Responses []Reply `json:"responses"`
 	}
-	if err := parseDocument(codecOf(payload), payload, &doc); err != nil {
+	if err := parseDocument(codec, payload, &doc); err != nil {
 		return nil, err
 	}
 	if doc.Responses == nil {

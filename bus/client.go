@@ -58,7 +58,7 @@ func Dial(ctx context.Context, path string, o DialOptions) (*Client, error) {
 
 // newClient speaks over a connection on which hands were shaken.
 func newClient(nc net.Conn, frames *frameReader, codec Codec) *Client {
-	c := &Client{nc: nc, codec: codec, out: newOutbox(clientBuffer), waiting: map[uint64]*Future{}}
+	c := &Client{nc: nc, codec: codec, out: newOutbox(clientBuffer, idleClientBuffer), waiting: map[uint64]*Future{}}
 	c.wg.Go(func() { c.read(frames) })
 	c.wg.Go(c.write)
 	return c
@@ -113,9 +113,7 @@ func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 	}
 	if err != nil {
 		f.complete(nil, err)
-		return f
-	}
-	if id, ok := c.register(f); ok {
+	} else if id, ok := c.register(f); ok {
 		c.out.put(id, payload)
 	}
 	return f

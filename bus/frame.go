@@ -27,14 +27,15 @@ var errFrame = errors.New("protocol violation")
 
 // frameReader takes frames off a stream. Before each of them it calls idle(true), and idle(false) once it has begun.
 type frameReader struct {
-	src  io.Reader
-	in   *bufio.Reader
-	idle func(bool)
-	hold func(int64) // counts the bytes of the payload that is arriving; they stay counted
+	src   io.Reader
+	in    *bufio.Reader // small, or a large one
+	small *bufio.Reader
+	idle  func(bool)
+	hold  func(int64) // counts the bytes of the payload that is arriving; they stay counted
 }
 
 // Enough for many small frames in one read, and for a large part of a large one. Most connections are idle: only while a
-// large frame arrives does one have a large buffer.
+// large frame arrives, or more small ones than one read takes, does one have a large buffer.
 const (
 	readBuffer      = 4 << 10
 	largeReadBuffer = 64 << 10
@@ -44,7 +45,8 @@ const (
 var largeReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, largeReadBuffer) }}
 
 func newFrameReader(in io.Reader, idle func(bool)) *frameReader {
-	return &frameReader{src: in, in: bufio.NewReaderSize(in, readBuffer), idle: idle, hold: func(int64) {}}
+	small := bufio.NewReaderSize(in, readBuffer)
+	return &frameReader{src: in, in: small, small: small, idle: idle, hold: func(int64) {}}
 }
 
 // enlarge takes a large buffer, until shrink.
@@ -65,7 +67,8 @@ func (r *frameReader) shrink() {
 	}
 	r.in.Reset(nil)
 	largeReaders.Put(r.in)
-	r.in = bufio.NewReaderSize(r.src, readBuffer)
+	r.small.Reset(r.src)
+	r.in = r.small
 }
 
 // splice reads what was read before, then the source.
@@ -105,6 +108,9 @@ func (r *frameReader) next() (id uint64, payload []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if r.in.Buffered() == readBuffer { // as much as there was room for: more is there
+		r.enlarge()
+	}
 	head, err := r.in.Peek(frameHead)
 	if err != nil {
 		return 0, nil, fmt.Errorf("reading a frame: %w", noEOF(err))
@@ -118,6 +124,20 @@ func (r *frameReader) next() (id uint64, payload []byte, err error) {
 		return id, nil, fmt.Errorf("reading frame %d: %w", id, noEOF(err))
 	}
 	return id, payload, nil
+}
+
+// arrived reports that the next frame is here as a whole, as far as that can be told of its head: next doesn't block then, and
+// finds nothing wrong.
+func (r *frameReader) arrived() bool {
+	if r.in.Buffered() < frameHead+chunkHead {
+		return false
+	}
+	head, err := r.in.Peek(frameHead + chunkHead)
+	if err != nil {
+		return false
+	}
+	size, chunk := binary.LittleEndian.Uint64(head[8:]), binary.LittleEndian.Uint32(head[frameHead:])
+	return size > 0 && size == uint64(chunk) && size <= MaxChunk && r.in.Buffered() >= frameHead+chunkHead+int(size)
 }
 
 // skip drops what was peeked at, which can't fail.

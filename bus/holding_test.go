@@ -33,7 +33,7 @@ func TestQueueThatIsNeverEmpty(t *testing.T) {
 // A connection that has gone quiet keeps no large buffers.
 func TestOutboxIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(8 << 20)
+		o := newOutbox(8<<20, idleBuffer)
 		done := make(chan error, 1)
 		go func() { done <- o.run(func([]byte) error { return nil }) }()
 		for range 3 {

@@ -10,6 +10,7 @@ import (
 // taken whole.
 type outbox struct {
 	limit int
+	idle  int // the largest buffer that is kept while no frame is there
 
 	mu       sync.Mutex
 	room     sync.Cond // put waits for it
@@ -20,14 +21,16 @@ type outbox struct {
 	broken   bool      // nothing more can be written: what comes is dropped
 }
 
-// The largest buffers, in bytes, that are kept for reuse: while frames come one after the other, and while none is there.
+// The largest buffers, in bytes, that are kept for reuse: while frames come one after the other, and while none is there, by a
+// server, which has thousands of connections, and by a client.
 const (
-	keptBuffer = 1 << 20
-	idleBuffer = 4 << 10
+	keptBuffer       = 1 << 20
+	idleBuffer       = 4 << 10
+	idleClientBuffer = 512 << 10
 )
 
-func newOutbox(limit int) *outbox {
-	o := &outbox{limit: limit}
+func newOutbox(limit, idle int) *outbox {
+	o := &outbox{limit: limit, idle: idle}
 	o.room.L, o.ready.L = &o.mu, &o.mu
 	return o
 }
@@ -77,10 +80,10 @@ func (o *outbox) take(spare []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.buf) == 0 && !o.finished && !o.broken {
-		if cap(o.buf) > idleBuffer {
+		if cap(o.buf) > o.idle {
 			o.buf = nil
 		}
-		if cap(spare) > idleBuffer {
+		if cap(spare) > o.idle {
 			spare = nil
 		}
 		o.ready.Wait()

@@ -10,7 +10,7 @@ import (
 
 // What comes while a write is under way leaves in one write after it.
 func TestOutboxGathersFrames(t *testing.T) {
-	o := newOutbox(1 << 20)
+	o := newOutbox(1<<20, idleBuffer)
 	writes, proceed := make(chan int), make(chan struct{})
 	var got bytes.Buffer
 	done := make(chan error, 1)
@@ -50,7 +50,7 @@ func TestOutboxGathersFrames(t *testing.T) {
 // Full, it blocks; a write makes room; broken, it drops.
 func TestOutboxLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(100)
+		o := newOutbox(100, idleBuffer)
 		proceed, broken := make(chan struct{}), errors.New("broken")
 		var wg sync.WaitGroup
 		wg.Go(func() {

@@ -39,21 +39,33 @@ func newQueue(maxLen int, maxCost int64) *queue {
 func (q *queue) reserve(cost int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.closed && q.inflight > 0 && (q.inflight >= q.maxLen || q.cost+cost > q.maxCost) {
+	for !q.closed && q.full(cost) {
 		q.room.Wait()
 	}
-	if q.closed {
-		return false
-	}
+	return !q.closed && q.enter(cost)
+}
+
+// tryReserve is reserve that doesn't block: it is false also when there is no room.
+func (q *queue) tryReserve(cost int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.closed && !q.full(cost) && q.enter(cost)
+}
+
+func (q *queue) full(cost int64) bool {
+	return q.inflight > 0 && (q.inflight >= q.maxLen || q.cost+cost > q.maxCost)
+}
+
+func (q *queue) enter(cost int64) bool {
 	q.inflight++
 	q.cost += cost
 	return true
 }
 
-// put adds a session for which room was reserved.
-func (q *queue) put(p pending) {
+// put adds sessions for which room was reserved.
+func (q *queue) put(p ...pending) {
 	q.mu.Lock()
-	q.entries = append(q.entries, p)
+	q.entries = append(q.entries, p...)
 	q.mu.Unlock()
 	q.ready.Signal()
 }

@@ -23,6 +23,12 @@ type Conn interface {
 	Close()
 }
 
+// GroupConn is a [Conn] that takes sessions that arrived together at once: it is called in place of Submit, with at least one
+// session, and gives a wait function for each, in order.
+type GroupConn interface {
+	SubmitAll(ctx context.Context, sessions []Session) (waits []func() []Reply)
+}
+
 // BadDocumentHandler is a [Conn] that wants to know of documents that can't be read. BadDocument is called in their
 // place, on the goroutine of Submit; the answer is made without it.
 type BadDocumentHandler interface {

@@ -22,6 +22,7 @@ type serverConn struct {
 	hold   holding
 	in     *inflow
 	frames *frameReader
+	group  group   // of the reader
 	queue  *queue  // reader → answerer
 	out    *outbox // answerer → writer
 
@@ -36,7 +37,7 @@ func newServerConn(s *Server, nc net.Conn, peer Peer) *serverConn {
 		hold:  holding{all: &s.held, relieve: s.relieve, limit: s.opts.MaxMemory},
 		in:    &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
 		queue: newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
-		out:   newOutbox(s.opts.MaxAnswerBytes),
+		out:   newOutbox(s.opts.MaxAnswerBytes, idleBuffer),
 	}
 	c.frames = newFrameReader(c.in, c.in.idle)
 	c.frames.hold = c.hold.add
@@ -84,7 +85,8 @@ func (c *serverConn) handshake() bool {
 	return err == nil
 }
 
-// read submits what arrives until the stream ends, and says why it did.
+// read submits what arrives until the stream ends, and says why it did. Sessions that have arrived together are submitted
+// together, before anything blocks.
 func (c *serverConn) read(ctx context.Context) error {
 	for {
 		id, payload, err := c.frames.next()
@@ -94,29 +96,44 @@ func (c *serverConn) read(ctx context.Context) error {
 		session, codec, bad := parseSession(payload, c.s.opts.MaxRequests)
 		p := pending{id: id, codec: codec, n: len(session.Requests), cost: sessionCost(payload, session)}
 		c.hold.add(p.cost - int64(cap(payload)))
-		if !c.queue.reserve(p.cost) {
-			return net.ErrClosed
+		if err := c.reserve(ctx, p.cost); err != nil {
+			return err
 		}
 		if c.out.empty() {
 			c.hold.move()
 		}
 		switch {
 		case bad != nil:
-			c.s.counters.badDocuments.Add(1)
-			if err := c.badDocument(bad); err != nil {
+			if err := c.badDocument(ctx, bad); err != nil {
 				return err
 			}
 			p.n, p.wait = 1, func() []Reply { return []Reply{Fail(bad.Error())} }
 		case p.n == 0:
 			p.wait = func() []Reply { return nil }
 		default:
-			if p.wait, err = c.submit(ctx, session); err != nil {
-				return err
-			}
 			p.submitted = true
 		}
-		c.queue.put(p)
+		c.group.add(p, session)
+		if len(c.group.entries) == maxGroup || !c.frames.arrived() {
+			if err := c.submit(ctx); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// reserve makes room for a session. It doesn't wait for room that those of the group take.
+func (c *serverConn) reserve(ctx context.Context, cost int64) error {
+	if c.queue.tryReserve(cost) {
+		return nil
+	}
+	if err := c.submit(ctx); err != nil {
+		return err
+	}
+	if !c.queue.reserve(cost) {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // requestCost is what one request costs beyond its bytes in the frame: the Request, its Reply, and the answer.
@@ -126,18 +143,46 @@ func sessionCost(payload []byte, s Session) int64 {
 	return int64(len(payload)) + requestCost*int64(len(s.Requests))
 }
 
-func (c *serverConn) submit(ctx context.Context, s Session) (wait func() []Reply, err error) {
+// submit submits the group, and begins another.
+func (c *serverConn) submit(ctx context.Context) (err error) {
 	defer c.recovered("Submit", &err)
-	c.s.counters.sessions.Add(1)
-	c.s.counters.requests.Add(int64(len(s.Requests)))
-	if wait = c.handler.Submit(ctx, s); wait == nil {
-		panic("Submit returned no wait function")
+	g := &c.group
+	c.s.counters.sessions.Add(int64(len(g.sessions)))
+	for _, s := range g.sessions {
+		c.s.counters.requests.Add(int64(len(s.Requests)))
 	}
-	return wait, nil
+	waits := c.submitAll(ctx, g.sessions)
+	for i := range g.entries {
+		p := &g.entries[i]
+		if !p.submitted {
+			continue
+		}
+		if len(waits) == 0 || waits[0] == nil {
+			panic("Submit returned no wait function")
+		}
+		p.wait, waits = waits[0], waits[1:]
+	}
+	c.queue.put(g.entries...)
+	g.clear()
+	return nil
 }
 
-// badDocument tells the handler, if it wants to know.
-func (c *serverConn) badDocument(bad error) (err error) {
+func (c *serverConn) submitAll(ctx context.Context, sessions []Session) (waits []func() []Reply) {
+	if all, ok := c.handler.(GroupConn); ok && len(sessions) > 0 {
+		return all.SubmitAll(ctx, sessions)
+	}
+	for _, s := range sessions {
+		waits = append(waits, c.handler.Submit(ctx, s))
+	}
+	return waits
+}
+
+// badDocument tells the handler, if it wants to know, after it has what came before.
+func (c *serverConn) badDocument(ctx context.Context, bad error) (err error) {
+	c.s.counters.badDocuments.Add(1)
+	if err := c.submit(ctx); err != nil {
+		return err
+	}
 	defer c.recovered("BadDocument", &err)
 	if h, ok := c.handler.(BadDocumentHandler); ok {
 		h.BadDocument(bad)

@@ -107,20 +107,30 @@ func marshalSession(codec Codec, key string, calls []Call) ([]byte, error) {
 		return nil, err
 	}
 	doc := struct {
-		Key      string    `json:"key,omitempty"`
-		Requests []encoded `json:"requests"`
-	}{Key: key, Requests: make([]encoded, len(calls))}
+		Key      string `json:"key,omitempty"`
+		Requests []any  `json:"requests"`
+	}{Key: key, Requests: make([]any, len(calls))}
 	for i, c := range calls {
 		if err := checkName(c.Name); err != nil {
 			return nil, fmt.Errorf("encoding request %q: %w", c.Name, err)
 		}
-		data, err := marshalVariant(codec, c.Name, c.Args)
-		if err != nil {
-			return nil, fmt.Errorf("encoding request %s: %w", c.Name, err)
-		}
-		doc.Requests[i] = data
+		doc.Requests[i] = variantOf(c.Name, c.Args)
 	}
-	return codec.marshal(doc)
+	data, err := codec.marshal(doc)
+	if err != nil {
+		return nil, notEncoded(codec, calls, err)
+	}
+	return data, nil
+}
+
+// notEncoded says which of the calls it is that can't be encoded.
+func notEncoded(codec Codec, calls []Call, err error) error {
+	for _, c := range calls {
+		if _, err := marshalVariant(codec, c.Name, c.Args); err != nil {
+			return fmt.Errorf("encoding request %s: %w", c.Name, err)
+		}
+	}
+	return err
 }
 
 // encoded is a part of a document that is in its codec already.

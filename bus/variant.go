@@ -30,7 +30,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// variant takes a value apart into its name and its body; null is no body. The body is a copy.
+// variant takes a value apart into its name and its body; null is no body.
 func (b body) variant() (name string, value body, err error) {
 	switch {
 	case b.isText():
@@ -53,8 +53,18 @@ func (b body) variant() (name string, value body, err error) {
 	return name, value, nil
 }
 
-// onlyEntryCBOR reads a map of one entry. The library's RawMessage is a copy already.
-func (b body) onlyEntryCBOR() (string, body, error) {
+// cborMapOfOne is the first byte of a map of one entry in its shortest form: its name follows, and then the value.
+const cborMapOfOne = cborMap | 1
+
+// onlyEntryCBOR reads a map of one entry. The value is a part of the document.
+func (b body) onlyEntryCBOR() (name string, value body, err error) {
+	if len(b.data) > 1 && b.data[0] == cborMapOfOne && b.data[1]&cborMajor == cborText {
+		rest, err := cborDecoder.UnmarshalFirst(b.data[1:], &name)
+		if err != nil {
+			return "", body{}, errNoVariant
+		}
+		return name, body{b.codec, rest}.present(), nil
+	}
 	var entries map[string]cbor.RawMessage
 	if err := b.codec.unmarshal(b.data, &entries); err != nil || len(entries) != 1 {
 		return "", body{}, errNoVariant
@@ -78,10 +88,14 @@ func (b body) onlyEntryJSON() (string, body, error) {
 	return name, value.clone(), nil
 }
 
-// marshalVariant encodes a variant: text alone if v is nil.
-func marshalVariant(codec Codec, name string, v any) ([]byte, error) {
+// variantOf is what a variant is encoded from: text alone if v is nil.
+func variantOf(name string, v any) any {
 	if v == nil {
-		return codec.marshal(name)
+		return name
 	}
-	return codec.marshal(map[string]any{name: v})
+	return map[string]any{name: v}
+}
+
+func marshalVariant(codec Codec, name string, v any) ([]byte, error) {
+	return codec.marshal(variantOf(name, v))
 }

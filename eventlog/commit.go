@@ -84,11 +84,15 @@ func (l *Log) run() {
 	}
 }
 
+// enough transactions in a commit make its price small beside theirs.
+const enough = 256
+
 // linger lets the clients that a commit just woke put their next transactions in line, for at most a quarter of the time the
-// commit took, and only if there were several: otherwise half of them always miss the next commit. It yields instead of
+// commit took, and only if there were several: otherwise half of them always miss the next commit. Of many the half is enough for
+// a commit, and their clients need the processor. It yields instead of
 // sleeping, since timers are coarser than a commit. docs/adr/0003 has the reasons.
 func linger(group int, took time.Duration) {
-	if group < 2 {
+	if group < 2 || group >= enough {
 		return
 	}
 	for began := time.Now(); time.Since(began) < took/4; {

@@ -4,6 +4,7 @@ package eventlog
 type Pending struct {
 	res  Result
 	done *completion
+	own  completion // what done is, unless somebody else has to keep that
 
 	// What is still to be written; let go of when it is done.
 	key     string
@@ -19,6 +20,16 @@ type completion struct {
 }
 
 func newCompletion() *completion { return &completion{ch: make(chan struct{})} }
+
+// begin makes the completion of a transaction. That of one with a key outlives it: it is a part of nothing else.
+func (p *Pending) begin() {
+	if p.key != "" {
+		p.done = newCompletion()
+		return
+	}
+	p.own.ch = make(chan struct{})
+	p.done = &p.own
+}
 
 // completed is the completion of what was durable before.
 var completed = func() *completion {

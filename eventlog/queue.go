@@ -56,7 +56,7 @@ func (q *queue) put(ctx context.Context, tx Tx) (*Pending, error) {
 	if first, ok := q.seen(p.key); ok {
 		return first, nil
 	}
-	p.done = newCompletion()
+	p.begin()
 	p.res = Result{First: q.next, Last: q.next + Seq(len(p.records)) - 1}
 	q.next = p.res.Last + 1
 	if p.key != "" {

@@ -24,29 +24,45 @@ type conn struct {
 
 // Submit implements bus.Conn.
 func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
-	b := work{replies: make([]bus.Reply, len(s.Requests)), key: s.Key}
-	for i, r := range s.Requests {
-		c.sort(&b, i, r)
-	}
-	b.commits, c.commits = c.commits, nil
-	if len(b.commands) > 0 {
-		c.submit(ctx, &b)
-	}
-	return func() []bus.Reply {
-		b.settle()
-		for _, done := range b.commits {
-			done()
+	return c.SubmitAll(ctx, []bus.Session{s})[0]
+}
+
+// SubmitAll implements bus.GroupConn: the submissions of several sessions go to the bakery together.
+func (c *conn) SubmitAll(ctx context.Context, sessions []bus.Session) []func() []bus.Reply {
+	all := make([]work, len(sessions))
+	waits := make([]func() []bus.Reply, len(sessions))
+	from := 0
+	for i, s := range sessions {
+		b := &all[i]
+		b.begin(s)
+		for k, r := range s.Requests {
+			c.sort(b, k, r)
 		}
-		for _, q := range b.queries {
-			answer := func() bus.Reply { return q.answer(ctx, c, q.request) }
-			if q.acts {
-				b.replies[q.index] = answer()
-				continue
-			}
-			b.replies[q.index] = bus.Reply{Value: bus.Later(answer)}
+		b.commits, c.commits = c.commits, nil
+		if b.commits != nil || i == len(sessions)-1 { // the commit of the next session may wait for this one's
+			c.submit(ctx, all[from:i+1])
+			from = i + 1
 		}
-		return b.replies
+		waits[i] = func() []bus.Reply { return c.answer(ctx, b) }
 	}
+	return waits
+}
+
+// answer waits for the answers to a session.
+func (c *conn) answer(ctx context.Context, b *work) []bus.Reply {
+	b.settle()
+	for _, done := range b.commits {
+		done()
+	}
+	for _, q := range b.queries {
+		answer := func() bus.Reply { return q.answer(ctx, c, q.request) }
+		if q.acts {
+			b.replies[q.index] = answer()
+			continue
+		}
+		b.replies[q.index] = bus.Reply{Value: bus.Later(answer)}
+	}
+	return b.replies
 }
 
 // Close implements bus.Conn.
@@ -58,15 +74,32 @@ func (c *conn) Close() {
 // work is a session on its way: its commands go to the bakery together; its
 // queries are answered after them.
 type work struct {
-	replies  []bus.Reply
-	key      string
-	commands []bakery.Command
-	indices  []int // of the commands' replies
-	ticket   *bakery.Ticket
-	queries  []pendingQuery
-	taken    []int // of the replies to what a batch took
-	commits  []func()
-	refused  bool // a command that never reached the bakery
+	replies   []bus.Reply
+	key       string
+	commands  []bakery.Command
+	indices   []int // of the commands' replies
+	ticket    *bakery.Ticket
+	submitted bool // its commands, to the bakery
+	queries   []pendingQuery
+	taken     []int // of the replies to what a batch took
+	commits   []func()
+	refused   bool // a command that never reached the bakery
+
+	one struct { // room for what a session of one request has
+		reply   [1]bus.Reply
+		command [1]bakery.Command
+		index   [1]int
+	}
+}
+
+func (b *work) begin(s bus.Session) {
+	b.key = s.Key
+	if len(s.Requests) > 1 {
+		b.replies = make([]bus.Reply, len(s.Requests))
+		return
+	}
+	b.replies = b.one.reply[:len(s.Requests)]
+	b.commands, b.indices = b.one.command[:0], b.one.index[:0]
 }
 
 type pendingQuery struct {
@@ -144,21 +177,37 @@ func (b *work) untake(reply bus.Reply) {
 	}
 }
 
-func (c *conn) submit(ctx context.Context, b *work) {
-	switch {
-	case c.d.bakery == nil:
-		b.refuseAll("the bakery is not running: " + c.d.bakeryErr.Error())
-	case b.key != "" && b.refused:
-		b.refuseAll("not appended: another command of the same keyed session was refused")
-	default:
-		t, err := c.d.bakery.Submit(ctx, bakery.Submission{
-			Sender:   bakery.Sender{UID: c.peer.UID, GID: c.peer.GID, PID: c.peer.PID},
-			Commands: b.commands, Key: b.key, Opaque: c.right.opaque(c.d.settings.Bakery.OpaqueLines)})
-		if err != nil {
-			b.refuseAll(err.Error())
-			return
+// submit gives the bakery the commands of sessions.
+func (c *conn) submit(ctx context.Context, all []work) {
+	submissions := make([]bakery.Submission, 0, len(all))
+	for i := range all {
+		b := &all[i]
+		switch {
+		case len(b.commands) == 0:
+		case c.d.bakery == nil:
+			b.refuseAll("the bakery is not running: " + c.d.bakeryErr.Error())
+		case b.key != "" && b.refused:
+			b.refuseAll("not appended: another command of the same keyed session was refused")
+		default:
+			b.submitted = true
+			submissions = append(submissions, bakery.Submission{
+				Sender:   bakery.Sender{UID: c.peer.UID, GID: c.peer.GID, PID: c.peer.PID},
+				Commands: b.commands, Key: b.key, Opaque: c.right.opaque(c.d.settings.Bakery.OpaqueLines)})
 		}
-		b.ticket = t
+	}
+	if len(submissions) == 0 {
+		return
+	}
+	tickets, err := c.d.bakery.SubmitAll(ctx, submissions)
+	for i := range all {
+		b := &all[i]
+		switch {
+		case !b.submitted:
+		case err != nil:
+			b.refuseAll(err.Error())
+		default:
+			b.ticket, tickets = tickets[0], tickets[1:]
+		}
 	}
 }
 

@@ -20,12 +20,24 @@ func (s *stand) trace() ([]bus.Call, error) {
 	}
 	calls := make([]bus.Call, len(requests))
 	for i, r := range requests {
-		calls[i].Name = r.Name
-		if r.Args != nil {
-			calls[i].Args = r.Args
+		if calls[i], err = typed(r); err != nil {
+			return nil, err
 		}
 	}
 	return calls, nil
+}
+
+// typed is a request as a program has it: its arguments as a struct, not as the JSON of the recording.
+func typed(r golden.Request) (bus.Call, error) {
+	if r.Args == nil {
+		return bus.Call{Name: r.Name}, nil
+	}
+	request, err := bus.NewRequest(r.Name, r.Args)
+	if err != nil {
+		return bus.Call{}, err
+	}
+	command, err := bakery.DecodeCommand(r.Name, true, request.Decode)
+	return bus.Call{Name: r.Name, Args: command}, err
 }
 
 // commands are n commands as the log gets them: the class and the leaf of one circuit after the other.
