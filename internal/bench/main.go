@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&f.out, "o", "", "`FILE` to write the table to, as JSON")
 	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run, with -o: fail where a ratio is worse by more than half")
 	flag.BoolVar(&f.smoke, "smoke", false, "small sizes: seconds instead of minutes")
+	flag.IntVar(&f.experiment, "experiment", 0, "with so many `CLASSES`, find out what creating them costs a kernel, instead of the rows")
 	flag.StringVar(&f.profile, "cpuprofile", "", "`FILE` for a profile of what this process does")
 	flag.Parse()
 	if os.Geteuid() == 0 && os.Getenv(inNamespace) == "" {
@@ -43,6 +44,7 @@ func main() {
 type flags struct {
 	bin, data, python, only, out, compare, profile string
 	smoke                                          bool
+	experiment                                     int
 }
 
 func run(ctx context.Context, f flags, w io.Writer) error {
@@ -68,8 +70,11 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 		return err
 	}
 	defer s.remove()
-	t := newTable(f.smoke)
-	for _, r := range rows {
+	t, list := newTable(f.smoke), rows
+	if f.experiment > 0 {
+		list = experimentRows(f.experiment)
+	}
+	for _, r := range list {
 		if !only.MatchString(r.key) {
 			continue
 		}
