@@ -33,6 +33,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		r.retreat(ctx, l, tree, ops)
 		r.publish(PhaseApplying)
 		results := r.k.Apply(ctx, ops)
+		l.makeRoom(ops)
 		for i, res := range results {
 			a.take(ops[i], res)
 		}
@@ -109,6 +110,9 @@ func opKey(link string, op tc.Op) key { return keyOf(link, opObject(op)) }
 // made it. What is only made anew because what it sits in is, is as it was made.
 func (a *attempt) confirm(plan []tc.Op, diff []tc.Difference) {
 	differs := map[key]bool{}
+	if len(a.l.read) == 0 && len(a.l.repaired) == 0 { // nothing was done before
+		diff = nil
+	}
 	for _, d := range diff {
 		for _, o := range []tc.Object{d.From, d.To} {
 			if o != (tc.Object{}) {

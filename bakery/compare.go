@@ -52,6 +52,13 @@ func hasChildren(s *tc.State, c tc.Class) bool {
 // expectOwn takes what became of our own last ops, and of those that failed, for what is
 // expected: it explains itself, and newer records may ask for something else.
 func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
+	if l.expected == nil {
+		return
+	}
+	if len(tc.Diff(l.expected, has)) == 0 { // after a build that went well, of all that there is
+		takeInner(l.name, l.expected, has)
+		return
+	}
 	var own []key
 	for k := range l.read {
 		own = append(own, k)
@@ -61,7 +68,7 @@ func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
 			own = append(own, k)
 		}
 	}
-	if l.expected != nil && len(own) > 0 {
+	if len(own) > 0 {
 		l.expected = restore(l.expected, has, own)
 	}
 }

@@ -27,7 +27,8 @@ type Kernel interface {
 	Execute(ctx context.Context, line string) error
 	// Watch calls changed with the name of a link, whenever somebody else than this
 	// Kernel changed something of it, or it came or went; "" means that it can be any.
-	// It calls changed("") once it has begun to watch, and when it lost messages. It
+	// It calls changed("") once it has begun to watch, and when it lost messages; so does
+	// an Apply that makes much, before it returns, for what was changed meanwhile. It
 	// returns when ctx ends, or with an error. changed must not block.
 	Watch(ctx context.Context, changed func(link string)) error
 }

@@ -129,22 +129,44 @@ func asTaken(s *tc.State, op tc.Op) tc.Op {
 
 // repeat is an op that an object got several times in a row.
 type repeat struct {
-	line  string
+	op    tc.Op
 	times int
+}
+
+// isOf reports whether it is of op. The line that tells them apart isn't kept: a link that is
+// built gets tens of thousands of ops that no other follows.
+func (r repeat) isOf(op tc.Op) bool {
+	return r.times > 0 && (r.op == op || r.op.Line() == op.Line())
 }
 
 // tooOften is how many times in a row an object gets the same op before it counts as a
 // problem.
 const tooOften = 3
 
+// makeRoom prepares for what is noted of ops: maps that grow take longer than all else here.
+func (l *managedLink) makeRoom(ops []tc.Op) {
+	made := 0
+	for _, op := range ops {
+		if op.Verb != tc.Change {
+			made++
+		}
+	}
+	if len(l.repaired) == 0 {
+		l.repaired = make(map[key]repeat, len(ops))
+	}
+	if len(l.wrote) == 0 {
+		l.wrote = make(map[key]tc.Op, made)
+	}
+}
+
 func (l *managedLink) count(op tc.Op) {
 	if l.repaired == nil {
 		l.repaired = map[key]repeat{}
 	}
-	k, line := opKey(l.name, op), op.Line()
+	k := opKey(l.name, op)
 	r := l.repaired[k]
-	if r.line != line {
-		r = repeat{line: line}
+	if !r.isOf(op) {
+		r = repeat{op: op}
 	}
 	r.times++
 	l.repaired[k] = r
@@ -153,13 +175,13 @@ func (l *managedLink) count(op tc.Op) {
 // stuck reports an op that was done, and that is needed again all the same. It does so once
 // for each time that the op was done: after a pause it is to be done again.
 func (l *managedLink) stuck(op tc.Op) bool {
-	k, line := opKey(l.name, op), op.Line()
+	k := opKey(l.name, op)
 	did, unconfirmed := l.read[k]
 	often := l.repaired[k]
-	if (!unconfirmed || did.Line() != line) && (often.times < tooOften || often.line != line) {
+	if (!unconfirmed || did.Line() != op.Line()) && (often.times < tooOften || !often.isOf(op)) {
 		return false
 	}
-	l.repaired[k] = repeat{line: line, times: tooOften - 1}
+	l.repaired[k] = repeat{op: op, times: tooOften - 1}
 	return true
 }
 

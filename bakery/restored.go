@@ -46,8 +46,12 @@ func restore(base, has *tc.State, failed []key) *tc.State {
 	s := base.Clone()
 	failed = append(failed, leftIn(base, has, failed)...)
 	for range tc.MaxHTBDepth { // a class goes after what is below it
+		changed := false
 		for _, k := range failed {
-			restoreOne(s, has, k)
+			changed = restoreOne(s, has, k) || changed
+		}
+		if !changed {
+			break
 		}
 	}
 	return s
@@ -66,7 +70,7 @@ func leftIn(base, has *tc.State, failed []key) (left []key) {
 		if !k.class {
 			old, _ := base.Qdisc(link, k.at)
 			q, _ := has.Qdisc(link, k.at)
-			another[k] = old != q
+			another[k] = old != q && !sameHTB(old, q)
 		}
 	}
 	take := func(o tc.Object) {
@@ -95,23 +99,46 @@ func leftIn(base, has *tc.State, failed []key) (left []key) {
 	return left
 }
 
-// restoreOne makes an object of s what it is in has. What can't be done yet is done after
-// others.
-func restoreOne(s, has *tc.State, k key) {
+// restoreOne makes an object of s what it is in has, and reports whether it wasn't. What can't
+// be done yet is done after others.
+func restoreOne(s, has *tc.State, k key) (changed bool) {
 	if k.class {
-		if c, there := has.Class(k.link, k.at); there {
+		c, there := has.Class(k.link, k.at)
+		old, was := s.Class(k.link, k.at)
+		switch {
+		case there == was && old == c:
+			return false
+		case there:
 			_ = s.Apply(tc.Op{Verb: tc.Replace, Class: &c})
-			return
+		default:
+			_ = s.Apply(tc.Op{Verb: tc.Delete, Class: &tc.Class{Link: k.link, ID: k.at}})
 		}
-		_ = s.Apply(tc.Op{Verb: tc.Delete, Class: &tc.Class{Link: k.link, ID: k.at}})
-		return
+		return true
 	}
 	q, there := has.Qdisc(k.link, k.at)
-	if old, ok := s.Qdisc(k.link, k.at); ok && there && old == q {
-		return
+	old, was := s.Qdisc(k.link, k.at)
+	switch {
+	case there == was && old == q:
+		return false
+	case sameHTB(old, q): // with all that is in it: to take that out and in again takes long
+		_ = s.Apply(tc.Op{Verb: tc.Change, Qdisc: &q})
+		return true
 	}
 	_ = s.Apply(tc.Op{Verb: tc.Delete, Qdisc: &tc.Qdisc{Link: k.link, Parent: k.at}})
 	if there {
 		_ = s.Apply(tc.Op{Verb: tc.Add, Qdisc: &q})
 	}
+	return true
+}
+
+// sameHTB reports qdiscs that are one HTB, of which one side doesn't say what DirectQlen it has.
+func sameHTB(a, b tc.Qdisc) bool {
+	x, ok := a.Options.(tc.HTB)
+	y, both := b.Options.(tc.HTB)
+	if !ok || !both || x.DirectQlen.Given == y.DirectQlen.Given {
+		return false
+	}
+	x.DirectQlen, y.DirectQlen = tc.Opt[uint32]{}, tc.Opt[uint32]{}
+	a.Options, b.Options = x, y
+	return a == b
 }

@@ -15,7 +15,13 @@ import (
 // the kernel would hang them at the root. So the requests go out in batches, and a class only
 // when the op that makes its parent has been answered. All else whose parent is missing the
 // kernel refuses by itself. When ctx ends, what hasn't been sent isn't.
+//
+// While it makes or deletes much Watch hears of no qdiscs and classes, and is told before Apply
+// returns that it can be any link.
 func (k *Kernel) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
+	if k.makeMany(ops) {
+		defer k.notices.pause()()
+	}
 	a := applier{
 		kernel: k, ops: ops, results: make([]tc.Result, len(ops)),
 		links: map[string]found{}, flying: map[place]bool{}, missing: map[place]int{},

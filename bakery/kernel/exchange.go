@@ -45,22 +45,22 @@ func (k *Kernel) exchange(requests []netlink.Message) []answer {
 		}
 		return answers
 	}
-	waiting := make(map[uint32]int, len(requests))
-	for i := range requests {
-		waiting[first+uint32(i)] = i
-	}
+	waiting := len(requests)
 	if err = k.conn.SetReadDeadline(time.Now().Add(k.limits.answer)); err == nil {
 		_, err = k.mail.read(true, func(m netlink.Message) bool {
-			if i, ok := waiting[m.Header.Sequence]; ok && m.Header.Type == netlink.Error {
+			i := m.Header.Sequence - first // of another exchange: more than there are
+			if m.Header.Type == netlink.Error && uint64(i) < uint64(len(answers)) && !answers[i].known {
 				answers[i].known = true
 				answers[i].errno, answers[i].text = verdict(m)
-				delete(waiting, m.Header.Sequence)
+				waiting--
 			}
-			return len(waiting) == 0
+			return waiting == 0
 		})
 	}
-	for _, i := range waiting {
-		answers[i].err = err
+	for i := range answers {
+		if !answers[i].known {
+			answers[i].err = err
+		}
 	}
 	return answers
 }

@@ -22,12 +22,14 @@ type Kernel struct {
 	conn     *netlink.Conn // Apply's: its port id tells our own changes from others'
 	mail     mailbox       // of conn
 	links    *link.Handle
+	notices  notices
 }
 
 // limits bound what is in flight and how long anything waits.
 type limits struct {
 	buffer   int           // bytes of each socket's buffers
 	messages int           // requests in one sendto
+	quiet    int           // ops that make or delete something, and during which nobody listens
 	bytes    int           // of all requests in one sendto
 	answer   time.Duration // for the kernel's answers to a batch
 	dump     time.Duration // for one try to observe
@@ -39,7 +41,7 @@ type limits struct {
 // for them is only a guard, and so is that for dumps: one of 5,000 classes takes some 30 ms
 // (BenchmarkObserve).
 var defaultLimits = limits{
-	buffer: 8 << 20, messages: 256, bytes: 128 << 10,
+	buffer: 8 << 20, messages: 256, bytes: 128 << 10, quiet: 4096,
 	answer: 10 * time.Second, dump: 10 * time.Second, tries: 5, pause: 20 * time.Millisecond,
 }
 

@@ -24,15 +24,20 @@ func newMailbox(conn *netlink.Conn) mailbox {
 // took none of them.
 func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
 	first = *m.last + 1
-	var out []byte
+	size := 0
+	for _, r := range requests {
+		size += messageHeader + (len(r.Data)+3)&^3
+	}
+	out := make([]byte, 0, size)
 	for _, r := range requests {
 		*m.last++
-		r.Header.Sequence, r.Header.PID, r.Header.Length = *m.last, m.conn.PID(), uint32(messageHeader+(len(r.Data)+3)&^3)
-		b, err := r.MarshalBinary()
-		if err != nil {
-			return 0, err
-		}
-		out = append(out, b...)
+		out = native.AppendUint32(out, uint32(messageHeader+(len(r.Data)+3)&^3)) // struct nlmsghdr
+		out = native.AppendUint16(out, uint16(r.Header.Type))
+		out = native.AppendUint16(out, uint16(r.Header.Flags))
+		out = native.AppendUint32(out, *m.last)
+		out = native.AppendUint32(out, m.conn.PID())
+		out = append(out, r.Data...)
+		out = append(out, make([]byte, -len(out)&3)...)
 	}
 	raw, err := m.conn.SyscallConn()
 	if err != nil {

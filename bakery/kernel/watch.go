@@ -13,7 +13,8 @@ import (
 // Watch calls changed with the name of a link whenever somebody else than this Kernel's Apply
 // changed a qdisc or class of it, or it appeared, disappeared, was renamed or got another MTU
 // or queue length. "" means that it can be any: once when the watch has begun, and whenever
-// notices were lost. It returns nil when ctx ends, or an error. changed must not block.
+// notices were lost, or not wanted while Apply did much. It returns nil when ctx ends, or an
+// error. changed must not block; Apply calls it too.
 func (k *Kernel) Watch(ctx context.Context, changed func(link string)) error {
 	conn, err := dial(k.limits.buffer, 1<<(unix.RTNLGRP_TC-1)|1<<(unix.RTNLGRP_LINK-1))
 	if err != nil {
@@ -25,6 +26,7 @@ func (k *Kernel) Watch(ctx context.Context, changed func(link string)) error {
 		return fmt.Errorf("watching: %w", err)
 	}
 	defer stop()
+	defer k.notices.begin(conn, changed)()
 
 	w := watcher{own: k.conn.PID(), changed: changed, links: map[int]seen{}}
 	if err := w.load(); err != nil {
@@ -41,6 +43,8 @@ func (k *Kernel) Watch(ctx context.Context, changed func(link string)) error {
 			return nil
 		case lost && err == nil:
 			err = w.load()
+		case err != nil:
+			err = errors.Join(k.notices.failure(), err)
 		}
 		if err != nil {
 			return fmt.Errorf("watching: %w", err)

@@ -111,3 +111,47 @@ func TestWatcherForgets(t *testing.T) {
 		t.Errorf("%d links are remembered", len(w.links))
 	}
 }
+
+// TestWatchPaused: while Apply makes much nobody listens, what others changed meanwhile is told
+// before it returns, and afterwards all is as before.
+func TestWatchPaused(t *testing.T) {
+	l := defaultLimits
+	l.quiet = 3
+	inLabWith(t, l, func(l lab) {
+		ctx, cancel := context.WithCancel(t.Context())
+		changed, ended := make(chan string, 100), make(chan error)
+		go func() { ended <- l.kernel.Watch(ctx, func(link string) { changed <- link }) }()
+		expect := func(what, want string) {
+			t.Helper()
+			select {
+			case got := <-changed:
+				if got != want {
+					t.Errorf("%s: changed(%q), want %q", what, got, want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: no word of %q", what, want)
+			}
+		}
+		expect("the begin", "")
+		resume := l.kernel.notices.pause()
+		run(t, "", "tc", "qdisc", "add", "dev", "v0", "root", "handle", "1:", "htb")
+		resume()
+		expect("what others made in a pause", "")
+		l.apply("class add dev v0 parent 1: classid 1:1 htb rate 1mbit", "class add dev v0 parent 1: classid 1:2 htb rate 1mbit")
+		run(t, "", "tc", "qdisc", "add", "dev", "v1", "root", "handle", "1:", "htb")
+		expect("after two ops", "v1")
+		l.apply("class add dev v0 parent 1: classid 1:3 htb rate 1mbit", "class add dev v0 parent 1: classid 1:4 htb rate 1mbit",
+			"class add dev v0 parent 1: classid 1:5 htb rate 1mbit")
+		expect("after three ops", "")
+		run(t, "", "tc", "qdisc", "delete", "dev", "v1", "root")
+		expect("somebody's qdisc", "v1")
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Watch ended with %v", err)
+		}
+		l.kernel.notices.pause()() // of no Watch
+		if len(changed) > 0 {
+			t.Errorf("changed(%q) for nothing", <-changed)
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,6 +29,7 @@ func main() {
 	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run, with -o: fail where a ratio is worse by more than half")
 	flag.BoolVar(&f.smoke, "smoke", false, "small sizes: seconds instead of minutes")
 	flag.BoolVar(&f.growth, "growth", false, "measure also at other sizes: how the costs grow")
+	flag.IntVar(&f.experiment, "experiment", 0, "with so many `CLASSES`, find out what creating them costs a kernel, instead of the rows")
 	flag.StringVar(&f.profile, "cpuprofile", "", "`FILE` for a profile of what this process does")
 	flag.Parse()
 	if os.Geteuid() == 0 && os.Getenv(inNamespace) == "" {
@@ -44,6 +46,7 @@ func main() {
 type flags struct {
 	bin, data, python, only, out, compare, profile string
 	smoke, growth                                  bool
+	experiment                                     int
 }
 
 func run(ctx context.Context, f flags, w io.Writer) error {
@@ -73,7 +76,11 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	if t.Sync, err = s.syncTime(); err != nil {
 		return err
 	}
-	worse, err := t.fill(ctx, s, w, only, earlier)
+	list := rows
+	if f.experiment > 0 {
+		list = experimentRows(f.experiment)
+	}
+	worse, err := t.fill(ctx, s, w, slices.DeleteFunc(slices.Clone(list), func(r row) bool { return !only.MatchString(r.key) }), earlier)
 	if err != nil {
 		return err
 	}
@@ -91,12 +98,9 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	return nil
 }
 
-// fill measures the rows whose keys match, tells each as it comes, and gives what got worse than earlier, which may be nil.
-func (t *table) fill(ctx context.Context, s *stand, w io.Writer, only *regexp.Regexp, earlier *table) (worse []string, err error) {
-	for _, r := range rows {
-		if !only.MatchString(r.key) {
-			continue
-		}
+// fill measures rows, tells each as it comes, and gives what got worse than earlier, which may be nil.
+func (t *table) fill(ctx context.Context, s *stand, w io.Writer, list []row, earlier *table) (worse []string, err error) {
+	for _, r := range list {
 		if r.root && os.Geteuid() != 0 {
 			if _, err := fmt.Fprintf(w, "%s: needs root\n", r.key); err != nil {
 				return nil, err
