@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -215,4 +216,33 @@ func TestFileThatCannotGrow(t *testing.T) {
 	}
 	verifyClean(t, dir)
 	mustAppend(t, mustOpen(t, dir, Options{}), "", "goes on without the limit")
+}
+
+// TestCommitNeedsItsName: nothing is reported durable in a file that isn't in the directory any more.
+func TestCommitNeedsItsName(t *testing.T) {
+	for name, meddle := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"moved":   func(path string) error { return os.Rename(path, path+".old") },
+		"a copy in its place": func(path string) error {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, b, modeLive))
+		},
+		"a link in its place": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.Symlink(path+".old", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := mustOpen(t, t.TempDir(), Options{SegmentBytes: 1 << 16})
+			mustAppend(t, l, "", "before")
+			if err := meddle(l.live.path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Append(t.Context(), textTx("", "after")); !errors.Is(err, ErrNotAppended) {
+				t.Errorf("append: %v", err)
+			}
+		})
+	}
 }

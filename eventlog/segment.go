@@ -86,16 +86,42 @@ func (s *segment) view(fn func(*bolt.Tx) error) error {
 }
 
 // checkName makes sure that the open file is the one in the directory: what is committed to a file that was removed is lost.
+// It asks for nothing but the identity: once its times were asked for, Linux gives a file new ones with the next write, even within
+// a tick of the clock, so that every commit would change the inode too.
 func (s *segment) checkName() error {
-	named, err := os.Lstat(s.path)
+	named, err := identify(unix.AT_FDCWD, s.path)
 	if err != nil {
 		return fmt.Errorf("the live segment is gone: %w", err)
 	}
-	ours, err := s.file.Stat()
-	if err == nil && !os.SameFile(named, ours) {
+	ours, err := identify(int(s.file.Fd()), "")
+	if err == nil && named != ours {
 		err = fmt.Errorf("the live segment %s was replaced by another file", s.path)
 	}
 	return err
+}
+
+// identity tells files apart as long as they are open or have a name.
+type identity struct {
+	major, minor uint32
+	inode        uint64
+}
+
+// identify gives the identity of path, which isn't followed, or with an empty path that of the open file at.
+func identify(at int, path string) (identity, error) {
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if path == "" {
+		flags = unix.AT_EMPTY_PATH
+	}
+	for {
+		var st unix.Statx_t
+		err := unix.Statx(at, path, flags, unix.STATX_INO, &st)
+		if err == nil {
+			return identity{st.Dev_major, st.Dev_minor, st.Ino}, nil
+		}
+		if !errors.Is(err, unix.EINTR) { // as file systems in user space may say
+			return identity{}, &fs.PathError{Op: "statx", Path: path, Err: err}
+		}
+	}
 }
 
 func (s *segment) close() error {
