@@ -304,7 +304,8 @@ func (w *pageWalk) bucket(id uint64, v []byte, depth int) error {
 	return err
 }
 
-// freelist checks that what bbolt will write over is in bounds, listed once and used by nobody.
+// freelist checks that what bbolt will write over is in bounds, listed once and used by nobody, and that every other page is in use: one
+// that nobody leads to is of a newer tree than the root that was read, which then is an old page in the place of the newest.
 func (w *pageWalk) freelist() error {
 	id := w.meta.freelist
 	if id == boltNoFreelist {
@@ -327,6 +328,11 @@ func (w *pageWalk) freelist() error {
 			return pageErr(id, "free page %d is outside of the file, listed twice or in use", free)
 		}
 		w.used[free] = true
+	}
+	for i := uint64(2); i < w.meta.high; i++ { // the first two are the meta pages
+		if !w.used[i] {
+			return pageErr(i, "neither in use nor free")
+		}
 	}
 	return nil
 }

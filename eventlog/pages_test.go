@@ -138,6 +138,9 @@ func TestPageUsedTwiceIsCorrupt(t *testing.T) {
 	bad := bytes.Clone(b)
 	le.PutUint64(pageOf(bad, meta.freelist, meta.pageSize)[boltHeader:], uint64(pages[3]))
 	check("page in use is in the freelist", string(bad))
+	bad = bytes.Clone(b)
+	le.PutUint16(pageOf(bad, meta.freelist, meta.pageSize)[10:], le.Uint16(free[10:])-1)
+	check("page neither in use nor free", string(bad))
 
 	// Two nested buckets with one root page.
 	for _, id := range pages {

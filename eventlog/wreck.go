@@ -71,7 +71,7 @@ func readWreck(path string) (*wreck, error) {
 		if i == 0 || w.meta.First > 0 && w.end.Last > best.end.Last {
 			best = w
 		}
-		if best.complete {
+		if best.complete && len(best.faults) == 0 {
 			break
 		}
 	}
@@ -141,6 +141,9 @@ func (w *wreck) read(p *pageWalk) error {
 		w.fault(w.state)
 	}
 	w.readFrames(p, buckets[string(bucketLog)])
+	if len(w.faults) == 0 { // or some pages weren't reached
+		w.fault(p.freelist())
+	}
 	return nil
 }
 
