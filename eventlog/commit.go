@@ -21,11 +21,13 @@ type faults struct {
 	roll func(step string) error
 	// hasty: the committer never lingers. In a test's fake time it would for ever.
 	hasty bool
+	// oneThread: the committer keeps to one thread, so that faults can be injected into the n-th system call of it.
+	oneThread bool
 }
 
 // WithFaults gives options for a log whose disk does what h says. Package eventlogtest calls it.
 func (o Options) WithFaults(h fault.Hooks) Options {
-	o.faults = &faults{before: h.Before, roll: h.Roll, hasty: true}
+	o.faults = &faults{before: h.Before, roll: h.Roll, hasty: true, oneThread: h.OneThread}
 	if h.Commit != nil {
 		o.faults.commit = func(tx *bolt.Tx) error {
 			tried := false
@@ -43,12 +45,14 @@ func (o Options) WithFaults(h fault.Hooks) Options {
 }
 
 // run is the committer: the only goroutine that writes. It takes what waits, commits it as one group, and takes again;
-// groups grow while a commit is under way, so a lone client never waits for company. It keeps to one thread, so that faults can be
-// injected into the n-th system call of it.
+// groups grow while a commit is under way, so a lone client never waits for company. Bound to a thread of its own it would be woken
+// through the kernel each time, and so would who waits for it.
 func (l *Log) run() {
 	defer close(l.stopped)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if l.opts.faults.oneThread {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	idle, armed := time.NewTimer(cursorDelay), false // runs while a changed cursor waits for company
 	idle.Stop()
 	defer idle.Stop()

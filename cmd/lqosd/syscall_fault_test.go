@@ -23,8 +23,8 @@ import (
 // resolved by its Seq, the log comes back, and the tc file has the lines of all that is in the log.
 func TestTrialSyscallFaults(t *testing.T) {
 	testenv.Need(t, testenv.Strace)
-	// strace counts the calls of each thread, and the daemon's goroutines move between them: the few fsyncs may each be
-	// the first of another, and one n that meets nothing isn't the end.
+	// strace counts the calls of each thread, and the daemon's goroutines move between them, all but the one that commits: the few
+	// fsyncs may each be the first of another, and one n that meets nothing isn't the end.
 	for call, least := range map[string]int{"fdatasync": 10, "fsync": 1, "pwrite64": 15, "ftruncate": 1, "mmap": 1} {
 		for _, how := range []string{"error=EIO", "error=ENOSPC", "signal=KILL", "error=EIO:signal=KILL"} {
 			t.Run(call+" "+how, func(t *testing.T) {
@@ -113,7 +113,7 @@ func (f *faulty) run(t testing.TB, call, fault string) error {
 	for _, path := range []string{filepath.Dir(f.logDir()), f.logDir(), filepath.Join(f.logDir(), "LOCK"), segment, segment + ".tmp"} {
 		words = append(words, "-P", path)
 	}
-	f.d = f.startUnder(t, words...)
+	f.d = faultyLog{thread: true}.start(t, f.place, words...)
 	defer f.d.kill()
 	err := f.suffer(t)
 	if f.dead { // strace has to write that down

@@ -27,6 +27,7 @@ type faultyLog struct {
 	dieAt   int   // the step of rolls, counted from 1, at which the daemon kills itself
 	prunes  bool  // it does so a moment later, when the first segment is removed
 	loses   int   // the commit from which on nothing is written, and everything acknowledged
+	thread  bool  // all commits are made by one thread
 }
 
 const (
@@ -34,15 +35,20 @@ const (
 	dieEnv     = "LQOSD_TEST_DIE_AT"
 	prunesEnv  = "LQOSD_TEST_DIE_PRUNING"
 	losesEnv   = "LQOSD_TEST_LOSES"
+	threadEnv  = "LQOSD_TEST_ONE_THREAD"
 )
 
-// start starts a test daemon in file mode.
-func (f faultyLog) start(t testing.TB, p place) *process {
+// start starts a test daemon in file mode, by what is in front of its command line.
+func (f faultyLog) start(t testing.TB, p place, under ...string) *process {
 	t.Helper()
-	cmd := exec.Command(testDaemon, "--config", p.config())
+	words := append(under, testDaemon, "--config", p.config())
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = append(os.Environ(), fmt.Sprint(segmentEnv, "=", f.segment), fmt.Sprint(dieEnv, "=", f.dieAt), fmt.Sprint(losesEnv, "=", f.loses))
 	if f.prunes {
 		cmd.Env = append(cmd.Env, prunesEnv+"=1")
+	}
+	if f.thread {
+		cmd.Env = append(cmd.Env, threadEnv+"=1")
 	}
 	return p.startCommand(t, cmd)
 }
@@ -58,7 +64,7 @@ func serveFaulty() {
 		}
 		return n
 	}
-	f := faultyLog{int64(number(segmentEnv)), number(dieEnv), os.Getenv(prunesEnv) != "", number(losesEnv)}
+	f := faultyLog{int64(number(segmentEnv)), number(dieEnv), os.Getenv(prunesEnv) != "", number(losesEnv), os.Getenv(threadEnv) != ""}
 	flags := serveFlags{config: os.Args[2], mode: lqosconf.ModeFile, openLog: f.open}
 	if err := serve(ctx, flags, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,6 +76,7 @@ func (f faultyLog) open(dir string, o eventlog.Options) (*eventlog.Log, error) {
 	o.SegmentBytes = f.segment
 	commits, steps := 0, 0
 	return eventlogtest.Open(dir, o, eventlogtest.Hooks{
+		OneThread: f.thread,
 		Commit: func(commit func() error) error {
 			if commits++; f.loses > 0 && commits >= f.loses {
 				return nil

@@ -10,4 +10,6 @@ type Hooks struct {
 	Commit func(commit func() error) error
 	// Roll runs before each step of a roll, named as in package eventlog; its error ends the roll there.
 	Roll func(step string) error
+	// OneThread: that goroutine keeps to one thread, whose n-th system call is always the same.
+	OneThread bool
 }
