@@ -2,8 +2,10 @@ package eventlog
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -11,8 +13,9 @@ import (
 type codec uint8
 
 const (
-	codecNone codec = 0
-	codecZstd codec = 1 // one zstd frame (RFC 8878) with its content size
+	codecNone   codec = 0
+	codecZstd   codec = 1 // one zstd frame (RFC 8878) with its content size: blobs, and the frames of older logs
+	codecSnappy codec = 2 // one Snappy block: frames
 )
 
 // maxRaw is the largest payload of a frame before compression: one record of the largest size.
@@ -43,6 +46,13 @@ var decompressor = sync.OnceValue(func() *zstd.Decoder {
 	return dec
 })
 
+// snap appends raw to dst as a Snappy block.
+func snap(dst, raw []byte) []byte {
+	n, most := len(dst), s2.MaxEncodedLen(len(raw))
+	dst = slices.Grow(dst, most)
+	return dst[:n+len(s2.EncodeSnappy(dst[n:n+most], raw))]
+}
+
 // pays tells whether a compressed form is small enough to be worth unpacking on every read.
 func pays(stored, raw int) bool { return stored < raw-raw/8 }
 
@@ -56,6 +66,8 @@ func (c codec) decompress(stored []byte, raw int) ([]byte, error) {
 		return append([]byte(nil), stored...), nil
 	case codecZstd:
 		return unzstd(stored, raw)
+	case codecSnappy:
+		return unsnap(stored, raw)
 	}
 	return nil, fmt.Errorf("codec %d: %w", c, ErrNewerFormat)
 }
@@ -75,6 +87,18 @@ func unzstd(stored []byte, raw int) ([]byte, error) {
 	}
 	if len(out) != raw {
 		return nil, fmt.Errorf("zstd frame unpacked to %d bytes instead of %d: %w", len(out), raw, ErrCorrupt)
+	}
+	return out, nil
+}
+
+func unsnap(stored []byte, raw int) ([]byte, error) {
+	// The size is checked before memory is taken for it.
+	if n, err := s2.DecodedLen(stored); err != nil || n != raw || raw > maxRaw {
+		return nil, fmt.Errorf("snappy block of another size than %d: %w", raw, ErrCorrupt)
+	}
+	out, err := s2.Decode(make([]byte, raw), stored)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking snappy: %w: %w", ErrCorrupt, err)
 	}
 	return out, nil
 }

@@ -104,6 +104,8 @@ func TestFrameThatContradictsItselfIsCorrupt(t *testing.T) {
 		"raw size":        func(b []byte) { binary.BigEndian.PutUint32(b[offRaw:], 5) },
 		"huge raw size":   func(b []byte) { b[offCodec] = byte(codecZstd); binary.BigEndian.PutUint32(b[offRaw:], ^uint32(0)) },
 		"zstd is not":     func(b []byte) { b[offCodec] = byte(codecZstd) },
+		"snappy is not":   func(b []byte) { b[offCodec] = byte(codecSnappy) },
+		"snappy of 4 GiB": func(b []byte) { b[offCodec] = byte(codecSnappy); copy(b[headerSize:], "\xff\xff\xff\xff\x0f") },
 		"fewer records":   func(b []byte) { binary.BigEndian.PutUint32(b[offCount:], 1) },
 		"more records":    func(b []byte) { binary.BigEndian.PutUint32(b[offCount:], 3) },
 		"record too long": func(b []byte) { b[headerSize] = 0x7c },
@@ -122,6 +124,7 @@ func TestFrameThatContradictsItselfIsCorrupt(t *testing.T) {
 func FuzzFrame(f *testing.F) {
 	f.Add(encodeTx(textTx("key", "hello", "", "world")).encoded[0])
 	f.Add(encodeTx(textTx("", strings.Repeat("0123456789", 2000))).encoded[0])
+	f.Add(zstdFrame(f, encodeTx(textTx("", strings.Repeat("0123456789", 2000))), chain{1, 2, 3}))
 	f.Add([]byte(frameMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, fixCRC := range []bool{false, true} {

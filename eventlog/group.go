@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/klauspost/compress/zstd"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -37,12 +36,11 @@ func (g *group) last() Seq  { return g.frames[len(g.frames)-1].last() }
 // groupEncoder turns transactions into groups. It belongs to the committer.
 type groupEncoder struct {
 	chainer
-	zstd    *zstd.Encoder
 	scratch []byte // packed frames of the group being committed; free again after the commit
 }
 
 func newGroupEncoder() *groupEncoder {
-	return &groupEncoder{chainer: newChainer(), zstd: newCompressor()}
+	return &groupEncoder{chainer: newChainer()}
 }
 
 // encode packs txs, whose first record has seq first, into frames that continue the chain prev.
@@ -79,7 +77,7 @@ func (e *groupEncoder) finish(g *group, b *frameBuilder, s stamp) {
 	encoded := b.buf
 	if !g.small {
 		if packed := e.pack(raw); packed != nil {
-			h.codec, h.stored, encoded = codecZstd, uint32(len(packed)-headerSize), packed
+			h.codec, h.stored, encoded = codecSnappy, uint32(len(packed)-headerSize), packed
 		}
 	}
 	g.chain = h.seal(encoded, g.chain, e.chainer)
@@ -93,7 +91,7 @@ func (e *groupEncoder) finish(g *group, b *frameBuilder, s stamp) {
 func (e *groupEncoder) pack(raw []byte) []byte {
 	start := len(e.scratch)
 	e.scratch = append(e.scratch, make([]byte, headerSize)...)
-	e.scratch = e.zstd.EncodeAll(raw, e.scratch)
+	e.scratch = snap(e.scratch, raw)
 	packed := e.scratch[start:len(e.scratch):len(e.scratch)]
 	if !pays(len(packed)-headerSize, len(raw)) {
 		e.scratch = e.scratch[:start]

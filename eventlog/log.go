@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 const (
@@ -79,6 +81,7 @@ type Log struct {
 
 	// Owned by the committer.
 	encoder     *groupEncoder
+	compressor  *zstd.Encoder // of blobs
 	epoch       epochMeta
 	epochStored bool
 
@@ -108,7 +111,7 @@ func Open(dir string, o Options) (*Log, error) {
 		dir: dir, opts: o, lock: lock,
 		cursors: newCursors(), cursorSet: make(chan struct{}, 1),
 		ring:    ring{limit: ringBytes},
-		encoder: newGroupEncoder(),
+		encoder: newGroupEncoder(), compressor: newCompressor(),
 		stopped: make(chan struct{}),
 	}
 	if err := l.recover(); err != nil {

@@ -33,7 +33,7 @@ type format struct {
 	MinReader int `json:"min_reader"`
 }
 
-var currentFormat = format{Major: 1, Minor: 0, MinReader: 1}
+var currentFormat = format{Major: 1, Minor: 1, MinReader: 1}
 
 // segmentMeta is the entry "segment", written once.
 type segmentMeta struct {

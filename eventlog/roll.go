@@ -82,14 +82,14 @@ func (l *Log) fillNext(tx *bolt.Tx, meta segmentMeta, s Snapshot) error {
 	if err := putCursors(tx, l.cursors.all()); err != nil {
 		return err
 	}
-	keys := newBlobWriter(tx.Bucket(bucketSnap), blobKeys, meta.First-1, l.encoder.zstd)
+	keys := newBlobWriter(tx.Bucket(bucketSnap), blobKeys, meta.First-1, l.compressor)
 	if _, err := keys.Write(l.queue.encodeKeys(meta.First - 1)); err != nil {
 		return err
 	}
 	if err := keys.finish(); err != nil {
 		return err
 	}
-	snap := newBlobWriter(tx.Bucket(bucketSnap), blobSnapshot, meta.First-1, l.encoder.zstd)
+	snap := newBlobWriter(tx.Bucket(bucketSnap), blobSnapshot, meta.First-1, l.compressor)
 	if s.Write != nil {
 		if err := s.Write(snap); err != nil {
 			return fmt.Errorf("writing the snapshot: %w", err)
