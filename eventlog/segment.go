@@ -87,7 +87,7 @@ func (s *segment) view(fn func(*bolt.Tx) error) error {
 
 // checkName makes sure that the open file is the one in the directory: what is committed to a file that was removed is lost.
 // It asks for nothing but the identity: once its times were asked for, Linux gives a file new ones with the next write, even within
-// a tick of the clock, and that makes a commit wait for the file system's journal.
+// a tick of the clock, so that every commit would change the inode too.
 func (s *segment) checkName() error {
 	named, err := identify(unix.AT_FDCWD, s.path)
 	if err != nil {
