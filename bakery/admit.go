@@ -57,7 +57,7 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 	} else {
 		r.Command, err = f.resolve(asked)
 		if err == nil {
-			err = f.tree.fold(prepared{Record: r})
+			err = f.tree.fold(&prepared{Record: r})
 		}
 	}
 	if err != nil {

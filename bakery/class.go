@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"lqosd/bakery/tc"
-	"lqosd/eventlog"
 )
 
 // classAsk is what the two class commands have in common.
@@ -31,15 +30,18 @@ func askOfCircuit(c AddCircuitHTBClass) classAsk {
 const maxComment = 4096
 
 // foldClass adds the class, updates it, or moves it when the parent is another one.
-func (t *Tree) foldClass(a classAsk, seq eventlog.Seq) error {
-	class, err := a.class()
-	if err != nil {
-		return err
+func (t *Tree) foldClass(a classAsk, r *prepared) error {
+	class := r.class
+	if class.ID == 0 {
+		var err error
+		if class, err = a.class(); err != nil {
+			return err
+		}
 	}
 	if err := t.state.Apply(tc.Op{Verb: tc.Replace, Class: &class}); err != nil {
 		return err
 	}
-	a.note.Seq = seq
+	a.note.Seq = r.Seq
 	if old, ok := t.Note(a.link, class.ID); ok {
 		a.note.LeafSeq = old.LeafSeq
 	}

@@ -7,9 +7,9 @@ import (
 // Fold gives a record its meaning: it changes t to what the record asks for.
 // It is deterministic and depends on nothing else. On an error t is unchanged; the
 // error says why the record can't be folded. Records of a log always can.
-func Fold(t *Tree, r Record) error { return foldPrepared(t, prepared{Record: r}) }
+func Fold(t *Tree, r Record) error { return foldPrepared(t, &prepared{Record: r}) }
 
-func foldPrepared(t *Tree, r prepared) error {
+func foldPrepared(t *Tree, r *prepared) error {
 	if r.Seq != t.Seq+1 {
 		return fmt.Errorf("folding record %d: the tree is at %d", r.Seq, t.Seq)
 	}
@@ -32,7 +32,7 @@ func (t *Tree) folded(r Record) {
 	}
 }
 
-func (t *Tree) fold(r prepared) error {
+func (t *Tree) fold(r *prepared) error {
 	switch c := r.Command.(type) {
 	case ClearPriorSettings:
 		t.keepIdentities()
@@ -41,9 +41,9 @@ func (t *Tree) fold(r prepared) error {
 	case MqSetup:
 		return t.foldMqSetup(c, r.Seq)
 	case AddStructuralHTBClass:
-		return t.foldClass(askOfSite(c), r.Seq)
+		return t.foldClass(askOfSite(c), r)
 	case AddCircuitHTBClass:
-		return t.foldClass(askOfCircuit(c), r.Seq)
+		return t.foldClass(askOfCircuit(c), r)
 	case AddCircuitQdisc:
 		return t.foldLeaf(c, r.leaf, r.Seq)
 	case ExecuteTCCommands:

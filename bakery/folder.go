@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"lqosd/eventlog"
@@ -29,6 +30,7 @@ type folder struct {
 	rollMark     uint64 // the generation of its snapshot
 	rollFolds    int    // the toll of what its snapshot has
 	noRollBefore time.Time
+	encoding     sync.WaitGroup // of that snapshot
 }
 
 // open opens the log and folds it.
@@ -71,6 +73,7 @@ func (f *folder) reconciler() (*reconciler, error) {
 
 func (f *folder) close() error {
 	f.h.setOpenLog(nil)
+	f.encoding.Wait()
 	if f.log == nil {
 		return nil
 	}
@@ -207,8 +210,9 @@ func (f *folder) rollIfFull() bool {
 		return true
 	}
 	tree := f.tree.Clone()
+	encoded := f.encode(tree)
 	p, err := f.log.Roll(eventlog.Snapshot{Mark: tree.Generation, Write: func(w io.Writer) error {
-		_, err := w.Write(tree.AppendSnapshot(nil))
+		_, err := w.Write(<-encoded)
 		return err
 	}})
 	if err != nil {
@@ -217,6 +221,13 @@ func (f *folder) rollIfFull() bool {
 	}
 	f.roll, f.rollMark, f.rollFolds = p, tree.Generation, tree.folds
 	return true
+}
+
+// encode encodes a snapshot while the committer still has other things to do: acks wait for a roll.
+func (f *folder) encode(t *Tree) <-chan []byte {
+	encoded := make(chan []byte, 1)
+	f.encoding.Go(func() { encoded <- t.AppendSnapshot(nil) })
+	return encoded
 }
 
 // rolled looks at what became of a roll; false when it has torn the log.

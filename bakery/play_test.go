@@ -94,8 +94,8 @@ func TestPlayStops(t *testing.T) {
 	tree := bakery.NewTree()
 	touched := eventlog.Seq(0)
 	err := bakery.Play(t.Context(), tree, func(yield func(eventlog.Record, error) bool) {
-		for r := range stored(1, payloads) {
-			if touched = r.Seq; !yield(r, nil) {
+		for r, err := range stored(1, payloads) {
+			if touched = r.Seq; !yield(r, err) {
 				return
 			}
 		}
@@ -105,8 +105,8 @@ func TestPlayStops(t *testing.T) {
 	}
 	broken := errors.New("unreadable")
 	err = bakery.Play(t.Context(), tree, func(yield func(eventlog.Record, error) bool) {
-		for r := range stored(701, payloads[:10]) {
-			if !yield(r, nil) {
+		for r, err := range stored(701, payloads[:10]) {
+			if !yield(r, err) {
 				return
 			}
 		}

@@ -11,6 +11,7 @@ type prepared struct {
 	Record
 	lines []*tcLine  // of an ExecuteTCCommands, all of them; nil: not there
 	leaf  tc.Options // of an AddCircuitQdisc; nil: not there
+	class tc.Class   // of an AddStructuralHTBClass or AddCircuitHTBClass; ID 0: not there
 }
 
 // preparer prepares the records of a log. Refreshes say the same again and again; so it remembers texts and what
@@ -42,9 +43,23 @@ func newPreparer() *preparer {
 }
 
 // prepare decodes a record as DecodeRecord does.
-func (p *preparer) prepare(raw eventlog.Record) (out prepared, err error) {
-	out.Record, err = decodeRecord(raw.Seq, decoder{b: raw.Data, with: p}, &out)
-	return out, err
+func (p *preparer) prepare(raw eventlog.Record, out *prepared) (err error) {
+	if out.Record, err = decodeRecord(raw.Seq, decoder{b: raw.Data, with: p}, out); err != nil {
+		return err
+	}
+	switch c := out.Command.(type) {
+	case AddStructuralHTBClass:
+		out.prepareClass(askOfSite(c))
+	case AddCircuitHTBClass:
+		out.prepareClass(askOfCircuit(c))
+	}
+	return nil
+}
+
+func (p *prepared) prepareClass(a classAsk) {
+	if class, err := a.class(); err == nil {
+		p.class = class
+	}
 }
 
 // interned are texts by themselves, so that one stands for all that are the same.

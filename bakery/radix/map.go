@@ -26,6 +26,10 @@ type Map[K ~uint16 | ~uint32, V any] struct {
 	root  *node[node[node[node[leaf[V]]]]]
 	owner uint64 // nodes with another one are shared with a copy, and never written again
 	count int
+	// hot is the leaf that was written last, and hotKey what its keys have in common: neighbours are often set one after
+	// the other, and read soon. nil: none.
+	hot    *leaf[V]
+	hotKey uint32
 }
 
 type node[C any] struct {
@@ -54,6 +58,13 @@ func (m *Map[K, V]) Len() int { return m.count }
 
 // leafOf is the leaf that has a key or would have it; nil if there is none.
 func (m *Map[K, V]) leafOf(k uint32) *leaf[V] {
+	if m.hotKey == k>>leafBits && m.hot != nil {
+		return m.hot
+	}
+	return m.descend(k)
+}
+
+func (m *Map[K, V]) descend(k uint32) *leaf[V] {
 	if m.root == nil {
 		return nil
 	}
@@ -90,13 +101,9 @@ func (m *Map[K, V]) Has(key K) bool {
 // Set gives a key a value, and tells the one that it had.
 func (m *Map[K, V]) Set(key K, v V) (old V, replaced bool) {
 	k := uint32(key)
-	root, _ := own(&m.root, m.owner)
-	high := ownKid(root, k>>rootShift, m.owner)
-	mid := ownKid(high, k>>highShift&nodeMask, m.owner)
-	low := ownKid(mid, k>>midShift&nodeMask, m.owner)
-	l, made := ownLeaf(&low.kids[k>>lowShift&nodeMask], m.owner)
-	if made {
-		low.used++
+	l := m.hot
+	if l == nil || m.hotKey != k>>leafBits || l.owner != m.owner {
+		l = m.ownLeafOf(k)
 	}
 	at, bit := k&leafMask, uint32(1)<<(k&leafMask)
 	if l.there&bit != 0 {
@@ -109,26 +116,46 @@ func (m *Map[K, V]) Set(key K, v V) (old V, replaced bool) {
 	return old, replaced
 }
 
+// ownLeafOf makes the leaf that may have a key one that this side may write.
+func (m *Map[K, V]) ownLeafOf(k uint32) *leaf[V] {
+	root, _ := own(&m.root, m.owner)
+	high := ownKid(root, k>>rootShift, m.owner)
+	mid := ownKid(high, k>>highShift&nodeMask, m.owner)
+	low := ownKid(mid, k>>midShift&nodeMask, m.owner)
+	l, made := ownLeaf(&low.kids[k>>lowShift&nodeMask], m.owner)
+	if made {
+		low.used++
+	}
+	m.hot, m.hotKey = l, k>>leafBits
+	return l
+}
+
 // Delete removes a key, and tells the value that it had.
 func (m *Map[K, V]) Delete(key K) (old V, deleted bool) {
 	if old, deleted = m.Get(key); !deleted {
 		return old, false
 	}
 	k := uint32(key)
-	root, _ := own(&m.root, m.owner)
-	high := ownKid(root, k>>rootShift, m.owner)
-	mid := ownKid(high, k>>highShift&nodeMask, m.owner)
-	low := ownKid(mid, k>>midShift&nodeMask, m.owner)
-	l, _ := ownLeaf(&low.kids[k>>lowShift&nodeMask], m.owner)
+	l := m.ownLeafOf(k)
 	var none V
 	l.there &^= 1 << (k & leafMask)
 	l.values[k&leafMask] = none
 	m.count--
-	if l.there == 0 && drop(low, k>>lowShift&nodeMask) && drop(mid, k>>midShift&nodeMask) &&
-		drop(high, k>>highShift&nodeMask) && drop(root, k>>rootShift) {
-		m.root = nil
+	if l.there == 0 {
+		m.prune(k)
 	}
 	return old, true
+}
+
+// prune forgets an empty leaf, and what was there for it alone. The way to it is this side's own.
+func (m *Map[K, V]) prune(k uint32) {
+	m.hot = nil
+	high := m.root.kids[k>>rootShift]
+	mid := high.kids[k>>highShift&nodeMask]
+	low := mid.kids[k>>midShift&nodeMask]
+	if drop(low, k>>lowShift&nodeMask) && drop(mid, k>>midShift&nodeMask) && drop(high, k>>highShift&nodeMask) && drop(m.root, k>>rootShift) {
+		m.root = nil
+	}
 }
 
 // drop forgets an empty kid; true when that was the last one.
