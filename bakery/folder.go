@@ -210,7 +210,7 @@ func (f *folder) rollIfFull() bool {
 		return true
 	}
 	tree := f.tree.Clone()
-	encoded := f.encode(tree)
+	encoded := f.encodeSnapshot(tree)
 	p, err := f.log.Roll(eventlog.Snapshot{Mark: tree.Generation, Write: func(w io.Writer) error {
 		_, err := w.Write(<-encoded)
 		return err
@@ -223,8 +223,8 @@ func (f *folder) rollIfFull() bool {
 	return true
 }
 
-// encode encodes a snapshot while the committer still has other things to do: acks wait for a roll.
-func (f *folder) encode(t *Tree) <-chan []byte {
+// encodeSnapshot encodes a snapshot while the committer still has other things to do: acks wait for a roll.
+func (f *folder) encodeSnapshot(t *Tree) <-chan []byte {
 	encoded := make(chan []byte, 1)
 	f.encoding.Go(func() { encoded <- t.AppendSnapshot(nil) })
 	return encoded
