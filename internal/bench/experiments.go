@@ -70,6 +70,8 @@ func experimentRows(n int) []row {
 		compare("64_queues", "64 queues", with(func(e *experiment) { e.queues = 64 }), "16 queues", base),
 		ordered("pairwise", "each leaf after its class", pairwise),
 		ordered("leaves_last", "the leaves after all classes", leavesLast),
+		compare("leaves_last_clear", "the same, no htb in the bucket of handle 0", with(func(e *experiment) { e.order, e.clear = leavesLast, true }), "one there",
+			with(func(e *experiment) { e.order = leavesLast })),
 		ordered("htbs_first", "all htbs before the first class", htbsFirst),
 		ordered("round_robin", "htbs in turn, each leaf after its class", roundRobin),
 		ordered("round_robin_leaves_last", "htbs in turn, the leaves after all classes", classesByTurn),
