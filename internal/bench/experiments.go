@@ -54,7 +54,9 @@ func experimentRows(n int) []row {
 		return compare(key, what, with(func(e *experiment) { e.order = o }), state, base)
 	}
 	handled := func(key, what string, h handles, o order) row {
-		against := with(func(e *experiment) { e.order = o })
+		// A link has 65,536 handles, a bucket 4,096 of them; three are without an htb.
+		most := map[handles]int{apart: 12_000, together: 4_000, kernels: n}[h]
+		against := with(func(e *experiment) { e.order, e.classes = o, min(n, most) })
 		e := against
 		e.handles = h
 		return compare(key, what, e, "ascending handles", against)
@@ -70,6 +72,8 @@ func experimentRows(n int) []row {
 		compare("64_queues", "64 queues", with(func(e *experiment) { e.queues = 64 }), "16 queues", base),
 		ordered("pairwise", "each leaf after its class", pairwise),
 		ordered("leaves_last", "the leaves after all classes", leavesLast),
+		compare("leaves_last_clear", "the same, no htb in the bucket of handle 0", with(func(e *experiment) { e.order, e.clear = leavesLast, true }), "one there",
+			with(func(e *experiment) { e.order = leavesLast })),
 		ordered("htbs_first", "all htbs before the first class", htbsFirst),
 		ordered("round_robin", "htbs in turn, each leaf after its class", roundRobin),
 		ordered("round_robin_leaves_last", "htbs in turn, the leaves after all classes", classesByTurn),

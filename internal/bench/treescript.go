@@ -13,6 +13,7 @@ type treeScript struct {
 	order           order
 	handles         handles
 	bare            bool // no pfifos but those that an htb makes for each of its classes
+	clear           bool // no htb in the bucket of handle 0, which those pfifos have
 }
 
 // order is in which order the lines come.
@@ -44,19 +45,21 @@ func bucket(major uint16) int { return int(uint32(major) << 16 * 0x61C88647 >> 2
 func (t treeScript) lines() []string {
 	next := t.leafHandles()
 	htbs, classes, leaves := make([][]string, t.queues), make([][]string, t.queues), make([][]string, t.queues)
-	for q := range t.queues {
-		htbs[q] = t.htb(q + 1)
+	majors := t.majors()
+	for q, major := range majors {
+		htbs[q] = t.htb(q+1, major)
 	}
 	for i := range t.classes {
 		q, minor, depth := i%t.queues, 3+i/t.queues, max(1, t.depth)
+		major := majors[q]
 		parent := 1
 		if (minor-3)%depth > 0 {
 			parent = minor - 1
 		}
-		classes[q] = append(classes[q], fmt.Sprintf("class add dev %s parent %x:%x classid %x:%x htb rate 5mbit ceil 10mbit quantum 1514", t.link, q+1, parent, q+1, minor))
+		classes[q] = append(classes[q], fmt.Sprintf("class add dev %s parent %x:%x classid %x:%x htb rate 5mbit ceil 10mbit quantum 1514", t.link, major, parent, major, minor))
 		leaf := ""
 		if last := (minor-3)%depth == depth-1; last && !t.bare {
-			leaf = fmt.Sprintf("qdisc add dev %s parent %x:%x %spfifo limit 100", t.link, q+1, minor, next())
+			leaf = fmt.Sprintf("qdisc add dev %s parent %x:%x %spfifo limit 100", t.link, major, minor, next())
 		}
 		leaves[q] = append(leaves[q], leaf)
 	}
@@ -86,12 +89,22 @@ func (t treeScript) lines() []string {
 	return slices.DeleteFunc(list, func(line string) bool { return line == "" })
 }
 
+// majors are those of the htbs, one for each queue.
+func (t treeScript) majors() (list []int) {
+	for major := 1; len(list) < t.queues; major++ {
+		if !t.clear || bucket(uint16(major)) != bucket(0) {
+			list = append(list, major)
+		}
+	}
+	return list
+}
+
 // htb is that of a queue, its capacity and its default class.
-func (t treeScript) htb(q int) []string {
+func (t treeScript) htb(queue, major int) []string {
 	return []string{
-		fmt.Sprintf("qdisc add dev %s parent 7fff:%x handle %x: htb default 2", t.link, q, q),
-		fmt.Sprintf("class add dev %s parent %x: classid %x:1 htb rate 10gbit ceil 10gbit quantum 1514", t.link, q, q),
-		fmt.Sprintf("class add dev %s parent %x:1 classid %x:2 htb rate 10gbit ceil 10gbit quantum 1514", t.link, q, q),
+		fmt.Sprintf("qdisc add dev %s parent 7fff:%x handle %x: htb default 2", t.link, queue, major),
+		fmt.Sprintf("class add dev %s parent %x: classid %x:1 htb rate 10gbit ceil 10gbit quantum 1514", t.link, major, major),
+		fmt.Sprintf("class add dev %s parent %x:1 classid %x:2 htb rate 10gbit ceil 10gbit quantum 1514", t.link, major, major),
 	}
 }
 
@@ -101,8 +114,9 @@ func (t treeScript) leafHandles() func() string {
 		return func() string { return "" }
 	}
 	taken := map[int]bool{}
-	for q := range t.queues {
-		taken[bucket(uint16(q+1))] = true
+	majors := t.majors()
+	for _, major := range majors {
+		taken[bucket(uint16(major))] = true
 	}
 	only := 0
 	for taken[only] {
@@ -112,7 +126,7 @@ func (t treeScript) leafHandles() func() string {
 		b := bucket(major)
 		return t.handles == ascending || t.handles == apart && !taken[b] || t.handles == together && b == only
 	}
-	major := uint16(t.queues)
+	major := uint16(majors[len(majors)-1])
 	return func() string {
 		for major++; major == 0x7fff || !fits(major); major++ {
 		}
@@ -138,8 +152,9 @@ func alternate(lists ...[]string) (all []string) {
 
 // removal are the lines that delete each class with its leaf, the newest or the oldest first.
 func (t treeScript) removal(newestFirst bool) (list []string) {
+	majors := t.majors()
 	for i := range t.classes {
-		list = append(list, fmt.Sprintf("class del dev %s classid %x:%x", t.link, i%t.queues+1, 3+i/t.queues))
+		list = append(list, fmt.Sprintf("class del dev %s classid %x:%x", t.link, majors[i%t.queues], 3+i/t.queues))
 	}
 	if newestFirst {
 		slices.Reverse(list)
