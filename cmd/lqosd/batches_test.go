@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/bus"
 )
 
 // state adds a circuit with addresses for about so much memory.
@@ -45,5 +46,34 @@ func TestBatchesTogether(t *testing.T) {
 	}
 	if all.stated != 0 || all.committing != 0 || len(all.open) != 0 {
 		t.Errorf("%d bytes are stated, %d are being committed, %d are open", all.stated, all.committing, len(all.open))
+	}
+}
+
+// TestCommitsTogether: of sessions that arrive together the second commit doesn't wait for the first, which isn't answered before
+// both are taken.
+func TestCommitsTogether(t *testing.T) {
+	c := &conn{d: &daemon{bakeryErr: errors.New("there is no log"), batches: newBatches()}, right: mayCommand}
+	c.batch = c.d.batches.start()
+	if err := state(t, c.d.batches, c.batch, 8, maxBatches/2); err != nil {
+		t.Fatal(err)
+	}
+	session := func(names ...string) (s bus.Session) {
+		for _, name := range names {
+			r, err := bus.NewRequest(name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Requests = append(s.Requests, r)
+		}
+		return s
+	}
+	waits := c.SubmitAll(t.Context(), []bus.Session{session("BakeryCommit"), session("BakeryStart", "BakeryCommit"), session("Ping")})
+	for i, wait := range waits {
+		if replies := wait(); i < 2 && replies[len(replies)-1].Err() == nil {
+			t.Errorf("session %d: %v", i, replies)
+		}
+	}
+	if c.d.batches.committing != 0 {
+		t.Errorf("%d bytes are being committed", c.d.batches.committing)
 	}
 }
