@@ -54,12 +54,14 @@ func TestBatchesTogether(t *testing.T) {
 func TestCommitsTogether(t *testing.T) {
 	c := &conn{d: &daemon{bakeryErr: errors.New("there is no log"), batches: newBatches()}, right: mayCommand}
 	c.batch = c.d.batches.start()
-	if err := state(t, c.d.batches, c.batch, 8, maxBatches/2); err != nil {
+	if err := state(t, c.d.batches, c.batch, 8, 100); err != nil {
 		t.Fatal(err)
 	}
-	session := func(names ...string) (s bus.Session) {
-		for _, name := range names {
-			r, err := bus.NewRequest(name, nil)
+	others := maxBatches/2 - c.batch.memory // the first one fits beside these
+	c.d.batches.committing = others
+	session := func(calls ...bus.Call) (s bus.Session) {
+		for _, call := range calls {
+			r, err := bus.NewRequest(call.Name, call.Args)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,13 +69,15 @@ func TestCommitsTogether(t *testing.T) {
 		}
 		return s
 	}
-	waits := c.SubmitAll(t.Context(), []bus.Session{session("BakeryCommit"), session("BakeryStart", "BakeryCommit"), session("Ping")})
+	commit := bus.Call{Name: "BakeryCommit"}
+	waits := c.SubmitAll(t.Context(), []bus.Session{session(commit),
+		session(bus.Call{Name: "BakeryStart"}, bus.Call{Name: "BakeryAddSite", Args: bakery.AddSite{SiteHash: 1, Parent: 1 << 16, UpParent: 1 << 16, Minor: 3}}, commit)})
 	for i, wait := range waits {
-		if replies := wait(); i < 2 && replies[len(replies)-1].Err() == nil {
+		if replies := wait(); replies[len(replies)-1].Err() == nil {
 			t.Errorf("session %d: %v", i, replies)
 		}
 	}
-	if c.d.batches.committing != 0 {
-		t.Errorf("%d bytes are being committed", c.d.batches.committing)
+	if got := c.d.batches.committing; got != others {
+		t.Errorf("%d bytes are being committed, %d by others", got, others)
 	}
 }
