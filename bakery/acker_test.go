@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"lqosd/bakery"
 	"lqosd/eventlog"
@@ -13,27 +15,40 @@ import (
 
 // gate is a Sink that holds its first write up until it is opened, and counts.
 type gate struct {
-	opened chan struct{}
-	held   chan struct{} // closed when the first write has come
-	once   sync.Once
-	mu     sync.Mutex
-	writes []string
+	opened   chan struct{}
+	held     chan struct{} // closed when the first write has come
+	answered chan struct{}
+	early    atomic.Bool // it was, before its line was here
+	once     sync.Once
+	mu       sync.Mutex
+	writes   []string
 }
 
 func (g *gate) Write(lines []byte) error {
 	g.once.Do(func() { close(g.held) })
 	<-g.opened
+	select {
+	case <-g.answered: // closed when the second submission is answered
+		g.early.Store(!g.has("classid 0x3 "))
+	case <-time.After(20 * time.Millisecond):
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.writes = append(g.writes, string(lines))
 	return nil
 }
 
+func (g *gate) has(text string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Contains(strings.Join(g.writes, ""), text)
+}
+
 // TestDurableTogether: what became durable while the Sink was busy is one write, in log order, before any of it is answered.
 func TestDurableTogether(t *testing.T) {
 	r := newRig(t, twoLinks)
 	r.stop()
-	g := &gate{opened: make(chan struct{}), held: make(chan struct{})}
+	g := &gate{opened: make(chan struct{}), held: make(chan struct{}), answered: make(chan struct{})}
 	r.o.Sink = g
 	r.start()
 	ctx := context.Background()
@@ -55,6 +70,10 @@ func TestDurableTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		tickets[0].Wait()
+		close(g.answered)
+	}()
 	last, err := r.h.Submit(ctx, bakery.Submission{Commands: []bakery.Command{bakery.ClearIPFlow{}}})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +94,9 @@ func TestDurableTogether(t *testing.T) {
 	}
 	if out := last.Wait()[0]; out.Err != nil || out.Seq != seq+1 || r.h.Applied() != eventlog.Seq(n+1) {
 		t.Errorf("the last: %+v, applied %d", out, r.h.Applied())
+	}
+	if g.early.Load() {
+		t.Error("a submission was answered before its line was written")
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

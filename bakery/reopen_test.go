@@ -3,6 +3,7 @@ package bakery_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,21 @@ func TestReopen(t *testing.T) {
 	if _, err := r.h.Tree(t.Context()); !errors.Is(err, bakery.ErrLogUnavailable) {
 		t.Errorf("reading without a log: %v", err)
 	}
+	sites := func(ids ...string) (list []bakery.Submission) {
+		for _, id := range ids {
+			list = append(list, bakery.Submission{Commands: []bakery.Command{site("eth1", "1:", id, 100, 100)}})
+		}
+		return list
+	}
+	tickets, err := r.h.SubmitAll(t.Context(), sites("7", "8", "9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ticket := range tickets {
+		if out := ticket.Wait()[0]; !errors.Is(out.Err, bakery.ErrLogUnavailable) {
+			t.Errorf("of several, submission %d: %+v", i, out)
+		}
+	}
 	gone.Store(false)
 	for errors.Is(r.submit(site("eth1", "1:", "6", 100, 100))[0].Err, bakery.ErrLogUnavailable) {
 	}
@@ -120,13 +136,18 @@ func TestEveryTicketIsAnswered(t *testing.T) {
 		senders := make(chan error)
 		for range 8 {
 			go func() {
+				var all []*bakery.Ticket
 				for {
-					ticket, err := r.h.Submit(context.Background(), bakery.Submission{Commands: []bakery.Command{site("eth1", "1:", "3", 1, 1)}})
+					one := bakery.Submission{Commands: []bakery.Command{site("eth1", "1:", "3", 1, 1)}}
+					tickets, err := r.h.SubmitAll(context.Background(), slices.Repeat([]bakery.Submission{one}, 30))
 					if err != nil {
+						for _, ticket := range all {
+							ticket.Wait()
+						}
 						senders <- err
 						return
 					}
-					ticket.Wait()
+					all = append(all, tickets...)
 				}
 			}()
 		}

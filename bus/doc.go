@@ -5,8 +5,9 @@
 //	Call ─ document ─ frame ──►  reader ──► Conn.Submit ──► wait ──► writer ──► frame ─ document ─ Reply
 //	                             (decodes)   (handler)      (blocks)  (batches)
 //
-// Three goroutines serve a connection. The reader takes frames off the socket, decodes the session and hands it to
-// [Conn.Submit], in order of arrival. The answerer calls the returned wait functions, in the same order, and encodes what
+// Three goroutines serve a connection. The reader takes frames off the socket, decodes the sessions and hands them to
+// [Conn.Submit], in order of arrival; those that arrived together go to [GroupConn.SubmitAll] together, before the reader waits
+// for anything. The answerer calls the returned wait functions, in the same order, and encodes what
 // they return. The writer puts whatever has been encoded meanwhile into one write. Between them lie two bounded
 // queues, so that a sender that is faster than the handler, or that does not read its answers, is slowed down by its own
 // socket and disturbs nobody else. The limits are in [Options]; what they mean to a client is in docs/bus.md, together

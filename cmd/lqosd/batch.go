@@ -82,7 +82,7 @@ func (c *conn) commitBatch(bus.Request) (bakery.Command, error) {
 	if c.batch = nil; b == nil {
 		return bakery.Refused(errNoBatch), nil
 	}
-	// The second of a session can't wait for the first, which comes with it.
+	// The second of sessions that came together can't wait for the first, which comes with it. What it holds came in one read.
 	command, done := c.d.batches.commit(b, len(c.commits) > 0)
 	c.commits = append(c.commits, done)
 	return command, nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/bus"
 )
 
 // state adds a circuit with addresses for about so much memory.
@@ -45,5 +46,38 @@ func TestBatchesTogether(t *testing.T) {
 	}
 	if all.stated != 0 || all.committing != 0 || len(all.open) != 0 {
 		t.Errorf("%d bytes are stated, %d are being committed, %d are open", all.stated, all.committing, len(all.open))
+	}
+}
+
+// TestCommitsTogether: of sessions that arrive together the second commit doesn't wait for the first, which isn't answered before
+// both are taken.
+func TestCommitsTogether(t *testing.T) {
+	c := &conn{d: &daemon{bakeryErr: errors.New("there is no log"), batches: newBatches()}, right: mayCommand}
+	c.batch = c.d.batches.start()
+	if err := state(t, c.d.batches, c.batch, 8, 100); err != nil {
+		t.Fatal(err)
+	}
+	others := maxBatches/2 - c.batch.memory // the first one fits beside these
+	c.d.batches.committing = others
+	session := func(calls ...bus.Call) (s bus.Session) {
+		for _, call := range calls {
+			r, err := bus.NewRequest(call.Name, call.Args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Requests = append(s.Requests, r)
+		}
+		return s
+	}
+	commit := bus.Call{Name: "BakeryCommit"}
+	waits := c.SubmitAll(t.Context(), []bus.Session{session(commit),
+		session(bus.Call{Name: "BakeryStart"}, bus.Call{Name: "BakeryAddSite", Args: bakery.AddSite{SiteHash: 1, Parent: 1 << 16, UpParent: 1 << 16, Minor: 3}}, commit)})
+	for i, wait := range waits {
+		if replies := wait(); replies[len(replies)-1].Err() == nil {
+			t.Errorf("session %d: %v", i, replies)
+		}
+	}
+	if got := c.d.batches.committing; got != others {
+		t.Errorf("%d bytes are being committed, %d by others", got, others)
 	}
 }

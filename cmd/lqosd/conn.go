@@ -17,7 +17,7 @@ type conn struct {
 	peer   bus.Peer
 	right  right
 	copies copies
-	// commits are told when the session being sorted is settled
+	// commits are told when the sessions being sorted are settled
 	commits []func()
 	batch   *openBatch // between BakeryStart and BakeryCommit; only Submit and BadDocument use it
 }
@@ -31,20 +31,18 @@ func (c *conn) Submit(ctx context.Context, s bus.Session) func() []bus.Reply {
 func (c *conn) SubmitAll(ctx context.Context, sessions []bus.Session) []func() []bus.Reply {
 	all := make([]work, len(sessions))
 	waits := make([]func() []bus.Reply, len(sessions))
-	from := 0
 	for i, s := range sessions {
 		b := &all[i]
 		b.begin(s)
+		before := len(c.commits)
 		for k, r := range s.Requests {
 			c.sort(b, k, r)
 		}
-		b.commits, c.commits = c.commits, nil
-		if b.commits != nil || i == len(sessions)-1 { // the commit of the next session may wait for this one's
-			c.submit(ctx, all[from:i+1])
-			from = i + 1
-		}
+		b.commits = c.commits[before:len(c.commits):len(c.commits)]
 		waits[i] = func() []bus.Reply { return c.answer(ctx, b) }
 	}
+	c.commits = nil
+	c.submit(ctx, all)
 	return waits
 }
 
