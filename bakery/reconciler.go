@@ -274,7 +274,12 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 		if l.inOrder(tree) {
 			continue
 		}
-		w := r.compare(l, tree, true)
+		var w work
+		if at, little := r.part(l, tree); little {
+			w = r.onlyPart(l, tree, at)
+		} else {
+			w = r.compare(l, tree, true)
+		}
 		again = r.bring(ctx, l, tree, w) || again
 		if ctx.Err() != nil {
 			return false

@@ -27,7 +27,7 @@ func (l *link) applyClass(op Op) error {
 	}
 	if exists && parent == old.Parent {
 		if op.Class.HTB != old.HTB {
-			l.classes.Set(id, &Class{Link: l.name, ID: id, Parent: parent, HTB: op.Class.HTB})
+			l.setClass(&Class{Link: l.name, ID: id, Parent: parent, HTB: op.Class.HTB})
 		}
 		return nil
 	}

@@ -16,6 +16,7 @@ type link struct {
 	// below holds parent<<32|id for each class: the children of a class, or
 	// of the HTB itself, are a range of it.
 	below *btree.Map[uint64, struct{}]
+	trail trail
 }
 
 func newLink(name string) *link {
@@ -25,6 +26,7 @@ func newLink(name string) *link {
 		handles: new(btree.Map[uint16, Handle]),
 		classes: new(btree.Map[Handle, *Class]),
 		below:   new(btree.Map[uint64, struct{}]),
+		trail:   newTrail(),
 	}
 }
 
@@ -35,6 +37,7 @@ func (l *link) clone() *link {
 		handles: l.handles.Copy(),
 		classes: l.classes.Copy(),
 		below:   l.below.Copy(),
+		trail:   l.trail.clone(),
 	}
 }
 
@@ -83,6 +86,7 @@ func (l *link) places(major uint16) []Handle {
 }
 
 func (l *link) setQdisc(q *Qdisc) {
+	l.trail.touch(q.Parent)
 	l.qdiscs.Set(q.Parent, q)
 	if q.Handle != 0 {
 		l.handles.Set(q.Handle.Major(), q.Parent)
@@ -92,7 +96,11 @@ func (l *link) setQdisc(q *Qdisc) {
 // removeQdisc removes the qdisc at parent and all that is in it.
 func (l *link) removeQdisc(parent Handle) {
 	q, ok := l.qdiscs.Delete(parent)
-	if !ok || q.Handle == 0 {
+	if !ok {
+		return
+	}
+	l.trail.touch(parent)
+	if q.Handle == 0 {
 		return
 	}
 	major := q.Handle.Major()
@@ -114,10 +122,12 @@ func (l *link) removeQdisc(parent Handle) {
 	for _, id := range ids {
 		c, _ := l.classes.Delete(id)
 		l.below.Delete(belowKey(c.Parent, id))
+		l.trail.touch(id)
 	}
 }
 
 func (l *link) setClass(c *Class) {
+	l.trail.touch(c.ID)
 	old, replaced := l.classes.Set(c.ID, c)
 	if replaced && old.Parent == c.Parent {
 		return
@@ -135,4 +145,5 @@ func (l *link) removeClass(c *Class) {
 	l.removeQdisc(c.ID)
 	l.classes.Delete(c.ID)
 	l.below.Delete(belowKey(c.Parent, c.ID))
+	l.trail.touch(c.ID)
 }
