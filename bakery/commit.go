@@ -73,6 +73,7 @@ func (t *Tree) foldCommit(c Commit, seq eventlog.Seq) error {
 		return err
 	}
 	b.stated, b.statedAt = b.Generation, seq
+	b.state.Restate(t.state) // what was stated before is neither kept twice nor compared again
 	*t = *b
 	return nil
 }

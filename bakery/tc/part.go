@@ -59,6 +59,8 @@ func (l *link) take(o *link, at []Handle) {
 // from old's Marks: what is Touched since one of them is what differs. Links of which too much
 // differs, or all, stay as they are. Neither State's contents change.
 func (s *State) Restate(old *State) {
+	old.mu.Lock() // as for Clone
+	defer old.mu.Unlock()
 	for name, l := range s.links {
 		before := old.links[name]
 		if before == nil {
