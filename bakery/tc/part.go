@@ -14,7 +14,7 @@ func (s *State) Part(name string, at []Handle) *State {
 	if l := s.links[name]; l != nil {
 		p := newLink(l.name)
 		p.take(l, at)
-		part.keep(l.name, p)
+		part.links = map[string]*link{l.name: p}
 	}
 	return part
 }
