@@ -154,7 +154,7 @@ func (t *Tree) checkParent(link string, parent tc.Handle) error {
 // foldLeaves gives the circuits their leaves: first those whose slots had one before, so that
 // no new one takes a handle away from them.
 func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
-	scarce := map[string]*scarceHandles{}
+	f := leafFolder{t: t, c: c, seq: seq, scarce: map[string]*scarceHandles{}, options: map[leafAsk]tc.Options{}}
 	for _, known := range []bool{true, false} {
 		for i, m := range c.Members {
 			if m.Circuit == nil {
@@ -168,7 +168,7 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 				if _, done := t.state.Qdisc(link, slot); done {
 					continue
 				}
-				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, seq); err != nil {
+				if err := f.fold(m.Circuit, slot, upload); err != nil {
 					r.add(fmt.Errorf("%s%s: %w", c.name(i), direction(upload), err))
 				}
 			}
@@ -177,20 +177,32 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 	return r
 }
 
-func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[string]*scarceHandles, seq eventlog.Seq) error {
-	l, err := c.leaf(circuit, upload)
-	if err != nil || l.words == nil {
+// leafFolder gives the circuits of a batch their leaves, of which few kinds are many.
+type leafFolder struct {
+	t       *Tree
+	c       Commit
+	seq     eventlog.Seq
+	scarce  map[string]*scarceHandles // by link
+	options map[leafAsk]tc.Options    // what was chosen; nil: no leaf
+}
+
+// leafAsk is all that decides about the leaf of a circuit.
+type leafAsk struct {
+	upload, overridden bool
+	override           string
+	ceilMbps           float64
+}
+
+func (f *leafFolder) fold(circuit *AddCircuit, slot tc.Handle, upload bool) error {
+	t, link := f.t, f.c.directionOf(upload).Link
+	options, err := f.choose(circuit, upload)
+	if err != nil || options == nil {
 		return err
 	}
-	options, err := l.options()
-	if err != nil {
-		return err
-	}
-	link, slot := c.directionOf(upload).Link, Member{Circuit: &circuit}.branch(upload).class
-	s := scarce[link]
+	s := f.scarce[link]
 	if s == nil {
 		s = &scarceHandles{}
-		scarce[link] = s
+		f.scarce[link] = s
 	}
 	handle, err := t.scarceHandle(s, link, slot)
 	if err != nil {
@@ -202,7 +214,31 @@ func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[
 	}
 	t.rememberHandle(link, slot, handle)
 	n, _ := t.Note(link, slot)
-	n.LeafSeq = seq
+	n.LeafSeq = f.seq
 	t.setNote(link, slot, n)
 	return nil
+}
+
+// choose gives the options of a circuit's leaf, nil if it has none.
+func (f *leafFolder) choose(circuit *AddCircuit, upload bool) (tc.Options, error) {
+	ask := leafAsk{upload: upload, overridden: circuit.SQMOverride != nil}
+	if ask.overridden {
+		ask.override = *circuit.SQMOverride
+	}
+	_, ask.ceilMbps = circuit.mbps(upload)
+	if o, known := f.options[ask]; known {
+		return o, nil
+	}
+	l, err := f.c.leaf(*circuit, upload)
+	if err != nil {
+		return nil, err
+	}
+	var o tc.Options
+	if l.words != nil {
+		if o, err = l.options(); err != nil {
+			return nil, err
+		}
+	}
+	f.options[ask] = o
+	return o, nil
 }

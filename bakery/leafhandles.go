@@ -35,6 +35,9 @@ func (h *leafHandles) clone() *leafHandles {
 
 func (h *leafHandles) remember(slot tc.Handle, major uint16) {
 	if old, ok := h.bySlot.Get(slot); ok {
+		if old == major {
+			return // the two maps always agree
+		}
 		h.forget(slot, old)
 	}
 	if old, ok := h.byMajor.Get(major); ok {
