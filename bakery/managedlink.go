@@ -42,8 +42,12 @@ func (l *managedLink) putInOrder(tree *Tree) {
 
 // inOrder reports a link that was in order, and that nothing has happened to since.
 func (l *managedLink) inOrder(tree *Tree) bool {
-	return l.ordered != 0 && l.ordered == tree.shaped && !l.reread ||
-		l.wasInOrder(tree) && l.mark != 0 && l.mark == tree.State().Mark(l.name)
+	return l.ordered != 0 && l.ordered == tree.shaped && !l.reread
+}
+
+// untouched reports a link that was in order with a Tree that asks for the same on it.
+func (l *managedLink) untouched(tree *Tree) bool {
+	return l.wasInOrder(tree) && l.mark != 0 && l.mark == tree.State().Mark(l.name)
 }
 
 // wasInOrder reports a link that was in order with an older Tree, and to which only what

@@ -138,11 +138,27 @@ var partCases = map[string][]happening{
 		sends(lines("class del dev eth1 classid 1:5")),
 		sends(aCircuit("1:3", "5", 10)),
 	},
+	"a qdisc that an opaque line explained": {
+		sends(withoutLeaf()), sends(opaque("qdisc add dev eth1 parent 1:5 handle 30: drr")),
+		{"it is read", func(r *steerRig) { r.quiet(time.Minute) }}, sends(withoutLeaf()),
+	},
+	"the same batch again": {sends(withoutLeaf()), sends(withoutLeaf()), sends(aCircuit("1:3", "5", 11)), sends(withoutLeaf())},
 	"an htb in a leaf": {
 		sends(lines("qdisc replace dev eth1 parent 1:6 handle 20: htb", "class add dev eth1 parent 20: classid 20:1 htb rate 1mbit")),
 		sends(lines("class change dev eth1 classid 20:1 htb rate 2mbit")),
 		sends(lines("qdisc replace dev eth1 parent 1:6 handle 21: pfifo")),
 	},
+}
+
+// withoutLeaf is a batch of one circuit, which has no leaf.
+func withoutLeaf() bakery.Command {
+	b := bakery.NewBatch()
+	for _, m := range []bakery.Member{stateSite(71, "1:", 3, 100), stateCircuit(81, "1:3", 5, 10, sqm("none"))} {
+		if err := b.Add(m); err != nil {
+			panic(err)
+		}
+	}
+	return b.Commit()
 }
 
 func sends(commands ...bakery.Command) happening {

@@ -271,7 +271,7 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 	r.generation = tree.Generation
 	r.lookAtSteers(ctx, tree)
 	for _, l := range r.known() {
-		if l.inOrder(tree) {
+		if l.inOrder(tree) || l.untouched(tree) && !r.o.whole {
 			continue
 		}
 		var w work

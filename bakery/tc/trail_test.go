@@ -96,7 +96,7 @@ func TestRestate(t *testing.T) {
 
 // TestTrailForgets: a Mark that is long ago isn't known, and no list grows without end.
 func TestTrailForgets(t *testing.T) {
-	s := parseState(t, tree)
+	s := Canonical(parseState(t, tree), Host{})
 	first := s.Mark("e0")
 	class, _ := s.Class("e0", NewHandle(1, 5))
 	var late Mark
