@@ -90,7 +90,7 @@ func TestPartIsWhole(t *testing.T) {
 	for name, edit := range map[string]func(*bakery.Options){"repairing": func(*bakery.Options) {}, "reporting": reporting} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
-				happenings := rapid.SliceOfN(rapid.Custom(genPartHappening), 1, 25).Draw(rt, "happenings")
+				happenings := rapid.SliceOfN(rapid.Custom(genPartHappening), 1, 15).Draw(rt, "happenings")
 				parts, whole := toldAfterEach(t, happenings, edit), toldAfterEach(t, happenings, edit, bakery.CompareWhole)
 				for i := range min(len(parts), len(whole)) {
 					if parts[i] != whole[i] {
