@@ -60,6 +60,8 @@ type Options struct {
 	Retain Retention
 	// Logger gets what no sender is told. Not nil.
 	Logger *slog.Logger
+
+	whole bool // all of a link is compared, whatever has changed; for tests
 }
 
 // Retention says how much of the log is kept; zero values keep all.

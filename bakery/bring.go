@@ -12,8 +12,8 @@ import (
 // bring does what is missing on a link, but for what failed a moment ago. It is true when
 // the link has to be read again.
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
-	a := attempt{r: r, l: l, tree: tree, differs: map[key]bool{}, failed: map[key]bool{}}
-	a.target = a.aim(w)
+	a := attempt{r: r, l: l, tree: tree, w: w, differs: map[key]bool{}, failed: map[key]bool{}}
+	a.target = a.aim()
 	target := a.target
 	var plan []tc.Op
 	diff := tc.Diff(w.has, target)
@@ -42,9 +42,9 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		}
 		r.o.Logger.Debug("applied", "link", l.name, "ops", len(ops), "refused", a.refused, "seq", tree.Seq)
 	}
-	a.settle(w, target)
-	if l.ordered = 0; len(plan) == 0 && len(a.differs) == 0 && l.fresh {
-		l.ordered = tree.shaped
+	a.settle(target)
+	if l.ordered = 0; len(a.failed) == 0 && l.fresh && !r.problems.on(l.name) {
+		l.putInOrder(tree)
 	}
 	return !l.fresh
 }
@@ -54,6 +54,7 @@ type attempt struct {
 	r    *reconciler
 	l    *managedLink
 	tree *Tree
+	w    work
 
 	differs map[key]bool // objects that differ from the target
 	failed  map[key]bool // those of them that still do
@@ -63,12 +64,12 @@ type attempt struct {
 
 // aim is what the link is to have: what is wanted or, if drift is only reported, what
 // it has with what newer records change.
-func (a *attempt) aim(w work) *tc.State {
-	if a.r.o.Drift == DriftRepair || a.l.expected == nil {
-		return w.wanted
+func (a *attempt) aim() *tc.State {
+	if a.r.o.Drift == DriftRepair || a.w.expected == nil {
+		return a.w.wanted
 	}
-	target := w.has.Clone()
-	was, wanted := a.newer(w)
+	target := a.w.has.Clone()
+	was, wanted := a.newer()
 	for _, op := range tc.Plan(was, wanted) {
 		if err := overlay(target, op); err != nil {
 			k := opKey(a.l.name, op)
@@ -84,9 +85,9 @@ func (a *attempt) aim(w work) *tc.State {
 
 // newer gives what is expected and what is wanted, which newer records alone tell apart: a leaf
 // that had another handle than the tree's keeps that on both sides, also when it is gone.
-func (a *attempt) newer(w work) (was, wanted *tc.State) {
-	was = a.tree.adoptHandles(a.l.name, a.l.expected, w.has)
-	return was, a.tree.adoptHandles(a.l.name, w.wanted, was)
+func (a *attempt) newer() (was, wanted *tc.State) {
+	was = a.tree.adoptHandles(a.l.name, a.w.expected, a.w.has)
+	return was, a.tree.adoptHandles(a.l.name, a.w.wanted, was)
 }
 
 // overlay does op to a state that may have drifted.
@@ -244,18 +245,21 @@ func contains(s *tc.State, link string, o tc.Object) (ok bool) {
 }
 
 // settle notes what the link is expected to have from now on.
-func (a *attempt) settle(w work, target *tc.State) {
+func (a *attempt) settle(target *tc.State) {
 	l := a.l
-	if a.r.o.Drift == DriftRepair || l.expected == nil {
+	switch {
+	case a.r.o.Drift == DriftRepair || l.expected == nil:
 		now := a.r.o.Now()
 		if n := a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] }); n > 0 {
 			a.r.o.Logger.Info("drift repaired", "link", l.name, "entries", n)
 		}
 		l.expected = l.scope(l.seen.State, target).Clone()
-	} else {
-		l.expected = a.expectedOf(a.newer(w))
+	case a.w.at != nil:
+		l.expected.Take(l.name, a.expectedOf(a.newer()), a.w.at)
+	default:
+		l.expected = a.expectedOf(a.newer())
 	}
-	l.own(w.wanted)
+	l.own(a.w.wanted)
 	l.ours.Failed, l.ours.Clean = encodeKeys(a.failed)
 }
 

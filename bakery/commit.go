@@ -73,6 +73,7 @@ func (t *Tree) foldCommit(c Commit, seq eventlog.Seq) error {
 		return err
 	}
 	b.stated, b.statedAt = b.Generation, seq
+	b.state.Restate(t.state) // what was stated before is neither kept twice nor compared again
 	*t = *b
 	return nil
 }
@@ -153,7 +154,7 @@ func (t *Tree) checkParent(link string, parent tc.Handle) error {
 // foldLeaves gives the circuits their leaves: first those whose slots had one before, so that
 // no new one takes a handle away from them.
 func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
-	scarce, leaves := map[string]*scarceHandles{}, leafMemo{}
+	f := leafFolder{t: t, c: c, seq: seq, scarce: map[string]*scarceHandles{}, leaves: leafMemo{}}
 	for _, known := range []bool{true, false} {
 		for i, m := range c.Members {
 			if m.Circuit == nil {
@@ -167,7 +168,7 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 				if _, done := t.state.Qdisc(link, slot); done {
 					continue
 				}
-				if err := t.foldLeafOf(c, *m.Circuit, upload, scarce, leaves, seq); err != nil {
+				if err := f.fold(m.Circuit, slot, upload); err != nil {
 					r.add(fmt.Errorf("%s%s: %w", c.name(i), direction(upload), err))
 				}
 			}
@@ -176,16 +177,25 @@ func (t *Tree) foldLeaves(c Commit, seq eventlog.Seq) (r refusals) {
 	return r
 }
 
-func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[string]*scarceHandles, leaves leafMemo, seq eventlog.Seq) error {
-	options, err := leaves.options(c, circuit, upload)
+// leafFolder gives the circuits of a batch their leaves, of which few kinds are many.
+type leafFolder struct {
+	t      *Tree
+	c      Commit
+	seq    eventlog.Seq
+	scarce map[string]*scarceHandles // by link
+	leaves leafMemo
+}
+
+func (f *leafFolder) fold(circuit *AddCircuit, slot tc.Handle, upload bool) error {
+	t, link := f.t, f.c.directionOf(upload).Link
+	options, err := f.leaves.options(f.c, circuit, upload)
 	if err != nil || options == nil {
 		return err
 	}
-	link, slot := c.directionOf(upload).Link, Member{Circuit: &circuit}.branch(upload).class
-	s := scarce[link]
+	s := f.scarce[link]
 	if s == nil {
 		s = &scarceHandles{}
-		scarce[link] = s
+		f.scarce[link] = s
 	}
 	handle, err := t.scarceHandle(s, link, slot)
 	if err != nil {
@@ -197,7 +207,7 @@ func (t *Tree) foldLeafOf(c Commit, circuit AddCircuit, upload bool, scarce map[
 	}
 	t.rememberHandle(link, slot, handle)
 	n, _ := t.Note(link, slot)
-	n.LeafSeq = seq
+	n.LeafSeq = f.seq
 	t.setNote(link, slot, n)
 	return nil
 }

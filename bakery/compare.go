@@ -10,24 +10,30 @@ import (
 type work struct {
 	has    *tc.State // what counts of what the link has
 	wanted *tc.State // what the records ask for, with the handles that leaves have
+	// expected is what the applied records made of the link; nil when that isn't known.
+	expected *tc.State
+	// at are the handles that all of them are limited to; nil: they are whole.
+	at []tc.Handle
 }
 
 // compare brings both sides of a link into the same form, and finds what drifted.
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
-	wanted := r.canonical(l, tree)
+	wanted := r.canonical(l, tree.State().Only(l.name))
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.restored {
-		base := KeepQueues(l.name, r.base.adoptHandles(l.name, r.canonical(l, r.base), w.has), w.has)
+		base := KeepQueues(l.name, r.base.adoptHandles(l.name, r.canonical(l, r.base.State().Only(l.name)), w.has), w.has)
 		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.doubts.keys[l.name]...))
 		takeInner(l.name, l.expected, w.has)
 	}
 	if l.reread {
+		l.ordered = 0
 		l.read, l.wrote = l.wrote, nil
 		r.expectOwn(l, w.has)
 		r.findDrift(l, tree, w, settled)
 	}
 	l.restored, l.reread = false, false
+	w.expected = l.expected
 	return w
 }
 
@@ -91,10 +97,10 @@ func openDirectQlen(link string, expected, wanted *tc.State) {
 	}
 }
 
-func (r *reconciler) canonical(l *managedLink, tree *Tree) *tc.State {
+func (r *reconciler) canonical(l *managedLink, wanted *tc.State) *tc.State {
 	host := r.host
 	host.Links = map[string]tc.LinkInfo{l.name: l.seen.LinkInfo}
-	return tc.Canonical(tree.State().Only(l.name), host)
+	return tc.Canonical(wanted, host)
 }
 
 // findDrift compares what was read with what the applied records made of the link. What

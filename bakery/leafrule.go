@@ -153,14 +153,14 @@ type leafChosen struct {
 	err     error
 }
 
-func (memo leafMemo) choose(c Commit, circuit AddCircuit, upload bool) leafChosen {
+func (memo leafMemo) choose(c Commit, circuit *AddCircuit, upload bool) leafChosen {
 	ask := leafAsk{upload: upload}
 	if _, ask.ceilMbps = circuit.mbps(upload); circuit.SQMOverride != nil {
 		ask.override = *circuit.SQMOverride
 	}
 	chosen, known := memo[ask]
 	if !known {
-		if chosen.leaf, chosen.err = c.leaf(circuit, upload); chosen.err == nil && chosen.leaf.words != nil {
+		if chosen.leaf, chosen.err = c.leaf(*circuit, upload); chosen.err == nil && chosen.leaf.words != nil {
 			chosen.options, chosen.err = chosen.leaf.options()
 		}
 		memo[ask] = chosen
@@ -169,7 +169,7 @@ func (memo leafMemo) choose(c Commit, circuit AddCircuit, upload bool) leafChose
 }
 
 // options is the leaf of a circuit in one direction, nil for none.
-func (memo leafMemo) options(c Commit, circuit AddCircuit, upload bool) (tc.Options, error) {
+func (memo leafMemo) options(c Commit, circuit *AddCircuit, upload bool) (tc.Options, error) {
 	chosen := memo.choose(c, circuit, upload)
 	return chosen.options, chosen.err
 }

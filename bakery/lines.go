@@ -114,10 +114,19 @@ func (r *reconciler) restoreRan(digests []string) {
 	}
 }
 
+// hasLines reports a link with opaque lines.
+func (t *Tree) hasLines(link string) (has bool) {
+	t.opaque.Scan(func(_ string, o OpaqueLine) bool {
+		has = o.Link == link
+		return !has
+	})
+	return has
+}
+
 // withoutLines is has without the qdiscs that only an opaque line can have put on the
 // link: those of a kind that isn't modelled, where wanted has none.
 func (t *Tree) withoutLines(link string, has, wanted *tc.State) *tc.State {
-	if !slices.ContainsFunc(t.opaque.Values(), func(o OpaqueLine) bool { return o.Link == link }) {
+	if !t.hasLines(link) {
 		return has
 	}
 	next := has

@@ -28,13 +28,32 @@ type managedLink struct {
 	repaired map[key]repeat
 	asked    eventlog.Seq
 	// ordered is the shape of the Tree with which nothing was left to do; 0 if there was
-	// something, or the link was touched since.
+	// something, or the link was touched since. mark is the link's in that Tree, and lines whether
+	// it had opaque lines there.
 	ordered eventlog.Seq
+	mark    tc.Mark
+	lines   bool
+}
+
+// putInOrder notes that nothing is left to do.
+func (l *managedLink) putInOrder(tree *Tree) {
+	l.ordered, l.mark, l.lines = tree.shaped, tree.State().Mark(l.name), tree.hasLines(l.name)
 }
 
 // inOrder reports a link that was in order, and that nothing has happened to since.
 func (l *managedLink) inOrder(tree *Tree) bool {
 	return l.ordered != 0 && l.ordered == tree.shaped && !l.reread
+}
+
+// untouched reports a link that was in order with a Tree that asks for the same on it.
+func (l *managedLink) untouched(tree *Tree) bool {
+	return l.wasInOrder(tree) && l.mark != 0 && l.mark == tree.State().Mark(l.name)
+}
+
+// wasInOrder reports a link that was in order with an older Tree, and to which only what
+// that and tree have different can have happened since.
+func (l *managedLink) wasInOrder(tree *Tree) bool {
+	return l.ordered != 0 && !l.reread && l.lines == tree.hasLines(l.name)
 }
 
 // scope is what of the link's State counts.

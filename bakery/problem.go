@@ -97,6 +97,16 @@ func (p problems) next() time.Time {
 	return first
 }
 
+// on reports a link on an object of which something fails.
+func (p problems) on(link string) bool {
+	for k := range p {
+		if k.link == link && k.object() {
+			return true
+		}
+	}
+	return false
+}
+
 // forgetLink forgets the problems of what is on a link.
 func (p problems) forgetLink(link string) {
 	for k := range p {

@@ -271,10 +271,15 @@ func (r *reconciler) step(ctx context.Context) (again bool) {
 	r.generation = tree.Generation
 	r.lookAtSteers(ctx, tree)
 	for _, l := range r.known() {
-		if l.inOrder(tree) {
+		if l.inOrder(tree) || l.untouched(tree) && !r.o.whole {
 			continue
 		}
-		w := r.compare(l, tree, true)
+		var w work
+		if at, little := r.part(l, tree); little {
+			w = r.onlyPart(l, tree, at)
+		} else {
+			w = r.compare(l, tree, true)
+		}
 		again = r.bring(ctx, l, tree, w) || again
 		if ctx.Err() != nil {
 			return false

@@ -101,7 +101,7 @@ func (p *printer) commit(c Commit) {
 			if m.Circuit == nil {
 				continue
 			}
-			chosen := leaves.choose(c, *m.Circuit, upload)
+			chosen := leaves.choose(c, m.Circuit, upload)
 			if chosen.err != nil {
 				panic("bakery: rendering a leaf that Fold refuses: " + chosen.err.Error())
 			}

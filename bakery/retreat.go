@@ -44,9 +44,18 @@ func (r *reconciler) retreat(ctx context.Context, l *managedLink, tree *Tree, op
 // deletedBy are the classes of a link that ops delete, also those that they make again.
 func deletedBy(link string, state *tc.State, ops []tc.Op) map[tc.Handle]bool {
 	var after *tc.State
+	classes := map[tc.Handle]bool{} // that ops delete by themselves
+	whole := false                  // ops delete others, too
 	for _, op := range ops {
 		if !deletes(link, state, op) {
 			continue
+		}
+		if op.Class == nil {
+			whole = true
+		} else {
+			leaf, there := state.Qdisc(link, op.Class.ID)
+			whole = whole || there && state.Holds(link, leaf.Handle)
+			classes[op.Class.ID] = true
 		}
 		if after == nil {
 			after = state.Clone()
@@ -57,6 +66,15 @@ func deletedBy(link string, state *tc.State, ops []tc.Op) map[tc.Handle]bool {
 		return nil
 	}
 	gone := map[tc.Handle]bool{}
+	if !whole {
+		for id := range classes {
+			_, was := state.Class(link, id)
+			if _, stays := after.Class(link, id); was && !stays {
+				gone[id] = true
+			}
+		}
+		return gone
+	}
 	for c := range state.Classes(link) {
 		if _, stays := after.Class(link, c.ID); !stays {
 			gone[c.ID] = true

@@ -204,33 +204,51 @@ func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := genState(t, "state")
 		for _, name := range s.Links() {
-			l := s.link(name)
-			if l.empty() || l.name != name {
-				t.Fatalf("link %q is kept empty or misnamed", name)
-			}
-			below, handles := 0, 0
-			for c := range s.Classes(name) {
-				below++
-				if _, ok := l.below.Get(belowKey(c.Parent, c.ID)); !ok {
-					t.Fatalf("class %v is not below %v", c.ID, c.Parent)
-				}
-				if _, leaf := s.Qdisc(name, c.ID); leaf && l.hasChildren(c.ID) {
-					t.Fatalf("class %v has a leaf and children", c.ID)
-				}
-			}
-			for q := range s.Qdiscs(name) {
-				if q.Handle != 0 {
-					handles++
-				}
-				if at, _ := l.handles.Get(q.Handle.Major()); q.Handle != 0 && at != q.Parent {
-					t.Fatalf("handle %v is at %v, not %v", q.Handle, q.Parent, at)
-				}
-			}
-			if l.below.Len() != below || l.handles.Len() != handles || len(l.ordered()) != s.QdiscCount(name)+s.ClassCount(name) {
-				t.Fatalf("indexes hold too much: %s", strings.Join(Script(s), "\n"))
-			}
+			checkIndexes(t, s, name)
 		}
 	})
+}
+
+func checkIndexes(t *rapid.T, s *State, name string) {
+	l := s.link(name)
+	if l.empty() || l.name != name {
+		t.Fatalf("link %q is kept empty or misnamed", name)
+	}
+	below, handles := 0, 0
+	for c := range s.Classes(name) {
+		below++
+		if _, ok := l.below.Get(belowKey(c.Parent, c.ID)); !ok {
+			t.Fatalf("class %v is not below %v", c.ID, c.Parent)
+		}
+		if _, leaf := s.Qdisc(name, c.ID); leaf && l.hasChildren(c.ID) {
+			t.Fatalf("class %v has a leaf and children", c.ID)
+		}
+	}
+	for q := range s.Qdiscs(name) {
+		if q.Handle != 0 {
+			handles++
+		}
+		if at, _ := l.handles.Get(q.Handle.Major()); q.Handle != 0 && at != q.Parent {
+			t.Fatalf("handle %v is at %v, not %v", q.Handle, q.Parent, at)
+		}
+	}
+	kids := 0
+	l.kids.Scan(func(parent Handle, n int32) bool {
+		found := 0
+		for range l.children(parent) {
+			found++
+		}
+		if kids += found; found != int(n) || n == 0 {
+			t.Fatalf("%v has %d children, and counts %d", parent, found, n)
+		}
+		return true
+	})
+	if kids != below {
+		t.Fatalf("%d classes are below others, and %d counted", below, kids)
+	}
+	if l.below.Len() != below || l.handles.Len() != handles || len(l.ordered()) != s.QdiscCount(name)+s.ClassCount(name) {
+		t.Fatalf("indexes hold too much: %s", strings.Join(Script(s), "\n"))
+	}
 }
 
 func TestCloneIsolation(t *testing.T) {

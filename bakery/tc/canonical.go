@@ -14,6 +14,7 @@ func Canonical(s *State, h Host) *State {
 	for _, l := range c.links.All() {
 		l.canonicalClasses(h)
 		l.canonicalQdiscs(h)
+		l.trail = newTrail()
 	}
 	return c
 }

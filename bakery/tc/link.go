@@ -19,10 +19,11 @@ type link struct {
 	// of the HTB itself, are a range of it. kids counts them.
 	below *btree.Map[uint64, struct{}]
 	kids  radix.Map[Handle, int32]
+	trail trail
 }
 
 func newLink(name string) *link {
-	return &link{name: name, below: new(btree.Map[uint64, struct{}])}
+	return &link{name: name, below: new(btree.Map[uint64, struct{}]), trail: newTrail()}
 }
 
 func (l *link) clone() *link {
@@ -33,6 +34,7 @@ func (l *link) clone() *link {
 		classes: *l.classes.Copy(),
 		below:   l.below.Copy(),
 		kids:    *l.kids.Copy(),
+		trail:   l.trail.clone(),
 	}
 }
 
@@ -95,6 +97,7 @@ func (l *link) places(major uint16) []Handle {
 }
 
 func (l *link) setQdisc(q *Qdisc) {
+	l.trail.touch(q.Parent)
 	l.qdiscs.Set(q.Parent, q)
 	if q.Handle != 0 {
 		l.handles.Set(q.Handle.Major(), q.Parent)
@@ -104,7 +107,11 @@ func (l *link) setQdisc(q *Qdisc) {
 // removeQdisc removes the qdisc at parent and all that is in it.
 func (l *link) removeQdisc(parent Handle) {
 	q, ok := l.qdiscs.Delete(parent)
-	if !ok || q.Handle == 0 {
+	if !ok {
+		return
+	}
+	l.trail.touch(parent)
+	if q.Handle == 0 {
 		return
 	}
 	major := q.Handle.Major()
@@ -126,10 +133,12 @@ func (l *link) removeQdisc(parent Handle) {
 	for _, id := range ids {
 		c, _ := l.classes.Delete(id)
 		l.dropChild(c.Parent, id)
+		l.trail.touch(id)
 	}
 }
 
 func (l *link) setClass(c *Class) {
+	l.trail.touch(c.ID)
 	old, replaced := l.classes.Set(c.ID, c)
 	if replaced && old.Parent == c.Parent {
 		return
@@ -147,4 +156,5 @@ func (l *link) removeClass(c *Class) {
 	l.removeQdisc(c.ID)
 	l.classes.Delete(c.ID)
 	l.dropChild(c.Parent, c.ID)
+	l.trail.touch(c.ID)
 }

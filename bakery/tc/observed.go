@@ -79,6 +79,7 @@ func NewState(name string, qdiscs []Qdisc, classes []Class) (*State, error) {
 	if err := l.checkClasses(); err != nil {
 		return nil, err
 	}
+	l.trail = newTrail()
 	s := new(State)
 	s.keep(name, l)
 	return s, nil

@@ -1,0 +1,104 @@
+package tc
+
+import (
+	"slices"
+
+	"lqosd/bakery/radix"
+)
+
+// Part is a State that holds of one link what is at some handles, and nothing else: the
+// classes with these ids, and the qdiscs in these places. What it sits in is for the caller
+// to name, too: where that is missing the Part is no State to Apply something to.
+func (s *State) Part(name string, at []Handle) *State {
+	part := new(State)
+	if l, ok := s.links.Get(name); ok {
+		p := newLink(l.name)
+		p.take(l, at)
+		part.links.Set(l.name, p)
+	}
+	return part
+}
+
+// Take makes a link have at some handles what it has in o. The caller says that this makes a
+// State of it: both have the same everywhere else, or where it matters.
+func (s *State) Take(name string, o *State, at []Handle) {
+	l, ok := s.links.Get(name)
+	if !ok {
+		l = newLink(name)
+	}
+	l.take(o.link(name), at)
+	s.keep(name, l)
+}
+
+// take is Take. All that goes goes first, so that handles which wander do no harm.
+func (l *link) take(o *link, at []Handle) {
+	for _, h := range at {
+		if c, ok := l.classes.Delete(h); ok {
+			l.dropChild(c.Parent, h)
+		}
+		if q, ok := l.qdiscs.Delete(h); ok && q.Handle != 0 {
+			l.handles.Delete(q.Handle.Major())
+		}
+		l.trail.touch(h)
+	}
+	for _, h := range at {
+		if c, ok := o.classes.Get(h); ok {
+			l.classes.Set(h, c)
+			l.addChild(c.Parent, h)
+		}
+		if q, ok := o.qdiscs.Get(h); ok {
+			l.qdiscs.Set(h, q)
+			if q.Handle != 0 {
+				l.handles.Set(q.Handle.Major(), h)
+			}
+		}
+	}
+}
+
+// Restate makes s share with old, which it has replaced as a whole, what is the same, and go on
+// from old's Marks: what is Touched since one of them is what differs. Links of which too much
+// differs, or all, stay as they are. Neither State's contents change.
+func (s *State) Restate(old *State) {
+	old.mu.Lock() // as for Clone
+	defer old.mu.Unlock()
+	for name, l := range s.links.All() {
+		before, ok := old.links.Get(name)
+		if !ok {
+			continue
+		}
+		if at, few := l.differs(before); few {
+			next := before.clone()
+			next.take(l, at)
+			s.links.Set(name, next)
+		}
+	}
+}
+
+// differs are the handles at which two links differ; false if they are too many to be worth it.
+func (l *link) differs(o *link) (at []Handle, few bool) {
+	count := func(a, b int) bool { return max(a, b)-min(a, b) <= maxTouches/2 }
+	if !count(l.qdiscs.Len(), o.qdiscs.Len()) || !count(l.classes.Len(), o.classes.Len()) {
+		return nil, false
+	}
+	at = differing(differing(nil, &l.qdiscs, &o.qdiscs), &l.classes, &o.classes)
+	slices.Sort(at)
+	at = slices.Compact(at) // a class and its leaf
+	return at, len(at) <= maxTouches/2
+}
+
+// differing appends the handles at which two maps differ.
+func differing[T comparable](at []Handle, a, b *radix.Map[Handle, *T]) []Handle {
+	a.Scan(func(h Handle, p *T) bool {
+		if q, ok := b.Get(h); !ok || p != q && *p != *q {
+			at = append(at, h)
+		}
+		return len(at) <= maxTouches/2
+	})
+	b.Scan(func(h Handle, _ *T) bool {
+		if !a.Has(h) {
+			at = append(at, h)
+		}
+		return len(at) <= maxTouches/2
+	})
+	return at
+}
