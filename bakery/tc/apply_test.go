@@ -226,6 +226,20 @@ func TestInvariants(t *testing.T) {
 					t.Fatalf("handle %v is at %v, not %v", q.Handle, q.Parent, at)
 				}
 			}
+			kids := 0
+			l.kids.Scan(func(parent Handle, n int32) bool {
+				found := 0
+				for range l.children(parent) {
+					found++
+				}
+				if kids += found; found != int(n) || n == 0 {
+					t.Fatalf("%v has %d children, and counts %d", parent, found, n)
+				}
+				return true
+			})
+			if kids != below {
+				t.Fatalf("%d classes are below others, and %d counted", below, kids)
+			}
 			if l.below.Len() != below || l.handles.Len() != handles || len(l.ordered()) != s.QdiscCount(name)+s.ClassCount(name) {
 				t.Fatalf("indexes hold too much: %s", strings.Join(Script(s), "\n"))
 			}
