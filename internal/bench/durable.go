@@ -21,28 +21,28 @@ import (
 // appendRows compare the event log with files and with the logs of others.
 var appendRows = []row{
 	{
-		key: "append_1", pairs: 15, goal: goal{atMost: 3}, sizes: []int{100, 1_000, 10_000},
+		key: "append_1", pairs: 15, goal: goal{atMost: 3}, disk: true, sizes: []int{100, 1_000, 10_000},
 		what: "durable append, one command after the other", against: "write + fdatasync to a file with room",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1, commits: s.size(500, 50), other: roomyFile}.prepare(s)
 		},
 	},
 	{
-		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5}, sizes: []int{10, 100, 1_000},
+		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5}, disk: true, sizes: []int{10, 100, 1_000},
 		what: "durable append, sessions of 1,000", against: "a growing file: encode, CRC-32C, fdatasync",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1000, commits: s.size(100, 10), other: growingFile}.prepare(s)
 		},
 	},
 	{
-		key: "append_1000_raftwal", pairs: 9, goal: goal{atLeast: 2},
+		key: "append_1000_raftwal", pairs: 9, goal: goal{atLeast: 2}, disk: true,
 		what: "durable append, sessions of 1,000, encoded before", against: "hashicorp/raft-wal",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1000, commits: s.size(100, 10), peer: "raft-wal"}.prepare(s)
 		},
 	},
 	{
-		key: "append_1000_etcd", pairs: 9, goal: goal{atLeast: 2},
+		key: "append_1000_etcd", pairs: 9, goal: goal{atLeast: 2}, disk: true,
 		what: "durable append, sessions of 1,000, encoded before", against: "etcd's WAL",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
 			return appends{perCommit: 1000, commits: s.size(100, 10), peer: "etcd"}.prepare(s)

@@ -14,7 +14,7 @@ type row struct {
 	what, against string // in words
 	goal          goal
 	root          bool  // needs a kernel that it may program
-	disk          bool  // only one of the two waits for the disk: another disk gives another ratio
+	disk          bool  // both wait for the disk in different shares: another disk gives another ratio
 	pairs         int   // how often both are measured, one after the other
 	sizes         []int // at which growth is measured; none: it isn't
 	// prepare makes a function that measures both once. What it adds to the stand's cleanup is undone after the row.
