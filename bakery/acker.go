@@ -163,11 +163,16 @@ func (a *acker) render(last eventlog.Seq, list []accepted) {
 		if a.sink == nil {
 			continue
 		}
-		a.lines = AppendLines(a.lines, c.command, RatesAsClient)
-		if len(a.lines) >= maxWrite {
-			a.writeLines()
-		}
+		a.lines = a.writeMany(appendLines(a.lines, c.command, RatesAsClient, a.writeMany))
 	}
+}
+
+// writeMany writes lines when they are many, and gives the room for more.
+func (a *acker) writeMany(lines []byte) []byte {
+	if a.lines = lines; len(lines) >= maxWrite {
+		a.writeLines()
+	}
+	return a.lines
 }
 
 // flush gives the Sink what is rendered, and tells what became durable.

@@ -21,6 +21,9 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	wanted := r.canonical(l, tree.State().Only(l.name))
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
+	if l.expected != nil {
+		w.wanted.Restate(l.expected) // it is kept, and needs no memory of its own where it says the same
+	}
 	if l.restored {
 		base := KeepQueues(l.name, r.base.adoptHandles(l.name, r.canonical(l, r.base.State().Only(l.name)), w.has), w.has)
 		l.expected = restore(base, w.has, append(decodeKeys(l.name, l.ours.Failed), r.doubts.keys[l.name]...))

@@ -135,6 +135,9 @@ func (r *reconciler) sawLink(l *managedLink, o tc.Observed, there bool) {
 		r.noteLink(l, "back", fmt.Sprintf("link %s is back", l.name))
 	}
 	delete(r.problems, linkKey(l.name))
+	if l.expected != nil {
+		o.State.Restate(l.expected) // nearly all of it is the same, and needs no memory of its own
+	}
 	l.seen, l.there, l.fresh, l.reread = o, true, true, true
 }
 

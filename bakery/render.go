@@ -20,7 +20,12 @@ const (
 // AppendLines appends the tc lines of a record's command, each with its newline: the
 // command form of tc-rust.txt.
 func AppendLines(dst []byte, c Command, rates Rates) []byte {
-	p := printer{dst, rates}
+	return appendLines(dst, c, rates, func(lines []byte) []byte { return lines })
+}
+
+// appendLines is AppendLines that hands on what it has now and then, for a batch is long: took gives the room for more.
+func appendLines(dst []byte, c Command, rates Rates, took func([]byte) []byte) []byte {
+	p := printer{dst, rates, took}
 	switch c := c.(type) {
 	case ClearPriorSettings:
 		for _, link := range c.Links {
@@ -52,6 +57,7 @@ func AppendLines(dst []byte, c Command, rates Rates) []byte {
 type printer struct {
 	b     []byte
 	rates Rates
+	took  func([]byte) []byte
 }
 
 func (p *printer) put(parts ...string) {
@@ -94,6 +100,7 @@ func (p *printer) commit(c Commit) {
 	p.mqSetup(c.Setup)
 	leaves := leafMemo{}
 	for _, m := range c.Members {
+		p.b = p.took(p.b)
 		for _, upload := range []bool{false, true} {
 			link, b := c.directionOf(upload).Link, m.branch(upload)
 			p.htbClass("add", link, b.parent, b.class)

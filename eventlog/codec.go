@@ -3,7 +3,6 @@ package eventlog
 import (
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -37,14 +36,17 @@ func newCompressor() *zstd.Encoder {
 	return enc
 }
 
-// decompressor is safe for concurrent use by DecodeAll and runs no goroutine.
-var decompressor = sync.OnceValue(func() *zstd.Decoder {
+// decompressor is safe for concurrent use by DecodeAll and runs no goroutine. It has channels, which all may use only if it isn't made
+// where it is first needed: that may be in a test's bubble of time.
+var decompressor = newDecompressor()
+
+func newDecompressor() *zstd.Decoder {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxRaw))
 	if err != nil {
 		panic("eventlog: zstd options: " + err.Error())
 	}
 	return dec
-})
+}
 
 // snap appends raw to dst as a Snappy block.
 func snap(dst, raw []byte) []byte {
@@ -81,7 +83,7 @@ func unzstd(stored []byte, raw int) ([]byte, error) {
 	if !h.HasFCS || h.FrameContentSize != uint64(raw) || raw > maxRaw {
 		return nil, fmt.Errorf("zstd frame of another size than %d: %w", raw, ErrCorrupt)
 	}
-	out, err := decompressor().DecodeAll(stored, make([]byte, 0, raw))
+	out, err := decompressor.DecodeAll(stored, make([]byte, 0, raw))
 	if err != nil {
 		return nil, fmt.Errorf("unpacking zstd: %w: %w", ErrCorrupt, err)
 	}
