@@ -180,6 +180,7 @@ func TestCrashWhileBuilding(t *testing.T) {
 				t.Fatal(err)
 			}
 			ticket.Wait()
+			<-time.After(time.Minute) // also of one that first gives others a moment
 			synctest.Wait()
 			done = ops <= n
 			cancel()
