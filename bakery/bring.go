@@ -21,7 +21,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		plan = tc.Plan(w.has, target)
 	}
 	if l.asked != tree.shaped {
-		l.asked, l.read, l.repaired = tree.shaped, nil, map[key]repeat{} // records make things necessary again
+		l.asked, l.read, l.repaired = tree.shaped, nil, map[ofLink]repeat{} // records make things necessary again
 	}
 	a.confirm(plan, diff)
 	ops := a.ready(plan)

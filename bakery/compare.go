@@ -70,7 +70,7 @@ func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
 	}
 	var own []key
 	for k := range l.read {
-		own = append(own, k)
+		own = append(own, k.key(l.name))
 	}
 	for k := range r.problems {
 		if k.link == l.name && k.object() {
@@ -154,7 +154,7 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	kept := list[:0]
 	for _, d := range list {
 		k := keyOf(l.name, d.Object())
-		_, written := l.read[k]
+		_, written := l.read[k.ofLink()]
 		if !explained[k] && !written && !r.failedWith(l, d.Object()) {
 			kept = append(kept, d)
 		}

@@ -78,6 +78,22 @@ func keyOf(link string, o tc.Object) key {
 	return key{link: link, at: o.Qdisc.Parent}
 }
 
+// ofLink is the key of a qdisc or class of a link that is known, in few bytes: of a link that is built there are tens of thousands.
+type ofLink uint64
+
+const classBit ofLink = 1 << 32
+
+func (k key) ofLink() ofLink {
+	if k.class {
+		return classBit | ofLink(k.at)
+	}
+	return ofLink(k.at)
+}
+
+func (o ofLink) key(link string) key {
+	return key{link: link, class: o&classBit != 0, at: tc.Handle(o &^ classBit)}
+}
+
 // object reports a key of a qdisc or class.
 func (k key) object() bool { return k.text == "" }
 

@@ -22,10 +22,10 @@ type managedLink struct {
 	ours     appliedLink
 	// wrote are the ops since the last reading that a reading has to confirm, and read
 	// those that the last one was to confirm.
-	wrote, read map[key]tc.Op
+	wrote, read map[ofLink]tc.Op
 	// repaired counts the times in a row that an object got the same op, with no record
 	// newer than asked that may have been the cause.
-	repaired map[key]repeat
+	repaired map[ofLink]repeat
 	asked    eventlog.Seq
 	// ordered is the shape of the Tree with which nothing was left to do; 0 if there was
 	// something, or the link was touched since. mark is the link's in that Tree, and lines whether
@@ -119,7 +119,7 @@ func (l *managedLink) done(op tc.Op) {
 		l.fresh, l.unsure = false, true
 	}
 	l.count(op)
-	if k := opKey(l.name, op); op.Verb != tc.Change || l.repaired[k].times >= tooOften {
+	if k := opKey(l.name, op); op.Verb != tc.Change || l.repaired[k.ofLink()].times >= tooOften {
 		l.confirmLater(k, op)
 		return
 	}
@@ -171,18 +171,18 @@ func (l *managedLink) makeRoom(ops []tc.Op) {
 		}
 	}
 	if len(l.repaired) == 0 {
-		l.repaired = make(map[key]repeat, len(ops))
+		l.repaired = make(map[ofLink]repeat, len(ops))
 	}
 	if len(l.wrote) == 0 {
-		l.wrote = make(map[key]tc.Op, made)
+		l.wrote = make(map[ofLink]tc.Op, made)
 	}
 }
 
 func (l *managedLink) count(op tc.Op) {
 	if l.repaired == nil {
-		l.repaired = map[key]repeat{}
+		l.repaired = map[ofLink]repeat{}
 	}
-	k := opKey(l.name, op)
+	k := opKey(l.name, op).ofLink()
 	r := l.repaired[k]
 	if !r.isOf(op) {
 		r = repeat{op: op}
@@ -194,7 +194,7 @@ func (l *managedLink) count(op tc.Op) {
 // stuck reports an op that was done, and that is needed again all the same. It does so once
 // for each time that the op was done: after a pause it is to be done again.
 func (l *managedLink) stuck(op tc.Op) bool {
-	k := opKey(l.name, op)
+	k := opKey(l.name, op).ofLink()
 	did, unconfirmed := l.read[k]
 	often := l.repaired[k]
 	if (!unconfirmed || did.Line() != op.Line()) && (often.times < tooOften || !often.isOf(op)) {
@@ -207,9 +207,9 @@ func (l *managedLink) stuck(op tc.Op) bool {
 func (l *managedLink) confirmLater(k key, op tc.Op) {
 	l.fresh = false
 	if l.wrote == nil {
-		l.wrote = map[key]tc.Op{}
+		l.wrote = map[ofLink]tc.Op{}
 	}
-	l.wrote[k] = op
+	l.wrote[k.ofLink()] = op
 }
 
 // sameClasses reports whether two States of a link have classes with the same ids.
