@@ -67,7 +67,8 @@ func (k killTrial) run(t *testing.T) {
 		all.add(v.toll)
 	}
 	t.Logf("figure: kills, %s | %v | 0 faults", k.name, all)
-	if segments := k.name == "small segments"; segments != (all.rolling > 0) || segments != (all.pruned > 0) {
+	// Others roll now and then: a segment begins, too, when a start would fold much.
+	if segments := k.name == "small segments"; segments && all.rolling == 0 || segments != (all.pruned > 0) {
 		t.Errorf("%d rolls were interrupted, %d daemons removed segments", all.rolling, all.pruned)
 	}
 	if all.flying < all.kills/2 || all.early == 0 {
