@@ -22,9 +22,9 @@ func (s *stand) syncTime() (float64, error) {
 		return 0, err
 	}
 	var times []float64
-	for i := range 31 {
+	for i := range 301 {
 		began := time.Now()
-		if _, err := f.WriteAt([]byte("something"), int64(i)<<10); err != nil {
+		if _, err := f.WriteAt([]byte("something"), int64(i%32)<<10); err != nil {
 			return 0, err
 		}
 		if err := unix.Fdatasync(int(f.Fd())); err != nil {
