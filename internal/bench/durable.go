@@ -28,10 +28,10 @@ var appendRows = []row{
 		},
 	},
 	{
-		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5}, disk: true, sizes: []int{10, 100, 1_000},
+		key: "append_1000_file", pairs: 15, goal: goal{atLeast: 0.5}, disk: true, sizes: []int{10_000, 100_000, 1_000_000},
 		what: "durable append, sessions of 1,000", against: "a growing file: encode, CRC-32C, fdatasync",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
-			return appends{perCommit: 1000, commits: s.size(100, 10), other: growingFile}.prepare(s)
+			return appends{perCommit: 1000, commits: s.size(100_000, 10_000) / 1000, other: growingFile}.prepare(s)
 		},
 	},
 	{

@@ -91,6 +91,11 @@ func (s *stand) applying(ctx context.Context) (*daemon, *bus.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.connected(ctx, d)
+}
+
+// connected gives a daemon and a client of it.
+func (s *stand) connected(ctx context.Context, d *daemon) (*daemon, *bus.Client, error) {
 	c, err := d.dial(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ func main() {
 	flag.StringVar(&f.python, "python", "bus/python", "`DIR` of the Python client")
 	flag.StringVar(&f.only, "rows", ".", "`REGEXP` of the rows to measure, by their keys")
 	flag.StringVar(&f.out, "o", "", "`FILE` to write the table to, as JSON")
-	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run, with -o: fail where a ratio is worse by more than half")
+	flag.StringVar(&f.compare, "compare", "", "`FILE` of an earlier run: fail where a ratio is worse by more than half")
 	flag.BoolVar(&f.smoke, "smoke", false, "small sizes: seconds instead of minutes")
 	flag.BoolVar(&f.growth, "growth", false, "measure also at other sizes: how the costs grow")
 	flag.IntVar(&f.experiment, "experiment", 0, "with so many `CLASSES`, find out what creating them costs a kernel, instead of the rows")

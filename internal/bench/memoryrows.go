@@ -92,12 +92,7 @@ func (s *stand) filing(ctx context.Context) (*daemon, *bus.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := d.dial(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.later(c.Close)
-	return d, c, nil
+	return s.connected(ctx, d)
 }
 
 // peak is the most memory that the daemon has had since its start (VmHWM).
