@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -11,12 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"lqosd/bakery"
-	"lqosd/bakery/kernel"
-	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
-	"lqosd/xdp"
 )
 
 type diffFlags struct {
@@ -125,47 +119,6 @@ func compare(cmd *cobra.Command, s *replay.Source, f diffFlags) (replay.DiffRepo
 		return replay.DiffReport{}, err
 	}
 	return s.CompareMoments(cmd.Context(), a, b)
-}
-
-// compareLive reads the links of the tree from the kernel of this network namespace.
-func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFlags) (replay.DiffReport, error) {
-	t, err := s.Tree(cmd.Context(), at)
-	if err != nil {
-		return replay.DiffReport{}, err
-	}
-	k, err := kernel.Open()
-	if err != nil {
-		return replay.DiffReport{}, err
-	}
-	defer func() { _ = k.Close() }()
-	links, err := k.Observe(cmd.Context(), t.Links())
-	if err != nil {
-		return replay.DiffReport{}, err
-	}
-	live := replay.Live{Host: k.Host(), Links: links}
-	if !f.noMaps {
-		if err := lookAtDataplane(cmd, t, f.bpfFS, &live); err != nil {
-			return replay.DiffReport{}, err
-		}
-	}
-	return replay.CompareKernel(at, t, live), nil
-}
-
-// lookAtDataplane reads the maps that lqosd has pinned for this network namespace. Who may not is told on stderr.
-func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *replay.Live) error {
-	v, err := xdp.Look(cmd.Context(), xdp.Options{BPFFS: bpfFS})
-	switch {
-	case err == nil:
-		live.Dataplane = &replay.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}
-	case errors.Is(err, xdp.ErrNotThere):
-		live.Unsteered = true
-	case t.MappingCount() == 0:
-	case errors.Is(err, fs.ErrPermission):
-		cmd.PrintErrf("%d address mappings aren't compared: %v\n", t.MappingCount(), err)
-	default:
-		return err
-	}
-	return nil
 }
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).
