@@ -16,11 +16,15 @@ import (
 
 // CompareMoments tells what turned the Tree after record a into the one after b.
 func (s *Source) CompareMoments(ctx context.Context, a, b eventlog.Seq) (DiffReport, error) {
-	from, err := s.Tree(ctx, a)
+	v := s.Travel()
+	if _, err := v.At(ctx, min(a, b)); err != nil { // on the way to the later one
+		return DiffReport{}, err
+	}
+	from, err := v.At(ctx, a)
 	if err != nil {
 		return DiffReport{}, err
 	}
-	to, err := s.Tree(ctx, b)
+	to, err := v.At(ctx, b)
 	if err != nil {
 		return DiffReport{}, err
 	}

@@ -69,13 +69,18 @@ func (s *Source) renderState(ctx context.Context, out *bufio.Writer, at eventlog
 	if err != nil {
 		return err
 	}
+	return WriteState(out, t)
+}
+
+// WriteState writes the state form of a Tree.
+func WriteState(w io.Writer, t *bakery.Tree) error {
 	for _, l := range tc.Script(t.State()) {
-		if _, err := fmt.Fprintln(out, l); err != nil {
+		if _, err := fmt.Fprintln(w, l); err != nil {
 			return err
 		}
 	}
 	for _, o := range t.Opaque() {
-		if _, err := fmt.Fprintln(out, o.Text); err != nil {
+		if _, err := fmt.Fprintln(w, o.Text); err != nil {
 			return err
 		}
 	}
