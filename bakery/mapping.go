@@ -37,6 +37,11 @@ func mappingLess(a, b Mapping) bool {
 	return comparePrefixes(a, b) < 0
 }
 
+// Mapping is the mapping of a prefix in one direction.
+func (t *Tree) Mapping(p netip.Prefix, upload bool) (Mapping, bool) {
+	return t.mappings.Get(Mapping{Prefix: p, Upload: upload})
+}
+
 func comparePrefixes(a, b Mapping) int {
 	if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
 		return c

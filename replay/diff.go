@@ -3,6 +3,7 @@ package replay
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 
 	"lqosd/bakery"
@@ -67,18 +68,23 @@ type Side struct {
 // mappings and opaque lines.
 func Compare(from, to Side) DiffReport {
 	r := DiffReport{From: from.Label, To: to.Label, Differences: []Difference{}}
-	names := func(link string, id tc.Handle) string {
-		for _, t := range []*bakery.Tree{to.Tree, from.Tree} {
+	names := nameOf(from.Tree, to.Tree)
+	r.states(from.Tree.State(), to.Tree.State(), names)
+	r.mappings(from.Tree.Mappings, to.Tree.Mappings)
+	r.opaque(lineTexts(from.Tree), lineTexts(to.Tree))
+	return r
+}
+
+// nameOf names classes as the newer of two Trees does, or else the older.
+func nameOf(from, to *bakery.Tree) func(link string, id tc.Handle) string {
+	return func(link string, id tc.Handle) string {
+		for _, t := range []*bakery.Tree{to, from} {
 			if n, ok := t.Note(link, id); ok && n.Name(id) != "" {
 				return n.Name(id)
 			}
 		}
 		return ""
 	}
-	r.states(from.Tree.State(), to.Tree.State(), names)
-	r.mappings(from.Tree, to.Tree)
-	r.opaque(lineTexts(from.Tree), lineTexts(to.Tree))
-	return r
 }
 
 func lineTexts(t *bakery.Tree) []string {
@@ -146,12 +152,12 @@ type mappingKey struct {
 	upload bool
 }
 
-func (r *DiffReport) mappings(from, to *bakery.Tree) {
+func (r *DiffReport) mappings(from, to iter.Seq[bakery.Mapping]) {
 	was := map[mappingKey]bakery.Mapping{}
-	for m := range from.Mappings {
+	for m := range from {
 		was[mappingKey{m.Prefix.String(), m.Upload}] = m
 	}
-	for m := range to.Mappings {
+	for m := range to {
 		k := mappingKey{m.Prefix.String(), m.Upload}
 		old, there := was[k]
 		delete(was, k)
@@ -168,7 +174,7 @@ func (r *DiffReport) mappings(from, to *bakery.Tree) {
 		}
 		r.add(d)
 	}
-	for m := range from.Mappings {
+	for m := range from {
 		if _, gone := was[mappingKey{m.Prefix.String(), m.Upload}]; gone {
 			r.add(Difference{Object: "mapping", ID: m.Prefix.String(), From: mappingText(m)})
 		}

@@ -42,7 +42,17 @@ func (t Totals) String() string {
 	return fmt.Sprintf("%d to add, %d to change, %d to remove", t.Added, t.Changed, t.Removed)
 }
 
-func (d Difference) text(p palette) string {
+// text is the difference on one line, for a list by links; located is it for any other list.
+func (d Difference) text(p palette) string { return d.line(p, "") }
+
+func (d Difference) located(p palette) string {
+	if d.Link == "" {
+		return d.line(p, "")
+	}
+	return d.line(p, " on "+d.Link)
+}
+
+func (d Difference) line(p palette, where string) string {
 	name := ""
 	if d.Name != "" {
 		name = "  # " + d.Name
@@ -57,7 +67,7 @@ func (d Difference) text(p palette) string {
 	for i, f := range d.Fields {
 		fields[i] = fmt.Sprintf("%s %s → %s", f.Name, orNone(f.From), orNone(f.To))
 	}
-	return fmt.Sprintf("%s~ %s %s  %s%s%s", p.changed, d.Object, d.ID, strings.Join(fields, ", "), p.off, name)
+	return fmt.Sprintf("%s~ %s %s%s  %s%s%s", p.changed, d.Object, d.ID, where, strings.Join(fields, ", "), p.off, name)
 }
 
 func orNone(s string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,16 +21,36 @@ type Entry struct {
 	Kind    bakery.Kind    `json:"kind"`
 	Command bakery.Command `json:"command"`
 	Lines   []string       `json:"lines"` // as tc-rust.txt has them
+	// Changes are what the record made of the Tree, where that was asked for.
+	Changes []Difference `json:"changes,omitempty"`
 }
 
 // Filter chooses entries; the zero value takes all.
 type Filter struct {
-	From, To eventlog.Seq // 0: open
-	Since    time.Time
-	Kind     bakery.Kind // 0: all
+	From, To     eventlog.Seq // 0: open
+	Since, Until time.Time    // zero: open
+	Kind         bakery.Kind  // 0: all
+	UID          *uint32      // of the sender
+	PID          *int32
+	Target       Target
+	// Changes fills in Entry.Changes.
+	Changes bool
 }
 
-// Entries shows the records that f takes to visit, in order.
+// takes reports whether the Filter takes a record, as far as that itself tells.
+func (f Filter) takes(r bakery.Record) bool {
+	switch {
+	case r.Time.Before(f.Since), !f.Until.IsZero() && r.Time.After(f.Until):
+	case f.Kind != 0 && r.Command.Kind() != f.Kind:
+	case f.UID != nil && *f.UID != r.Sender.UID, f.PID != nil && *f.PID != r.Sender.PID:
+	default:
+		return f.Target.Link == "" || f.Target.folds() || slices.Contains(linksOf(r.Command), f.Target.Link)
+	}
+	return false
+}
+
+// Entries shows the records that f takes to visit, in order. It folds the log only where that
+// has to be, for a Target with a name or for Changes.
 func (s *Source) Entries(ctx context.Context, f Filter, visit func(Entry) error) error {
 	to := f.To
 	if to == 0 || to > s.Last() {
@@ -38,8 +59,11 @@ func (s *Source) Entries(ctx context.Context, f Filter, visit func(Entry) error)
 	if max(f.From, s.First()) > to {
 		return nil
 	}
+	if f.Target.folds() || f.Changes {
+		return s.foldedEntries(ctx, f, to, visit)
+	}
 	for r, err := range s.Records(ctx, f.From, to) {
-		if err == nil && (r.Time.Before(f.Since) || f.Kind != 0 && r.Command.Kind() != f.Kind) {
+		if err == nil && !f.takes(r) {
 			continue
 		}
 		if err == nil {
@@ -50,6 +74,94 @@ func (s *Source) Entries(ctx context.Context, f Filter, visit func(Entry) error)
 		}
 	}
 	return nil
+}
+
+// foldedEntries is Entries with the Tree at hand.
+func (s *Source) foldedEntries(ctx context.Context, f Filter, to eventlog.Seq, visit func(Entry) error) error {
+	t, err := s.Tree(ctx, max(f.From, s.First())-1)
+	if err != nil {
+		return err
+	}
+	k := newTracker(f.Target, t)
+	before := t
+	return s.walk(ctx, t, to, func(r bakery.Record) {
+		if f.Changes && f.takes(r) {
+			before = t.Clone()
+		}
+	}, func(r bakery.Record) error {
+		takes := f.takes(r)
+		if f.Target.folds() {
+			c := k.look(t, r.Command)
+			k.follow(t, c)
+			takes = takes && !c.isNone()
+		}
+		if !takes {
+			return nil
+		}
+		e := newEntry(r)
+		if f.Changes {
+			e.Changes = Changes(before, t, r.Command)
+		}
+		return visit(e)
+	})
+}
+
+// walk folds the records after t into it, up to to. It calls before with each before that is
+// folded, and after when it is.
+func (s *Source) walk(ctx context.Context, t *bakery.Tree, to eventlog.Seq, before func(bakery.Record), after func(bakery.Record) error) error {
+	for r, err := range s.Records(ctx, t.Seq+1, to) {
+		if err != nil {
+			return err
+		}
+		before(r)
+		if err := bakery.Fold(t, r); err != nil {
+			return err
+		}
+		if err := after(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linksOf are the links that a command names.
+func linksOf(c bakery.Command) []string {
+	switch c := c.(type) {
+	case bakery.MqSetup:
+		return []string{c.Down.Link, c.Up.Link}
+	case bakery.Commit:
+		return []string{c.Setup.Down.Link, c.Setup.Up.Link}
+	case bakery.ClearPriorSettings:
+		return c.Links
+	case bakery.AddStructuralHTBClass:
+		return []string{c.Link}
+	case bakery.AddCircuitHTBClass:
+		return []string{c.Link}
+	case bakery.AddCircuitQdisc:
+		return []string{c.Link}
+	case bakery.ChangeSiteSpeedLive:
+		var links []string
+		for _, class := range c.Classes {
+			links = append(links, class.Link)
+		}
+		return links
+	case bakery.ExecuteTCCommands:
+		var links []string
+		for _, line := range c.Lines {
+			links = append(links, wordAfter(line, "dev"))
+		}
+		return links
+	}
+	return nil
+}
+
+// wordAfter is the word after another one; "" if there is none.
+func wordAfter(line, word string) string {
+	words := strings.Fields(line)
+	if i := slices.Index(words, word); i >= 0 && i+1 < len(words) {
+		return words[i+1]
+	}
+	return ""
 }
 
 func newEntry(r bakery.Record) Entry {
@@ -126,4 +238,21 @@ func (e Entry) Write(w io.Writer, lines bool) error {
 		}
 	}
 	return err
+}
+
+// WriteChanges prints the entry, with lines its tc lines, and what it changed below.
+func (e Entry) WriteChanges(w io.Writer, lines, colour bool) error {
+	p := palette{}
+	if colour {
+		p = ansi()
+	}
+	if err := e.Write(w, lines); err != nil {
+		return err
+	}
+	for _, d := range e.Changes {
+		if _, err := fmt.Fprintf(w, "          %s\n", d.located(p)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -53,6 +53,12 @@ type raw struct {
 	payload string
 }
 
+// timed is a command that was accepted at a time of its own.
+type timed struct {
+	bakery.Command
+	at time.Time
+}
+
 func writeLog(t *testing.T, commands []bakery.Command) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -78,6 +84,9 @@ func writeLog(t *testing.T, commands []bakery.Command) (dir string) {
 			p, err = l.Enqueue(eventlog.Tx{Records: [][]byte{[]byte(c.payload)}})
 		default:
 			r := bakery.Record{Seq: tree.Seq + 1, Time: now(), Sender: bakery.Sender{UID: 1000, PID: 7}, Command: c}
+			if c, own := c.(timed); own {
+				r.Time, r.Command = c.at, c.Command
+			}
 			if foldErr := bakery.Fold(tree, r); foldErr != nil {
 				tree.Seq = r.Seq // a record that no daemon would write
 			}

@@ -3,7 +3,13 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,59 +21,164 @@ import (
 )
 
 type logFlags struct {
-	from, to    uint64
-	since, kind string
-	lines, json bool
+	from, to, since, until, kind, sender string
+	target                               targetFlags
+	tail                                 int
+	lines, changes, json                 bool
 }
+
+const logLong = `Lists the records: who asked what, when; with --changes also what it changed.
+
+The filters work together: a record is listed if it concerns all of them. What concerns a class,
+a site or a circuit the tree tells: its own commands, those that change it (a refresh, a line of
+tc), and mappings to it.`
 
 func logCommand() *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
 		Use:   "log LOG",
 		Short: "List the records: who asked what, when",
-		Example: `  bakery-replay log lqosd-state/eventlog --since 2h
+		Long:  logLong,
+		Example: `  bakery-replay log lqosd-state/eventlog --since "yesterday 14:00" --changes
+  bakery-replay log lqosd-state/eventlog --circuit "Smith & Sons" -p
   bakery-replay log unix:/run/lqos/bus --kind MqSetup --json`,
 		Args: cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error { return printLog(cmd, s, f) }),
 	}
 	fs := cmd.Flags()
-	fs.Uint64Var(&f.from, "from", 0, "first record, `N`")
-	fs.Uint64Var(&f.to, "to", 0, "last record, `N`")
+	fs.StringVar(&f.from, "from", "", "from this record or time on, `SEQ|TIME`")
+	fs.StringVar(&f.to, "to", "", "up to this record or time, `SEQ|TIME`")
 	fs.StringVar(&f.since, "since", "", "only records from this `TIME` on: 2026-11-23T14:00:00Z, \"yesterday 14:00\", 2h")
+	fs.StringVar(&f.until, "until", "", "only records up to this `TIME`")
 	fs.StringVar(&f.kind, "kind", "", "only this `KIND`: MqSetup, AddCircuitQdisc, MapIpToFlow, …")
+	fs.StringVar(&f.sender, "sender", "", "only of this `USER|uid:N|pid:N`")
+	f.target.add(cmd)
+	fs.IntVar(&f.tail, "tail", 0, "only the newest `N` of them")
 	fs.BoolVarP(&f.lines, "lines", "p", false, "with the tc lines of each record")
+	fs.BoolVar(&f.changes, "changes", false, "with what each record changed in the tree")
 	fs.BoolVar(&f.json, "json", false, "print JSON, one record a line")
 	return cmd
 }
 
-func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
-	filter := replay.Filter{From: eventlog.Seq(f.from), To: eventlog.Seq(f.to)}
-	if f.since != "" {
-		m, err := replay.ParseMoment(f.since, time.Now())
-		if err != nil || m.Time.IsZero() {
-			return cli.Usagef("--since %q is no time", f.since)
+// filter makes a Filter of the flags.
+func (f logFlags) filter() (filter replay.Filter, err error) {
+	filter.Changes = f.changes
+	if filter.Target, err = f.target.target(); err != nil {
+		return filter, err
+	}
+	if filter.From, filter.Since, err = end(f.from, "from"); err != nil {
+		return filter, err
+	}
+	if filter.To, filter.Until, err = end(f.to, "to"); err != nil {
+		return filter, err
+	}
+	for _, t := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"since", f.since, &filter.Since}, {"until", f.until, &filter.Until}} {
+		if t.text == "" {
+			continue
 		}
-		filter.Since = m.Time
+		m, err := replay.ParseMoment(t.text, time.Now())
+		if err != nil || m.Time.IsZero() {
+			return filter, cli.Usagef("--%s %q is no time", t.flag, t.text)
+		}
+		*t.into = m.Time
 	}
 	if f.kind != "" {
-		k, err := bakery.ParseKind(f.kind)
-		if err != nil {
-			return cli.UsageError{Err: err}
+		if filter.Kind, err = bakery.ParseKind(f.kind); err != nil {
+			return filter, cli.UsageError{Err: err}
 		}
-		filter.Kind = k
 	}
-	out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	err := s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
-		if f.json {
-			return enc.Encode(e)
+	return filter, f.addSender(&filter)
+}
+
+// end is where a range begins or ends: a record or a time.
+func end(text, flag string) (seq eventlog.Seq, at time.Time, err error) {
+	if text == "" {
+		return 0, time.Time{}, nil
+	}
+	m, err := replay.ParseMoment(text, time.Now())
+	if err != nil {
+		return 0, time.Time{}, cli.Usagef("--%s: %v", flag, err)
+	}
+	return m.Seq, m.Time, nil
+}
+
+func (f logFlags) addSender(filter *replay.Filter) error {
+	if f.sender == "" {
+		return nil
+	}
+	kind, text, found := strings.Cut(f.sender, ":")
+	if !found {
+		kind, text = "uid", f.sender
+	}
+	if u, err := user.Lookup(text); err == nil && kind == "uid" {
+		text = u.Uid
+	}
+	switch kind {
+	case "uid":
+		if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+			uid := uint32(n)
+			filter.UID = &uid
+			return nil
 		}
-		return e.Write(out, f.lines)
-	})
+	case "pid":
+		if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+			pid := int32(n)
+			filter.PID = &pid
+			return nil
+		}
+	}
+	return cli.Usagef("--sender %q: write a user's name, uid:N or pid:N", f.sender)
+}
+
+func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
+	filter, err := f.filter()
+	if err != nil {
+		return err
+	}
+	p := f.printer(cmd.OutOrStdout())
+	if f.tail > 0 {
+		var newest []replay.Entry
+		err = s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
+			if newest = append(newest, e); len(newest) > 2*f.tail {
+				newest = slices.Delete(newest, 0, len(newest)-f.tail)
+			}
+			return nil
+		})
+		for _, e := range newest[max(0, len(newest)-f.tail):] {
+			err = errors.Join(err, p.print(e))
+		}
+	} else {
+		err = s.Entries(cmd.Context(), filter, p.print)
+	}
 	// What stands before a damaged record is good.
-	if flushed := out.Flush(); err == nil && flushed != nil {
+	if flushed := p.out.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("writing: %w", flushed)
 	}
 	return err
+}
+
+// entryPrinter prints entries as the flags ask for.
+type entryPrinter struct {
+	out   *bufio.Writer
+	print func(replay.Entry) error
+}
+
+func (f logFlags) printer(w io.Writer) entryPrinter {
+	p := entryPrinter{out: bufio.NewWriterSize(w, 1<<16)}
+	colour := colourful(w)
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	p.print = func(e replay.Entry) error {
+		switch {
+		case f.json:
+			return enc.Encode(e)
+		case f.changes:
+			return e.WriteChanges(p.out, f.lines, colour)
+		}
+		return e.Write(p.out, f.lines)
+	}
+	return p
 }

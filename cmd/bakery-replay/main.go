@@ -24,7 +24,7 @@ func main() { cli.Main(rootCommand()) }
 func rootCommand() *cobra.Command {
 	root := cli.Root("bakery-replay", "Time travel through an event log of lqosd", version)
 	root.Long = rootLong
-	root.AddCommand(logCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
+	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
 		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand())
 	return root
 }

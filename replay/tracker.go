@@ -1,0 +1,200 @@
+package replay
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+)
+
+// tracker follows what is a Target's from record to record, without looking at the whole Tree:
+// what a record touched the State tells.
+type tracker struct {
+	target Target
+	marks  map[string]tc.Mark
+	// classes are the Target's, each as a State of its own, as they were after the last record.
+	classes    map[bakery.ClassRef]*tc.State
+	names      map[bakery.ClassRef]string // of those, and of what was
+	mapped     map[mappingKey]bakery.Mapping
+	generation uint64
+}
+
+// concern is what a record has to do with a Target.
+type concern struct {
+	asked   bool              // it names the Target
+	classes []bakery.ClassRef // the Target's before or after, that may have changed
+	maps    bool              // the Target's mappings may have changed
+}
+
+func (c concern) isNone() bool { return !c.asked && len(c.classes) == 0 && !c.maps }
+
+func newTracker(g Target, t *bakery.Tree) *tracker {
+	k := &tracker{target: g, marks: map[string]tc.Mark{}, classes: map[bakery.ClassRef]*tc.State{}, names: map[bakery.ClassRef]string{}}
+	for _, at := range g.all(t) {
+		k.keep(t, at)
+	}
+	k.mapped = k.mappings(t)
+	k.mark(t)
+	return k
+}
+
+func (k *tracker) keep(t *bakery.Tree, at bakery.ClassRef) {
+	n, _ := t.Note(at.Link, at.ID)
+	k.classes[at], k.names[at] = part(t, at), n.Name(at.ID)
+}
+
+// name is what a class is called, or was.
+func (k *tracker) name(link string, id tc.Handle) string {
+	return k.names[bakery.ClassRef{Link: link, ID: id}]
+}
+
+func part(t *bakery.Tree, at bakery.ClassRef) *tc.State {
+	return t.State().Part(at.Link, []tc.Handle{at.ID})
+}
+
+func (k *tracker) mark(t *bakery.Tree) {
+	clear(k.marks)
+	for _, link := range t.State().Links() {
+		k.marks[link] = t.State().Mark(link)
+	}
+	k.generation = t.Generation
+}
+
+// look tells what a record, after which the Tree is t, has to do with the Target.
+func (k *tracker) look(t *bakery.Tree, command bakery.Command) concern {
+	c := concern{asked: k.target.asks(command)}
+	if !changesMappings(command) {
+		c.classes = k.touched(t, command)
+	}
+	switch command.(type) {
+	case bakery.MapIPToFlow, bakery.DelIPFlow:
+		c.maps = c.asked || k.steersTo(command)
+	case bakery.ClearIPFlow, bakery.Commit:
+		c.maps = !maps.Equal(k.mapped, k.mappings(t))
+	}
+	return c
+}
+
+// follow takes up what a record made of the Target.
+func (k *tracker) follow(t *bakery.Tree, c concern) {
+	for _, at := range c.classes {
+		if delete(k.classes, at); k.target.has(t, at) {
+			k.keep(t, at)
+		}
+	}
+	if c.maps || len(c.classes) > 0 {
+		k.mapped = k.mappings(t)
+	}
+	k.mark(t)
+}
+
+// changesMappings reports a command that leaves qdiscs and classes alone.
+func changesMappings(c bakery.Command) bool {
+	switch c.(type) {
+	case bakery.MapIPToFlow, bakery.DelIPFlow, bakery.ClearIPFlow:
+		return true
+	}
+	return false
+}
+
+// steersTo reports a mapping to a class of the Target, or one that was.
+func (k *tracker) steersTo(command bakery.Command) bool {
+	switch c := command.(type) {
+	case bakery.MapIPToFlow:
+		for at := range k.classes {
+			if at.ID == tc.Handle(c.Handle) {
+				return true
+			}
+		}
+		return k.isMapped(c.Address, c.Upload)
+	case bakery.DelIPFlow:
+		return k.isMapped(c.Address, c.Upload)
+	}
+	return false
+}
+
+func (k *tracker) isMapped(address string, upload bool) bool {
+	p, err := parsePrefix(address)
+	_, there := k.mapped[mappingKey{p.String(), upload}]
+	return err == nil && there
+}
+
+// touched are the Target's classes at which the State may have changed, and which it may have
+// gained, in order.
+func (k *tracker) touched(t *bakery.Tree, command bakery.Command) []bakery.ClassRef {
+	if !k.target.named() {
+		return nil
+	}
+	found := map[bakery.ClassRef]bool{}
+	consider := func(at bakery.ClassRef) {
+		if k.classes[at] != nil || k.target.has(t, at) {
+			found[at] = true
+		}
+	}
+	consider(setBy(command)) // it may have another name now, and nothing else
+	_, all := command.(bakery.Commit)
+	all = all || len(t.State().Links()) != len(k.marks)
+	for _, link := range t.State().Links() {
+		if k.target.Link != "" && k.target.Link != link {
+			continue
+		}
+		at, known := t.State().Touched(link, k.marks[link])
+		all = all || !known
+		for _, h := range at {
+			consider(bakery.ClassRef{Link: link, ID: h})
+		}
+	}
+	if all {
+		for at := range k.classes {
+			found[at] = true
+		}
+		for _, at := range k.target.all(t) {
+			found[at] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b bakery.ClassRef) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// setBy is the class that a command of one class sets.
+func setBy(command bakery.Command) bakery.ClassRef {
+	var link, parent, id string
+	switch c := command.(type) {
+	case bakery.AddStructuralHTBClass:
+		link, parent, id = c.Link, c.Parent, c.ClassID
+	case bakery.AddCircuitHTBClass:
+		link, parent, id = c.Link, c.Parent, c.ClassID
+	case bakery.AddCircuitQdisc:
+		return bakery.ClassRef{Link: c.Link, ID: tc.NewHandle(uint16(c.ParentMajor), uint16(c.ParentMinor))}
+	default:
+		return bakery.ClassRef{}
+	}
+	above, err := tc.ParseHandle(parent)
+	if err != nil {
+		return bakery.ClassRef{}
+	}
+	class, err := tc.ParseClassID(id, above)
+	if err != nil {
+		return bakery.ClassRef{}
+	}
+	return bakery.ClassRef{Link: link, ID: class}
+}
+
+// mappings are the Target's.
+func (k *tracker) mappings(t *bakery.Tree) map[mappingKey]bakery.Mapping {
+	list := map[mappingKey]bakery.Mapping{}
+	ids := map[tc.Handle]bool{}
+	for at := range k.classes {
+		ids[at.ID] = true
+	}
+	for m := range t.Mappings {
+		if k.target.steers(m) || !k.target.Address.IsValid() && ids[m.Handle] {
+			m.Generation = 0 // mapped again is no difference
+			list[mappingKey{m.Prefix.String(), m.Upload}] = m
+		}
+	}
+	return list
+}
