@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -50,9 +51,7 @@ func (s *Source) History(ctx context.Context, g Target, from, to eventlog.Seq) (
 	if err != nil {
 		return History{}, err
 	}
-	for at := range maps.Clone(h.limbo) {
-		h.settle(at)
-	}
+	h.settleAll(func(*absence) bool { return true })
 	out := History{Target: g.String(), Entries: []Entry{}, Restated: h.restated, Now: h.now()}
 	for _, seq := range slices.Sorted(maps.Keys(h.entries)) {
 		if e := h.entries[seq]; len(e.Changes) > 0 {
@@ -80,11 +79,7 @@ type absence struct {
 
 // see takes in a record, after which the Tree is h.t.
 func (h *historian) see(r bakery.Record) {
-	for at, a := range h.limbo {
-		if r.Time.Sub(a.gone.Time) > refreshTime {
-			h.settle(at)
-		}
-	}
+	h.settleAll(func(a *absence) bool { return r.Time.Sub(a.gone.Time) > refreshTime })
 	reset := h.t.Generation != h.k.generation
 	c := h.k.look(h.t, r.Command)
 	if c.isNone() {
@@ -112,7 +107,7 @@ func (h *historian) see(r bakery.Record) {
 	}
 	if !maps.Equal(mapped, h.k.mapped) {
 		d := DiffReport{}
-		d.mappings(maps.Values(mapped), maps.Values(h.k.mapped))
+		d.mappings(inOrder(mapped), inOrder(h.k.mapped))
 		changed = h.note(r, d.Differences) || changed
 	}
 	if !changed {
@@ -125,6 +120,15 @@ func whole(now, was *tc.State, at bakery.ClassRef) bool {
 	_, had := was.Qdisc(at.Link, at.ID)
 	_, has := now.Qdisc(at.Link, at.ID)
 	return has || !had
+}
+
+// settleAll ends those absences that are due.
+func (h *historian) settleAll(due func(*absence) bool) {
+	for _, at := range sortedRefs(maps.Keys(h.limbo)) {
+		if due(h.limbo[at]) {
+			h.settle(at)
+		}
+	}
 }
 
 // settle ends an absence: with what is there now, or as a removal.
@@ -234,4 +238,14 @@ func (h History) Write(w io.Writer, colour bool) error {
 		}
 	}
 	return nil
+}
+
+// inOrder are mappings as a Tree gives them.
+func inOrder(m map[mappingKey]bakery.Mapping) iter.Seq[bakery.Mapping] {
+	return slices.Values(slices.SortedFunc(maps.Values(m), func(a, b bakery.Mapping) int {
+		if a.Upload != b.Upload {
+			return map[bool]int{false: -1, true: 1}[a.Upload]
+		}
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	}))
 }

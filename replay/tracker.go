@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 
@@ -154,7 +155,11 @@ func (k *tracker) touched(t *bakery.Tree, command bakery.Command) []bakery.Class
 			found[at] = true
 		}
 	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b bakery.ClassRef) int {
+	return sortedRefs(maps.Keys(found))
+}
+
+func sortedRefs(refs iter.Seq[bakery.ClassRef]) []bakery.ClassRef {
+	return slices.SortedFunc(refs, func(a, b bakery.ClassRef) int {
 		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.ID, b.ID))
 	})
 }
