@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -30,6 +31,11 @@ var busRows = []row{
 		key: "bus_1024_in_flight", pairs: 9, goal: goal{atLeast: 100}, disk: true, sizes: thousands,
 		what: "one client with 1,024 commands on their way", against: "one client with one on its way",
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareClosedLoop(ctx, s, 1, 1024) },
+	},
+	{
+		key: "bus_while_copied", pairs: 9, goal: goal{atLeast: 0.3}, disk: true,
+		what: "one client with 1,024 commands on their way, while bakery-replay copies the log, again and again", against: "nobody copies",
+		prepare: prepareCopied,
 	},
 }
 
@@ -117,31 +123,9 @@ func (p *plainLog) put(record []byte) error {
 
 // prepareClosedLoop measures clients that keep a number of commands on their way, and one client with one.
 func prepareClosedLoop(ctx context.Context, s *stand, clients, inFlight int) (pair, error) {
-	calls, err := s.trace()
+	_, all, classes, err := s.clients(ctx, clients)
 	if err != nil {
 		return nil, err
-	}
-	d, err := s.startDaemon(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []*bus.Client
-	for range clients {
-		c, err := d.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.later(c.Close)
-		all = append(all, c)
-	}
-	if err := do(ctx, all[0], calls, 1024); err != nil {
-		return nil, err
-	}
-	var classes []bus.Call // which any client may send again and again
-	for _, c := range calls {
-		if c.Name == "BakeryAddCircuitHTBClass" {
-			classes = append(classes, c)
-		}
 	}
 	each := s.size(20_000, 2_000) / clients
 	return func(ctx context.Context) (ours, other sample, err error) {
@@ -151,6 +135,80 @@ func prepareClosedLoop(ctx context.Context, s *stand, clients, inFlight int) (pa
 		other, err = closedLoop(ctx, all[:1], classes, s.fixed(1_000, 100), 1)
 		return ours, other, err
 	}, nil
+}
+
+// clients starts a daemon that has the recorded network, and gives so many clients of it, and commands that any of them may send
+// again and again.
+func (s *stand) clients(ctx context.Context, n int) (d *daemon, all []*bus.Client, classes []bus.Call, err error) {
+	calls, err := s.trace()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if d, err = s.startDaemon(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	for range n {
+		c, err := d.dial(ctx)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		s.later(c.Close)
+		all = append(all, c)
+	}
+	for _, c := range calls {
+		if c.Name == "BakeryAddCircuitHTBClass" {
+			classes = append(classes, c)
+		}
+	}
+	return d, all, classes, do(ctx, all[0], calls, 1024)
+}
+
+// prepareCopied measures a client beside somebody who copies the daemon's log all the time.
+func prepareCopied(ctx context.Context, s *stand) (pair, error) {
+	d, all, classes, err := s.clients(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.folder()
+	if err != nil {
+		return nil, err
+	}
+	each := s.fixed(40_000, 4_000)
+	return func(ctx context.Context) (ours, other sample, err error) {
+		copying, stop := context.WithCancel(ctx)
+		defer stop()
+		copied := make(chan error, 1)
+		go func() {
+			copied <- copyAgain(copying, filepath.Join(s.bin, "bakery-replay"), "unix:"+d.socket(), filepath.Join(dir, "copy"))
+		}()
+		if ours, err = closedLoop(ctx, all, classes, each, 1024); err != nil {
+			return ours, other, err
+		}
+		stop()
+		if err := <-copied; err != nil {
+			return ours, other, err
+		}
+		other, err = closedLoop(ctx, all, classes, each, 1024)
+		return ours, other, err
+	}, nil
+}
+
+// copyAgain copies a log, checks the copy and throws it away, until ctx ends. At least one copy is made.
+func copyAgain(ctx context.Context, program, log, to string) error {
+	for n := 0; n == 0 || ctx.Err() == nil; n++ {
+		made := ctx
+		if n == 0 {
+			made = context.WithoutCancel(ctx)
+		}
+		err := quiet(made, program, "copy", log, "-o", to)
+		if err != nil && made.Err() == nil {
+			return err
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // closedLoop lets each client send a number of commands, so many at a time.

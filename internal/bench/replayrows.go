@@ -70,9 +70,9 @@ func (s *stand) longLog(ctx context.Context) (dir string, err error) {
 func eventlogOf(dir string) string { return filepath.Join(dir, "state", "eventlog") }
 
 // replayAll folds each record of a log, without a snapshot.
-func replayAll(ctx context.Context, dir string) (sample, error) {
+func replayAll(ctx context.Context, log string) (sample, error) {
 	began := time.Now()
-	src, err := replay.Open(eventlogOf(dir))
+	src, err := replay.Open(log)
 	if err != nil {
 		return sample{}, err
 	}
@@ -95,7 +95,7 @@ func prepareReplay(ctx context.Context, s *stand) (pair, error) {
 	}
 	return func(ctx context.Context) (ours, other sample, err error) {
 		runtime.GC()
-		if ours, err = replayAll(ctx, dir); err != nil {
+		if ours, err = replayAll(ctx, eventlogOf(dir)); err != nil {
 			return ours, other, err
 		}
 		runtime.GC()
@@ -195,7 +195,7 @@ func prepareStart(ctx context.Context, s *stand) (pair, error) {
 		if err := errors.Join(c.Close(), d.end()); err != nil {
 			return ours, other, err
 		}
-		other, err = replayAll(ctx, dir)
+		other, err = replayAll(ctx, eventlogOf(dir))
 		return ours, sample{took: other.took}, err
 	}, nil
 }

@@ -12,4 +12,4 @@ var (
 )
 
 // rows are the rows of the table, in its order.
-var rows = slices.Concat(appendRows, busRows, clientRows, replayRows, kernelRows, memoryRows, planeRows)
+var rows = slices.Concat(appendRows, busRows, clientRows, replayRows, answerRows, kernelRows, memoryRows, planeRows)

@@ -11,8 +11,9 @@ type stand struct {
 	flags
 	dir   string // of the run
 	undo  []func() error
-	scale int            // the size at which growth is measured; 0: the row's own
-	logs  map[int]string // long logs that were made, by their records
+	scale int               // the size at which growth is measured; 0: the row's own
+	logs  map[int]string    // long logs that were made, by their records
+	bare  map[string]string // the same without snapshots, by what they were made of
 }
 
 func newStand(f flags) (*stand, error) {
@@ -23,7 +24,7 @@ func newStand(f flags) (*stand, error) {
 	if f.bin, err = filepath.Abs(f.bin); err != nil {
 		return nil, err
 	}
-	return &stand{flags: f, dir: dir, logs: map[int]string{}}, nil
+	return &stand{flags: f, dir: dir, logs: map[int]string{}, bare: map[string]string{}}, nil
 }
 
 func (s *stand) remove() { _ = os.RemoveAll(s.dir) }
