@@ -31,7 +31,7 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	}
 	if l.reread {
 		l.ordered = 0
-		l.read, l.wrote = l.wrote, nil
+		l.read, l.wrote = l.wrote, deeds{}
 		r.expectOwn(l, w.has)
 		r.findDrift(l, tree, w, settled)
 	}
@@ -64,12 +64,12 @@ func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
 	if l.expected == nil {
 		return
 	}
-	if len(tc.Diff(l.expected, has)) == 0 { // after a build that went well, of all that there is
+	if !tc.Differ(l.expected, has) { // after a build that went well, of all that there is
 		takeInner(l.name, l.expected, has)
 		return
 	}
 	var own []key
-	for k := range l.read {
+	for k := range l.read.objects {
 		own = append(own, k.key(l.name))
 	}
 	for k := range r.problems {
@@ -154,7 +154,7 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	kept := list[:0]
 	for _, d := range list {
 		k := keyOf(l.name, d.Object())
-		_, written := l.read[k.ofLink()]
+		_, written := l.read.of(k.ofLink())
 		if !explained[k] && !written && !r.failedWith(l, d.Object()) {
 			kept = append(kept, d)
 		}
