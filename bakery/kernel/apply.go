@@ -45,8 +45,8 @@ type applier struct {
 	links   map[string]found
 
 	batch   []netlink.Message // not sent yet
+	data    []byte            // theirs
 	which   []int             // the op of each of them
-	bytes   int               // of all of them
 	flying  map[place]bool    // the classes that they make or change
 	missing map[place]int     // classes that couldn't be made, and the op that should have
 }
@@ -89,17 +89,19 @@ func (a *applier) add(i int) {
 		a.fail(i, fmt.Errorf("%s: %w: its parent couldn't be made: %s", op.Line(), tc.ErrNotTried, why))
 		return
 	}
-	m, err := encodeOp(op, index, a.kernel.host)
+	if len(a.batch) >= a.kernel.limits.messages {
+		a.flush()
+	}
+	m, data, err := encodeOp(a.data, op, index, a.kernel.host)
+	if len(a.batch) > 0 && len(data)+messageHeader*(len(a.batch)+1) > a.kernel.limits.bytes {
+		a.flush()
+		m, data, err = encodeOp(a.data, op, index, a.kernel.host)
+	}
 	if err != nil {
 		a.fail(i, fmt.Errorf("%s: %w", op.Line(), err))
 		return
 	}
-	size := len(m.Data) + 16 // with struct nlmsghdr
-	if len(a.batch) >= a.kernel.limits.messages || a.bytes+size > a.kernel.limits.bytes {
-		a.flush()
-	}
-	a.batch, a.which = append(a.batch, m), append(a.which, i)
-	a.bytes += size
+	a.batch, a.data, a.which = append(a.batch, m), data, append(a.which, i)
 	if p, ok := own(op); ok {
 		a.flying[p] = true
 	}
@@ -151,7 +153,7 @@ func (a *applier) flush() {
 			delete(a.missing, p)
 		}
 	}
-	a.batch, a.which, a.bytes = a.batch[:0], a.which[:0], 0
+	a.batch, a.data, a.which = a.batch[:0], a.data[:0], a.which[:0]
 	clear(a.flying)
 }
 

@@ -58,14 +58,23 @@ func encodeOptions(b []byte, o tc.Options, e encoding) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("qdisc kind %q: %w", o.Kind(), tc.ErrNotSupported)
 	}
-	value, err := c.encode(nil, o, e)
+	var err error
+	length := 0
+	with := appendNest(b, tcaOptions, func(b []byte) []byte {
+		var value []byte
+		if value, err = c.encode(b, o, e); err != nil {
+			return b
+		}
+		length = len(value) - len(b)
+		return value
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.Kind(), err)
 	}
-	if len(value) == 0 {
+	if length == 0 {
 		return b, nil
 	}
-	return appendBytes(b, tcaOptions, value), nil
+	return with, nil
 }
 
 // decodeOptions is the options of a qdisc; tc.Foreign for a kind that isn't modelled, or a

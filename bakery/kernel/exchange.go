@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -36,8 +37,11 @@ func (r answer) result(op tc.Op) tc.Result {
 // exchange sends requests with one sendto and collects the answer to each, by its sequence
 // number. It doesn't heed a context: what was sent has been done when sendto returns, and
 // then the answers are there, but for those that didn't fit into the buffer.
+// The answers stay until the next exchange.
 func (k *Kernel) exchange(requests []netlink.Message) []answer {
-	answers := make([]answer, len(requests))
+	answers := slices.Grow(k.answers[:0], len(requests))[:len(requests)]
+	k.answers = answers
+	clear(answers)
 	first, err := k.mail.send(requests)
 	if err != nil { // the kernel took nothing
 		for i := range answers {

@@ -21,6 +21,7 @@ type Kernel struct {
 	limits   limits
 	conn     *netlink.Conn // Apply's: its port id tells our own changes from others'
 	mail     mailbox       // of conn
+	answers  []answer      // of the last exchange
 	links    *link.Handle
 	notices  notices
 }

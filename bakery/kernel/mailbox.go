@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -13,11 +14,12 @@ import (
 type mailbox struct {
 	conn   *netlink.Conn
 	buffer []byte
+	out    *[]byte // what is sent, for the next sending to use again
 	last   *uint32 // sequence number
 }
 
 func newMailbox(conn *netlink.Conn) mailbox {
-	return mailbox{conn: conn, buffer: make([]byte, receiveSize), last: new(uint32)}
+	return mailbox{conn: conn, buffer: make([]byte, receiveSize), out: new([]byte), last: new(uint32)}
 }
 
 // send sends requests with one sendto, and numbers them from first. After an error the kernel
@@ -28,7 +30,8 @@ func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
 	for _, r := range requests {
 		size += messageHeader + (len(r.Data)+3)&^3
 	}
-	out := make([]byte, 0, size)
+	out := slices.Grow((*m.out)[:0], size)
+	*m.out = out
 	for _, r := range requests {
 		*m.last++
 		out = native.AppendUint32(out, uint32(messageHeader+(len(r.Data)+3)&^3)) // struct nlmsghdr

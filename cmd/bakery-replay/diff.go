@@ -138,7 +138,7 @@ func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFl
 		return replay.DiffReport{}, err
 	}
 	defer func() { _ = k.Close() }()
-	links, err := k.Observe(cmd.Context(), t.Links())
+	links, err := k.Observe(cmd.Context(), t.Links(), nil)
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
