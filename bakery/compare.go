@@ -18,7 +18,7 @@ type work struct {
 
 // compare brings both sides of a link into the same form, and finds what drifted.
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
-	wanted := r.canonical(l, tree.State().Only(l.name))
+	wanted := r.wanted(l, tree)
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.expected != nil {
@@ -98,6 +98,15 @@ func openDirectQlen(link string, expected, wanted *tc.State) {
 	for _, q := range taken {
 		mustApply(expected, tc.Op{Verb: tc.Change, Qdisc: &q})
 	}
+}
+
+// wanted is what tree asks for on a link, in canonical form. It is kept: a link that was built is compared again at once.
+func (r *reconciler) wanted(l *managedLink, tree *Tree) *tc.State {
+	mark := tree.State().Mark(l.name)
+	if mark == 0 || mark != l.wantedMark || l.seen.LinkInfo != l.wantedFor {
+		l.wanted, l.wantedMark, l.wantedFor = r.canonical(l, tree.State().Only(l.name)), mark, l.seen.LinkInfo
+	}
+	return l.wanted.Clone()
 }
 
 func (r *reconciler) canonical(l *managedLink, wanted *tc.State) *tc.State {

@@ -37,6 +37,10 @@ type managedLink struct {
 	ordered eventlog.Seq
 	mark    tc.Mark
 	lines   bool
+	// wanted is what the Tree with a Mark asked for when the link had these properties.
+	wanted     *tc.State
+	wantedMark tc.Mark
+	wantedFor  tc.LinkInfo
 }
 
 // putInOrder notes that nothing is left to do.

@@ -23,18 +23,21 @@ func (p *Plane) Steers(ctx context.Context) (steers []tc.Steer, err error) {
 func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
-	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes], p.room)
 	if err == nil && len(strays) > 0 {
 		p.options.Logger.Warn("drift", "what", "somebody put keys that mean nothing in the map of prefixes; they are removed", "keys", len(strays))
 		err = p.writeSteers(ctx, nil, nil, strays)
 	}
 	if err == nil {
+		p.room = len(steers)
 		p.steers.Store(int64(len(steers)))
 	}
 	return steers, err
 }
 
-func readSteers(ctx context.Context, prefixes *ebpf.Map) (steers []tc.Steer, strays []bpfPrefix, err error) {
+// readSteers reads the steers, of which there are about so many.
+func readSteers(ctx context.Context, prefixes *ebpf.Map, about int) (steers []tc.Steer, strays []bpfPrefix, err error) {
+	steers = make([]tc.Steer, 0, about)
 	err = readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
 		for i := range keys {
 			if s, ok := steerOf(keys[i], values[i]); ok {
@@ -80,12 +83,14 @@ func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfS
 	prefixes := p.objects.maps[bpfMapPrefixes]
 	n, err := writeAll(ctx, prefixes, keys, values)
 	p.wrote.Add(uint64(n))
+	p.room += n
 	if errors.Is(err, unix.ENOSPC) {
 		err = fmt.Errorf("there is room for %d: %w", prefixes.MaxEntries(), err)
 	}
 	if err == nil {
 		n, err = deleteAll(ctx, prefixes, gone)
 		p.wrote.Add(uint64(n))
+		p.room = max(p.room-n, 0)
 	}
 	if err = errors.Join(err, p.forget()); err != nil {
 		return fmt.Errorf("steering: %w", err)

@@ -35,6 +35,15 @@ var codecs = map[string]codec{
 	"netem":    pair(encodeNetem, decodeNetem),
 }
 
+// kindNames gives the name of each kind, which so isn't made for every qdisc and class.
+var kindNames = func() map[string]string {
+	names := map[string]string{}
+	for kind := range codecs {
+		names[kind] = kind
+	}
+	return names
+}()
+
 // pair joins the two directions of a kind.
 func pair[O tc.Options](encode func([]byte, O, encoding) ([]byte, error), decode func([]byte, tc.Host) (tc.Options, error)) codec {
 	return codec{

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -116,7 +117,7 @@ func appendKind(b []byte, kind string) []byte {
 	return appendNest(b, tcaKind, func(b []byte) []byte { return append(append(b, kind...), 0) })
 }
 
-// object is one qdisc or class of a dump or a notification.
+// object is one qdisc or class of a dump or a notification. The options are overwritten after it was visited.
 type object struct {
 	header
 	kind    string
@@ -129,15 +130,24 @@ func readObject(b []byte) (object, error) {
 		return object{}, err
 	}
 	o := object{header: h}
-	err = eachAttribute(b[headerLen:], func(a *netlink.AttributeDecoder) {
-		switch a.Type() {
+	err = attributes(b[headerLen:], func(typ uint16, value []byte) {
+		switch typ {
 		case tcaKind:
-			o.kind = a.String()
+			o.kind = kindOf(value)
 		case tcaOptions:
-			o.options = a.Bytes()
+			o.options = value
 		}
 	})
 	return o, err
+}
+
+// kindOf is the name that ends with a zero.
+func kindOf(value []byte) string {
+	name, _, _ := bytes.Cut(value, []byte{0})
+	if kind, known := kindNames[string(name)]; known {
+		return kind
+	}
+	return string(name)
 }
 
 // qdisc is the object as one.
