@@ -14,6 +14,10 @@ import (
 // bring does what is missing on a link, but for what failed a moment ago. It is true when
 // the link has to be read again.
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
+	builds := w.wanted.Len() > w.has.Len()+buildOps
+	if builds {
+		runtime.GC()
+	}
 	a := attempt{r: r, l: l, tree: tree, w: w, failed: map[key]bool{}}
 	a.target = a.aim()
 	target := a.target
@@ -33,9 +37,6 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		}
 		r.retreat(ctx, l, tree, ops)
 		r.publish(PhaseApplying)
-		if len(ops) > buildOps {
-			runtime.GC()
-		}
 		a.take(ops, r.k.Apply(ctx, ops))
 		if ctx.Err() != nil {
 			return false
@@ -46,11 +47,15 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	if l.ordered = 0; len(a.failed) == 0 && l.fresh && !r.problems.on(l.name) {
 		l.putInOrder(tree)
 	}
+	if builds {
+		runtime.GC()
+	}
 	return !l.fresh
 }
 
-// buildOps is from how many ops on a link is built: what its planning left, and the commit that asked for it, is collected before.
-// It takes a hundredth of the time that a kernel works then, and otherwise lies there for all of it and makes the rest be added to it.
+// buildOps is from how much more a link is to have than it has it is built. What came before, the commit that asked for it,
+// another link, is collected then, and what the building left: Go's collector would wait until there is twice as much. It
+// takes some 10 ms where the kernel works for a second.
 const buildOps = 4096
 
 // attempt is one try to bring a link to what is wanted.
