@@ -230,7 +230,11 @@ func (a *attempt) take(ops []tc.Op, results []tc.Result) {
 		}
 		a.done(ops[i], res.Warning)
 	}
-	a.l.take(did, a.target, len(did) == len(a.plan.list) && len(a.blocked) == 0 && a.w.at == nil && a.w.has.Len() == 0)
+	if a.w.has.Len() == 0 && a.l.seen.State.Len() == 0 && a.w.at == nil && len(did) == len(a.plan.list) && len(a.blocked) == 0 {
+		a.l.built(a.target)
+		return
+	}
+	a.l.take(did)
 	a.l.did(did)
 }
 

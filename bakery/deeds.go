@@ -8,17 +8,19 @@ import (
 )
 
 // deeds are ops on a link; of each object the newest counts. Of a link that is built they are tens of thousands, of which hardly
-// ever one is looked for: so they are a list, shared with who else has it, and are sorted when somebody looks.
+// ever one is looked for: so they are what was built, or a list that is sorted when somebody looks.
 type deeds struct {
-	list   []tc.Op
-	sorted bool // by object, and it isn't shared
+	link   string
+	built  *tc.State // each object of it was added; nil: none
+	list   []tc.Op   // after that
+	sorted bool      // by object, and the list isn't shared
 }
 
-func (d *deeds) none() bool { return len(d.list) == 0 }
+func (d *deeds) none() bool { return d.built == nil && len(d.list) == 0 }
 
 // addAll adds ops, which nobody may change any more.
 func (d *deeds) addAll(ops []tc.Op) {
-	if d.none() {
+	if len(d.list) == 0 {
 		d.list = slices.Clip(ops) // so that appending makes it another one
 	} else {
 		d.list = append(d.list, ops...)
@@ -31,7 +33,7 @@ func (d *deeds) of(k ofLink) (tc.Op, bool) {
 	d.sort()
 	i, ok := slices.BinarySearchFunc(d.list, k, func(op tc.Op, k ofLink) int { return cmp.Compare(objectOf(op), k) })
 	if !ok {
-		return tc.Op{}, false
+		return d.added(k)
 	}
 	for i+1 < len(d.list) && objectOf(d.list[i+1]) == k {
 		i++
@@ -39,12 +41,38 @@ func (d *deeds) of(k ofLink) (tc.Op, bool) {
 	return d.list[i], true
 }
 
-// objects gives the objects of all of them, in order.
+// added is the op that added an object of what was built.
+func (d *deeds) added(k ofLink) (tc.Op, bool) {
+	if d.built == nil {
+		return tc.Op{}, false
+	}
+	at := k.key(d.link)
+	if at.class {
+		c, ok := d.built.Class(d.link, at.at)
+		return tc.Op{Verb: tc.Add, Class: &c}, ok
+	}
+	q, ok := d.built.Qdisc(d.link, at.at)
+	return tc.Op{Verb: tc.Add, Qdisc: &q}, ok
+}
+
+// objects gives the objects of all of them; one that was built and changed later comes twice.
 func (d *deeds) objects(yield func(ofLink) bool) {
+	if d.built != nil {
+		for q := range d.built.Qdiscs(d.link) {
+			if !yield(keyOf(d.link, tc.Object{Qdisc: &q}).ofLink()) {
+				return
+			}
+		}
+		for c := range d.built.Classes(d.link) {
+			if !yield(keyOf(d.link, tc.Object{Class: &c}).ofLink()) {
+				return
+			}
+		}
+	}
 	d.sort()
 	for i, op := range d.list {
 		k := objectOf(op)
-		if i+1 < len(d.list) && objectOf(d.list[i+1]) == k {
+		if i > 0 && objectOf(d.list[i-1]) == k {
 			continue
 		}
 		if !yield(k) {

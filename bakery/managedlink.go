@@ -156,17 +156,31 @@ func insideOfTbf(op tc.Op) (inner tc.Op, ok bool) {
 	return tc.Op{Verb: op.Verb, Qdisc: &tc.Qdisc{Link: op.Qdisc.Link, Parent: op.Qdisc.Handle | 1}}, ok
 }
 
-// take does ops, which the kernel did, to what was seen; all: they are all that leads from it to target.
-func (l *managedLink) take(ops []tc.Op, target *tc.State, all bool) {
-	if all && l.seen.State.Len() == 0 {
-		l.seen.State = target.Clone() // the same as below, and what they have in common is there once
-		return
-	}
+// take does ops, which the kernel did, to what was seen.
+func (l *managedLink) take(ops []tc.Op) {
 	for _, op := range ops {
 		if err := l.seen.State.Apply(asTaken(l.seen.State, op)); err != nil {
 			l.fresh, l.unsure = false, true
 		}
 	}
+}
+
+// built is take and did for all that target has, where nothing was: what is noted of it shares target's memory.
+func (l *managedLink) built(target *tc.State) {
+	l.seen.State = target.Clone()
+	if target.Len() == 0 {
+		return
+	}
+	all := deeds{link: l.name, built: target.Clone()}
+	if len(l.repaired) > 0 || !l.once.none() {
+		for k := range all.objects {
+			op, _ := all.of(k)
+			l.count(op)
+		}
+	} else {
+		l.once = all
+	}
+	l.fresh, l.wrote = false, all
 }
 
 // asTaken is op as a kernel in state s takes it: quantum and prio of a class with children
