@@ -14,10 +14,6 @@ import (
 // bring does what is missing on a link, but for what failed a moment ago. It is true when
 // the link has to be read again.
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
-	builds := w.wanted.Len() > w.has.Len()+buildOps
-	if builds {
-		runtime.GC()
-	}
 	a := attempt{r: r, l: l, tree: tree, w: w, failed: map[key]bool{}}
 	a.target = a.aim()
 	target := a.target
@@ -37,7 +33,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		}
 		r.retreat(ctx, l, tree, ops)
 		r.publish(PhaseApplying)
-		a.take(ops, r.k.Apply(ctx, ops))
+		a.take(ops, r.apply(ctx, ops))
 		if ctx.Err() != nil {
 			return false
 		}
@@ -47,16 +43,20 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	if l.ordered = 0; len(a.failed) == 0 && l.fresh && !r.problems.on(l.name) {
 		l.putInOrder(tree)
 	}
-	if builds {
-		runtime.GC()
-	}
 	return !l.fresh
 }
 
-// buildOps is from how much more a link is to have than it has it is built. What came before, the commit that asked for it,
-// another link, is collected then, and what the building left: Go's collector would wait until there is twice as much. It
-// takes some 10 ms where the kernel works for a second.
+// buildOps is from how many ops on a link is built. Before and after that what isn't used any more is collected, beside the
+// kernel's work and the reading that follows: Go's collector would wait until there is twice as much.
 const buildOps = 4096
+
+func (r *reconciler) apply(ctx context.Context, ops []tc.Op) []tc.Result {
+	if len(ops) > buildOps {
+		r.collecting.Go(runtime.GC)
+		defer r.collecting.Go(runtime.GC)
+	}
+	return r.k.Apply(ctx, ops)
+}
 
 // attempt is one try to bring a link to what is wanted.
 type attempt struct {
