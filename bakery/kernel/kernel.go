@@ -21,7 +21,6 @@ type Kernel struct {
 	limits   limits
 	conn     *netlink.Conn // Apply's: its port id tells our own changes from others'
 	mail     mailbox       // of conn
-	answers  []answer      // of the last exchange
 	links    *link.Handle
 	notices  notices
 }
@@ -72,7 +71,7 @@ func open(l limits) (*Kernel, error) {
 	}
 	// Without CAP_NET_ADMIN on the host the buffer is smaller than we asked for.
 	if size, err := k.conn.ReadBuffer(); err == nil && l.buffer >= ackMemory {
-		k.limits.messages = max(1, min(k.limits.messages, size/ackMemory))
+		k.limits.messages = max(1, min(k.limits.messages, size/ackMemory/2)) // two batches are on their way
 	}
 	return k, nil
 }

@@ -25,26 +25,37 @@ func newMailbox(conn *netlink.Conn) mailbox {
 // send sends requests with one sendto, and numbers them from first. After an error the kernel
 // took none of them.
 func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
+	first = m.number(len(requests))
+	return first, m.sendFrom(first, requests)
+}
+
+// number gives the first of n new sequence numbers.
+func (m mailbox) number(n int) (first uint32) {
 	first = *m.last + 1
+	*m.last += uint32(n)
+	return first
+}
+
+// sendFrom is send for requests whose numbers are known. It may run beside everything but itself.
+func (m mailbox) sendFrom(first uint32, requests []netlink.Message) error {
 	size := 0
 	for _, r := range requests {
 		size += messageHeader + (len(r.Data)+3)&^3
 	}
 	out := slices.Grow((*m.out)[:0], size)
 	*m.out = out
-	for _, r := range requests {
-		*m.last++
+	for i, r := range requests {
 		out = native.AppendUint32(out, uint32(messageHeader+(len(r.Data)+3)&^3)) // struct nlmsghdr
 		out = native.AppendUint16(out, uint16(r.Header.Type))
 		out = native.AppendUint16(out, uint16(r.Header.Flags))
-		out = native.AppendUint32(out, *m.last)
+		out = native.AppendUint32(out, first+uint32(i))
 		out = native.AppendUint32(out, m.conn.PID())
 		out = append(out, r.Data...)
 		out = append(out, make([]byte, -len(out)&3)...)
 	}
 	raw, err := m.conn.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var failure error
 	err = raw.Write(func(fd uintptr) bool {
@@ -55,7 +66,7 @@ func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
 			}
 		}
 	})
-	return first, errors.Join(err, failure)
+	return errors.Join(err, failure)
 }
 
 // read calls take with every message until it says that it has all. When there are no more it
