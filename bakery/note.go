@@ -109,7 +109,7 @@ func (t *Tree) pruneNotes(link string) {
 	}
 	var gone []tc.Handle
 	m.Scan(func(id tc.Handle, _ Note) bool {
-		if _, ok := t.state.Class(link, id); !ok {
+		if !t.state.HasClass(link, id) {
 			gone = append(gone, id)
 		}
 		return true
@@ -152,7 +152,7 @@ func (t *Tree) keepIdentities() {
 
 // identify gives the note for a class that a tc line sets: what it was named
 // already, or before the reset.
-func (t *Tree) identify(class tc.Class) Note {
+func (t *Tree) identify(class *tc.Class) Note {
 	if n, ok := t.Note(class.Link, class.ID); ok {
 		if n.From == 0 && n.Role != RoleTC {
 			n.From = n.Seq

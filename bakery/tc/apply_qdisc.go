@@ -1,6 +1,7 @@
 package tc
 
-func (l *link) applyQdisc(op Op) error {
+// applyQdisc applies op; given is its qdisc where that may be kept.
+func (l *link) applyQdisc(op Op, given *Qdisc) error {
 	q := *op.Qdisc
 	if q.Handle.Minor() != 0 || q.Handle == Root {
 		return refuse(op, ErrInvalid, "%v is no handle of a qdisc", q.Handle)
@@ -40,8 +41,11 @@ func (l *link) applyQdisc(op Op) error {
 	if exists {
 		l.removeQdisc(q.Parent)
 	}
-	kept := q
-	l.setQdisc(&kept)
+	if given == nil || given.Parent != q.Parent || given.Handle != q.Handle {
+		kept := q
+		given = &kept
+	}
+	l.setQdisc(given)
 	return nil
 }
 
