@@ -82,8 +82,8 @@ func (t *Tree) applyQdisc(op tc.Op, made **tc.Qdisc) error {
 		q.Handle = handle
 		*made = &q
 	}
-	op.Qdisc = *made
-	if err := t.state.Keep(op); err != nil {
+	kept := tc.Op{Verb: op.Verb, Qdisc: *made}
+	if err := t.state.Keep(kept); err != nil {
 		return err
 	}
 	if !there {

@@ -79,15 +79,3 @@ func (l *link) checkClassParent(op Op, parent Handle) error {
 	}
 	return nil
 }
-
-// height is how many classes stand one below the other under id.
-func (l *link) height(id Handle) int {
-	h := 0
-	if !l.hasChildren(id) {
-		return h
-	}
-	for child := range l.children(id) {
-		h = max(h, 1+l.height(child))
-	}
-	return h
-}

@@ -74,7 +74,7 @@ func NewState(name string, qdiscs []Qdisc, classes []Class) (*State, error) {
 			return nil, fmt.Errorf("link %s: class %v is there twice", name, c.ID)
 		}
 		l.classes.Set(c.ID, &c)
-		l.addChild(c.Parent, c.ID)
+		l.addChild(c.Parent)
 	}
 	if err := l.checkClasses(); err != nil {
 		return nil, err

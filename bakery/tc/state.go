@@ -105,6 +105,9 @@ func (s *State) Children(link string, parent Handle) iter.Seq[Class] {
 	}
 }
 
+// HasChildren reports whether a class, or an HTB (MAJOR:), has classes directly below it.
+func (s *State) HasChildren(link string, parent Handle) bool { return s.link(link).hasChildren(parent) }
+
 // Qdiscs are all qdiscs of a link in order of their parents; Ingress and Root
 // come last.
 func (s *State) Qdiscs(link string) iter.Seq[Qdisc] {
