@@ -169,8 +169,8 @@ type tcLine struct {
 	op     tc.Op  // of a line that isn't opaque
 	opaque bool
 
-	class *tc.Class // what op.Class is programmed as, never written again; nil: not there
-	made  *tc.Qdisc // the fold's: what it made of op.Qdisc last, never written again; nil: nothing yet
+	programmed programmedClass // for op.Class; without a class: not there
+	made       *tc.Qdisc       // the fold's: what it made of op.Qdisc last, never written again; nil: nothing yet
 }
 
 func parseLine(line string) (tcLine, error) {
@@ -195,20 +195,31 @@ func (t *Tree) foldLine(l *tcLine, seq eventlog.Seq, n int) error {
 		t.opaque.Set(l.text, OpaqueLine{Seq: seq, Line: n, Link: l.link, Text: l.text})
 		return nil
 	case l.op.Class != nil:
-		return t.applyClass(l.op, l.class, seq)
+		return t.applyClass(l.op, l.programmed, seq)
 	}
 	return t.applyLineQdisc(l.op, &l.made, seq)
 }
 
-// programmedClass is what is programmed for the class of a line.
-func programmedClass(asked tc.Class) tc.Class {
-	asked.HTB.Rate = max(asked.HTB.Rate, MinRate)
-	asked.HTB.Ceil = max(cmp.Or(asked.HTB.Ceil, asked.HTB.Rate), MinRate) // not given, it is the rate
-	return asked
+// programmedClass is what is programmed for the class of a line, never written again, and what was asked for where that was
+// less than MinRate.
+type programmedClass struct {
+	class     *tc.Class
+	askedMbps *[2]float64
 }
 
-// applyClass applies a class op, with class as what is programmed, unless that is nil.
-func (t *Tree) applyClass(op tc.Op, class *tc.Class, seq eventlog.Seq) error {
+func programmed(asked *tc.Class) programmedClass {
+	class := *asked
+	class.HTB.Rate = max(class.HTB.Rate, MinRate)
+	class.HTB.Ceil = max(cmp.Or(class.HTB.Ceil, class.HTB.Rate), MinRate) // not given, it is the rate
+	p := programmedClass{class: &class}
+	if asked.HTB.Rate < MinRate || asked.HTB.Ceil != 0 && asked.HTB.Ceil < MinRate {
+		p.askedMbps = &[2]float64{asked.HTB.Rate.Mbps(), asked.HTB.Ceil.Mbps()}
+	}
+	return p
+}
+
+// applyClass applies a class op, which programs p, unless that has no class.
+func (t *Tree) applyClass(op tc.Op, p programmedClass, seq eventlog.Seq) error {
 	if op.Verb == tc.Delete {
 		err := t.state.Apply(op)
 		if m, ok := t.notes.Get(op.Class.Link); ok && err == nil {
@@ -216,18 +227,15 @@ func (t *Tree) applyClass(op tc.Op, class *tc.Class, seq eventlog.Seq) error {
 		}
 		return err
 	}
-	if class == nil {
-		programmed := programmedClass(*op.Class)
-		class = &programmed
+	if p.class == nil {
+		p = programmed(op.Class)
 	}
+	class := p.class
 	if err := t.state.Keep(tc.Op{Verb: op.Verb, Class: class}); err != nil {
 		return err
 	}
 	n := t.identify(class)
-	n.Seq, n.AskedMbps = seq, nil
-	if asked := op.Class.HTB; asked.Rate < MinRate || asked.Ceil != 0 && asked.Ceil < MinRate {
-		n.AskedMbps = &[2]float64{op.Class.HTB.Rate.Mbps(), op.Class.HTB.Ceil.Mbps()}
-	}
+	n.Seq, n.AskedMbps = seq, p.askedMbps
 	t.setNote(class.Link, class.ID, n)
 	return nil
 }
@@ -251,9 +259,7 @@ func (t *Tree) applyLineQdisc(op tc.Op, made **tc.Qdisc, seq eventlog.Seq) error
 		t.pruneNotes(link)
 	}
 	if t.state.HasClass(link, slot) {
-		n, _ := t.Note(link, slot)
-		n.LeafSeq = seq
-		t.setNote(link, slot, n)
+		t.noteLeaf(link, slot, seq)
 	} else {
 		t.place(link, slot, seq)
 	}

@@ -37,9 +37,7 @@ func (t *Tree) setLeaf(link string, class tc.Handle, options tc.Options, made **
 	if err := t.applyQdisc(tc.Op{Verb: tc.Replace, Qdisc: &q}, made); err != nil {
 		return err
 	}
-	n, _ := t.Note(link, class)
-	n.LeafSeq = seq
-	t.setNote(link, class, n)
+	t.noteLeaf(link, class, seq)
 	return nil
 }
 

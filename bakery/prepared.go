@@ -107,7 +107,7 @@ func (t interned) text(b []byte) string {
 		if len(t) >= maxTexts {
 			clear(t)
 		}
-		s = string(b)
+		s = tc.Interned(string(b)) // as the names of links in a Tree
 		t[s] = s
 	}
 	return s
@@ -124,9 +124,13 @@ func (p *preparer) line(b []byte) *tcLine {
 	}
 	l := p.lines.learn(b)
 	*l = tcLine{text: string(b), op: op}
+	if op.Qdisc != nil {
+		op.Qdisc.Link = tc.Interned(op.Qdisc.Link)
+	} else {
+		op.Class.Link = tc.Interned(op.Class.Link)
+	}
 	if op.Class != nil && op.Verb != tc.Delete {
-		class := programmedClass(*op.Class)
-		l.class = &class
+		l.programmed = programmed(op.Class)
 	}
 	return l
 }

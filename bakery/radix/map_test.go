@@ -66,6 +66,17 @@ func TestMapIsAMap(t *testing.T) {
 				}
 				delete(m.wanted, k)
 			},
+			"change": func(t *rapid.T) {
+				m, k, v := pick(t), genKey.Draw(t, "key"), rapid.IntRange(1, 9).Draw(t, "value")
+				was, had := m.wanted[k]
+				at := m.m.Change(k)
+				if (at != nil) != had || had && *at != was {
+					t.Fatalf("Change says %v; it is %d, %v", at, was, had)
+				}
+				if had {
+					*at, m.wanted[k] = v, v
+				}
+			},
 			"get": func(t *rapid.T) {
 				m, k := pick(t), genKey.Draw(t, "key")
 				v, ok := m.m.Get(k)

@@ -3,7 +3,6 @@ package tc
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // What an Op can be refused for; a *StateError wraps one of them.
@@ -93,7 +92,7 @@ func (s *State) apply(op Op, q *Qdisc, c *Class) error {
 		if err := CheckLink(name); err != nil {
 			return refuse(op, ErrInvalid, "%v", err)
 		}
-		l = newLink(strings.Clone(name))
+		l = newLink(Interned(name))
 	}
 	var err error
 	if op.Class != nil {

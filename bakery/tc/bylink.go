@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"unique"
+	"unsafe"
 )
 
 // ByLink holds a value for each of a few links, in order of their names. The zero value is empty and ready. It does what a map
@@ -17,8 +19,16 @@ type ofLink[V any] struct {
 	value V
 }
 
+// Interned is a name of which there is one copy in memory: a ByLink finds a link by it without reading it.
+func Interned(name string) string { return unique.Make(name).Value() }
+
 // Get gives the value of a link.
 func (b *ByLink[V]) Get(name string) (v V, ok bool) {
+	for i := range b.list {
+		if at := b.list[i].name; unsafe.StringData(at) == unsafe.StringData(name) && len(at) == len(name) {
+			return b.list[i].value, true
+		}
+	}
 	for i := range b.list {
 		if b.list[i].name == name {
 			return b.list[i].value, true
@@ -31,7 +41,7 @@ func (b *ByLink[V]) Get(name string) (v V, ok bool) {
 func (b *ByLink[V]) Set(name string, v V) {
 	i, found := b.search(name)
 	if !found {
-		b.list = slices.Insert(b.list, i, ofLink[V]{name: name})
+		b.list = slices.Insert(b.list, i, ofLink[V]{name: Interned(name)})
 	}
 	b.list[i].value = v
 }

@@ -42,17 +42,22 @@ func (l *link) byParent() []uint64 {
 
 func (l *link) hasChildren(parent Handle) bool { return l.kids.Has(parent) }
 
-// addChild and dropChild note that a class is below a parent, or isn't any more.
-func (l *link) addChild(parent Handle) {
+// addChild notes that a class is below a parent, and tells whether it is the first.
+func (l *link) addChild(parent Handle) (first bool) {
 	l.forgetBelow()
-	n, _ := l.kids.Get(parent)
-	l.kids.Set(parent, n+1)
+	if n := l.kids.Change(parent); n != nil {
+		*n++
+		return false
+	}
+	l.kids.Set(parent, 1)
+	return true
 }
 
+// dropChild notes that a class isn't below a parent any more.
 func (l *link) dropChild(parent Handle) {
 	l.forgetBelow()
-	if n, _ := l.kids.Get(parent); n > 1 {
-		l.kids.Set(parent, n-1)
+	if n := l.kids.Change(parent); n != nil && *n > 1 {
+		*n--
 	} else {
 		l.kids.Delete(parent)
 	}

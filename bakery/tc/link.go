@@ -113,8 +113,7 @@ func (l *link) setClass(c *Class) {
 	if replaced {
 		l.dropChild(old.Parent)
 	}
-	l.addChild(c.Parent)
-	if c.Parent.Minor() != 0 {
+	if first := l.addChild(c.Parent); first && c.Parent.Minor() != 0 {
 		l.removeQdisc(c.Parent) // a class with children has no leaf
 	}
 }
