@@ -42,7 +42,7 @@ const (
 	maxTexts      = 1 << 16
 	maxTextBytes  = 64
 	maxCommands   = 1 << 16 // of each kind
-	maxLines      = 1 << 17
+	maxLines      = 1 << 16
 	maxKnownBytes = 512
 	maxLeaves     = 1 << 10
 	maxLeavesText = 512
@@ -83,6 +83,9 @@ func (p *preparer) prepare(raw eventlog.Record) (prepared, error) {
 		fresh.prepareClass(askOfSite(c))
 	case AddCircuitHTBClass:
 		fresh.prepareClass(askOfCircuit(c))
+	case AddCircuitQdisc:
+		c.Link = tc.Interned(c.Link)
+		fresh.command = c
 	}
 	m = p.commands[k].learn(text)
 	*m = fresh
@@ -91,6 +94,7 @@ func (p *preparer) prepare(raw eventlog.Record) (prepared, error) {
 
 func (m *meaning) prepareClass(a classAsk) {
 	if class, err := a.class(); err == nil {
+		class.Link = tc.Interned(class.Link)
 		m.class, m.note = &class, a.note
 	}
 }
@@ -107,7 +111,7 @@ func (t interned) text(b []byte) string {
 		if len(t) >= maxTexts {
 			clear(t)
 		}
-		s = tc.Interned(string(b)) // as the names of links in a Tree
+		s = string(b)
 		t[s] = s
 	}
 	return s

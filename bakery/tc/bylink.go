@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
-	"unique"
+	"strings"
+	"sync"
 	"unsafe"
 )
 
@@ -19,8 +20,27 @@ type ofLink[V any] struct {
 	value V
 }
 
-// Interned is a name of which there is one copy in memory: a ByLink finds a link by it without reading it.
-func Interned(name string) string { return unique.Make(name).Value() }
+// Interned is the one copy in memory of the name of a link: a ByLink finds a link by it without reading it. Of more names than a
+// host has links there are several.
+func Interned(name string) string {
+	interned.Lock()
+	defer interned.Unlock()
+	one, known := interned.names[name]
+	if !known {
+		if one = strings.Clone(name); len(interned.names) < maxInterned {
+			interned.names[one] = one
+		}
+	}
+	return one
+}
+
+const maxInterned = 256
+
+// interned are the names. They are kept: what package unique keeps goes with the last handle, while texts are still in use.
+var interned = struct {
+	sync.Mutex
+	names map[string]string
+}{names: map[string]string{}}
 
 // Get gives the value of a link.
 func (b *ByLink[V]) Get(name string) (v V, ok bool) {
