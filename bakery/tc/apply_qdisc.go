@@ -41,12 +41,16 @@ func (l *link) applyQdisc(op Op, given *Qdisc) error {
 	if exists {
 		l.removeQdisc(q.Parent)
 	}
-	if given == nil || given.Parent != q.Parent || given.Handle != q.Handle {
-		kept := q
-		given = &kept
-	}
-	l.setQdisc(given)
+	l.setQdisc(q.orKept(given))
 	return nil
+}
+
+// orKept is where q is stored: the one that was given, if that may be kept and is the same.
+func (q Qdisc) orKept(given *Qdisc) *Qdisc {
+	if given != nil && given.Parent == q.Parent && given.Handle == q.Handle {
+		return given
+	}
+	return &q
 }
 
 func (l *link) deleteQdisc(op Op, old *Qdisc) error {

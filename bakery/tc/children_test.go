@@ -49,6 +49,24 @@ func TestChildrenAlways(t *testing.T) {
 	})
 }
 
+// A class has as much below it as its longest branch.
+func TestHeight(t *testing.T) {
+	s := new(State)
+	for _, line := range []string{
+		"qdisc add dev e0 root handle 1: htb", "class add dev e0 parent 1: classid 1:9 htb rate 1mbit", "class add dev e0 parent 1:9 classid 1:2 htb rate 1mbit",
+		"class add dev e0 parent 1:2 classid 1:8 htb rate 1mbit", "class add dev e0 parent 1:8 classid 1:1 htb rate 1mbit", "class add dev e0 parent 1:9 classid 1:a htb rate 1mbit",
+	} {
+		if op, err := ParseLine(line); err != nil || s.Apply(op) != nil {
+			t.Fatal(line, err)
+		}
+	}
+	for minor, want := range map[uint16]int{9: 3, 2: 2, 8: 1, 1: 0, 0xa: 0} {
+		if got := s.link("e0").height(NewHandle(1, minor)); got != want {
+			t.Errorf("under 1:%x are %d, want %d", minor, got, want)
+		}
+	}
+}
+
 // TestKeepIsApply: what keeps the objects of ops makes the same of them, refuses the same, and leaves them as they were.
 func TestKeepIsApply(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -79,6 +97,29 @@ func TestKeepIsApply(t *testing.T) {
 			checkIndexes(t, b, name)
 		}
 	})
+}
+
+// TestKeepTakesOnlyWhole: an object that doesn't say all is copied, and completed.
+func TestKeepTakesOnlyWhole(t *testing.T) {
+	a, b := new(State), new(State)
+	for _, line := range []string{
+		"qdisc add dev e0 root handle 1: htb", "class add dev e0 root classid 1:1 htb rate 1mbit", "class add dev e0 parent 1:1 classid 1:2 htb rate 1mbit",
+		"class replace dev e0 classid 1:2 htb rate 2mbit", "class add dev e0 classid 1:3 htb rate 1mbit", "class change dev e0 classid 1:3 htb rate 3mbit",
+		"qdisc add dev e0 parent 1:3 handle 8001: pfifo", "qdisc replace dev e0 handle 8001: bfifo", "qdisc replace dev e0 parent 1:3 pfifo limit 10",
+		"qdisc add dev e0 clsact", "qdisc add dev e1 root handle 8002: pfifo", "qdisc replace dev e1 root pfifo limit 10", "qdisc replace dev e1 handle 8002: bfifo",
+	} {
+		op, err := ParseLine(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted, got := a.Apply(op), b.Keep(op)
+		if wanted != nil || got != nil || !a.Equal(b) {
+			t.Fatalf("%s: %v, %v\n%s\n%s", line, wanted, got, strings.Join(Script(a), "\n"), strings.Join(Script(b), "\n"))
+		}
+		if op.Line() != line {
+			t.Fatalf("%s became %s", line, op.Line())
+		}
+	}
 }
 
 func TestByLinkFindsAnyCopy(t *testing.T) {
