@@ -50,7 +50,8 @@ func (q Qdisc) orKept(given *Qdisc) *Qdisc {
 	if given != nil && given.Parent == q.Parent && given.Handle == q.Handle {
 		return given
 	}
-	return &q
+	kept := q // here, so that q needn't be on the heap otherwise
+	return &kept
 }
 
 func (l *link) deleteQdisc(op Op, old *Qdisc) error {
