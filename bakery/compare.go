@@ -44,18 +44,11 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 // nobody compares before the children have gone.
 func takeInner(link string, expected, has *tc.State) {
 	for c := range has.Classes(link) {
-		if e, ok := expected.Class(link, c.ID); ok && hasChildren(expected, c) && hasChildren(has, c) {
+		if e, ok := expected.Class(link, c.ID); ok && expected.HasChildren(link, c.ID) && has.HasChildren(link, c.ID) {
 			e.HTB.Quantum, e.HTB.Prio = c.HTB.Quantum, c.HTB.Prio
 			_ = expected.Apply(tc.Op{Verb: tc.Change, Class: &e})
 		}
 	}
-}
-
-func hasChildren(s *tc.State, c tc.Class) bool {
-	for range s.Children(c.Link, c.ID) {
-		return true
-	}
-	return false
 }
 
 // expectOwn takes what became of our own last ops, and of those that failed, for what is

@@ -189,7 +189,7 @@ func asTaken(s *tc.State, op tc.Op) tc.Op {
 	if op.Class == nil || op.Verb == tc.Delete {
 		return op
 	}
-	if old, there := s.Class(op.Class.Link, op.Class.ID); there && hasChildren(s, old) {
+	if old, there := s.Class(op.Class.Link, op.Class.ID); there && s.HasChildren(old.Link, old.ID) {
 		c := *op.Class
 		c.HTB.Quantum, c.HTB.Prio = old.HTB.Quantum, old.HTB.Prio
 		op.Class = &c

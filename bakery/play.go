@@ -33,7 +33,7 @@ func Play(ctx context.Context, t *Tree, records iter.Seq2[eventlog.Record, error
 	wg.Go(func() { r.run(records, last) })
 	for b := range r.full {
 		for i := range b.records {
-			if err := foldPrepared(t, &b.records[i]); err != nil {
+			if err := foldPrepared(t, b.records[i]); err != nil {
 				return err
 			}
 		}
@@ -62,14 +62,15 @@ func (r *reading) run(records iter.Seq2[eventlog.Record, error], last eventlog.S
 		if err == nil && raw.Seq > last {
 			break
 		}
-		list = append(list, prepared{})
+		var next prepared
 		if err == nil {
-			err = p.prepare(raw, &list[len(list)-1])
+			next, err = p.prepare(raw)
 		}
 		if err != nil {
-			r.send(batch{list[:len(list)-1], err})
+			r.send(batch{list, err})
 			return
 		}
+		list = append(list, next)
 		bytes += len(raw.Data)
 		if len(list) < batchRecords && bytes < batchBytes && raw.Seq != last {
 			continue

@@ -62,7 +62,7 @@ func (b *Builder) Class(c Class) {
 		kept := c
 		l.classes.Set(c.ID, &kept)
 	}
-	l.addChild(c.Parent, c.ID)
+	l.addChild(c.Parent)
 }
 
 func (b *Builder) fail(format string, args ...any) {
