@@ -57,7 +57,7 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 	} else {
 		r.Command, err = f.resolve(asked)
 		if err == nil {
-			err = f.tree.fold(prepared{r.Seq, &meaning{command: r.Command}})
+			err = f.tree.fold(prepared{seq: r.Seq, meaning: &meaning{command: r.Command}})
 		}
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // It is deterministic and depends on nothing else. On an error t is unchanged; the
 // error says why the record can't be folded. Records of a log always can.
 func Fold(t *Tree, r Record) error {
-	return foldPrepared(t, prepared{r.Seq, &meaning{command: r.Command}})
+	return foldPrepared(t, prepared{seq: r.Seq, meaning: &meaning{command: r.Command}})
 }
 
 func foldPrepared(t *Tree, r prepared) error {

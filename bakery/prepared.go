@@ -5,10 +5,18 @@ import (
 	"lqosd/eventlog"
 )
 
-// prepared is a record as it is folded: when it was accepted, and from whom, says nothing about the Tree.
+// prepared is a record as it is folded. When it was accepted, and from whom, says nothing about the Tree.
 type prepared struct {
-	seq eventlog.Seq
+	seq  eventlog.Seq
+	head Record // without its Command; the fold doesn't look at it
 	*meaning
+}
+
+// record is the whole record. Its Command is shared, and never written.
+func (p prepared) record() Record {
+	r := p.head
+	r.Seq, r.Command = p.seq, p.command
+	return r
 }
 
 // meaning is a command with what can be worked out without the Tree: folding it then takes less time. What isn't there is
@@ -60,18 +68,18 @@ func newPreparer() *preparer {
 // prepare decodes a record as DecodeRecord does.
 func (p *preparer) prepare(raw eventlog.Record) (prepared, error) {
 	d := decoder{b: raw.Data, with: p}
-	_, k, err := d.head(raw.Seq)
+	head, k, err := d.head(raw.Seq)
 	if err != nil {
 		return prepared{}, err
 	}
 	if d.err != nil || int(k) >= len(p.commands) {
 		m := &meaning{command: d.command(k, nil)}
-		return prepared{raw.Seq, m}, d.end(raw.Seq)
+		return prepared{raw.Seq, head, m}, d.end(raw.Seq)
 	}
 	text := d.b
 	m := p.commands[k].find(text)
 	if m != nil {
-		return prepared{raw.Seq, m}, nil
+		return prepared{raw.Seq, head, m}, nil
 	}
 	var fresh meaning
 	fresh.command = d.command(k, &fresh)
@@ -89,7 +97,7 @@ func (p *preparer) prepare(raw eventlog.Record) (prepared, error) {
 	}
 	m = p.commands[k].learn(text)
 	*m = fresh
-	return prepared{raw.Seq, m}, nil
+	return prepared{raw.Seq, head, m}, nil
 }
 
 func (m *meaning) prepareClass(a classAsk) {
