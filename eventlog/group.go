@@ -115,7 +115,7 @@ func (e *groupEncoder) pack(raw []byte) []byte {
 type frameBuilder struct {
 	buf   []byte
 	spare []byte // memory that the next frame may have
-	room  int // expected payload of a frame
+	room  int    // expected payload of a frame
 	first Seq
 	next  Seq
 	count uint32

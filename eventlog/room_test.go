@@ -141,3 +141,46 @@ func TestNoRoom(t *testing.T) {
 		mustClose(t, l)
 	}
 }
+
+// openAndScan looks at a segment as Open does.
+func openAndScan(path string) error {
+	s, err := openSegment(path, openMode{})
+	if err != nil {
+		return err
+	}
+	_, err = s.scan(nil)
+	return errors.Join(err, s.close())
+}
+
+// TestLostWriteIntoRoom: a page that was written before and is not written again, whatever it held, is damage as soon as the tree should
+// have what was lost.
+func TestLostWriteIntoRoom(t *testing.T) {
+	l := roomyLog(t, t.TempDir())
+	dir, lost := memoryDir(t), 0
+	path := filepath.Join(dir, segmentName(1))
+	before := fileOf(t, l)
+	const size = 4096
+	for i := range 40 {
+		mustAppend(t, l, "", string(incompressible(9000+i)), "end")
+		after := fileOf(t, l)
+		for at := 2 * size; at < min(len(before), len(after)); at += size {
+			if bytes.Equal(before[at:at+size], after[at:at+size]) {
+				continue
+			}
+			bad := bytes.Clone(after)
+			copy(bad[at:at+size], before[at:])
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := openAndScan(path); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("group %d, page %d as it was before: %v", i, at/size, err)
+			}
+			lost++
+		}
+		before = after
+	}
+	mustClose(t, l)
+	if lost < 200 {
+		t.Errorf("only %d writes were lost", lost)
+	}
+}
