@@ -85,13 +85,14 @@ func bisect(cmd *cobra.Command, s *replay.Source, f bisectFlags) error {
 	if err != nil {
 		return err
 	}
-	good, bad := s.First()-1, eventlog.Seq(0)
+	good := s.First() - 1
 	if f.from != "" {
 		if good, err = moment(cmd.Context(), s, f.from); err != nil {
 			return err
 		}
 	}
-	if bad, err = moment(cmd.Context(), s, f.to); err != nil {
+	bad, err := moment(cmd.Context(), s, f.to)
+	if err != nil {
 		return err
 	}
 	if bad, err = firstBad(cmd, s, j, good, bad); err != nil {

@@ -34,13 +34,14 @@ func blameCommand() *cobra.Command {
 				return cli.Usagef("blame needs --circuit, --site, --class or --address")
 			}
 			t.Link = target.link
-			first, last := s.First(), s.Last()
+			first := s.First()
 			if from != "" {
 				if first, err = moment(cmd.Context(), s, from); err != nil {
 					return err
 				}
 			}
-			if last, err = moment(cmd.Context(), s, to); err != nil {
+			last, err := moment(cmd.Context(), s, to)
+			if err != nil {
 				return err
 			}
 			h, err := s.History(cmd.Context(), t, first, last)
