@@ -187,7 +187,7 @@ func (a *attempt) take(op tc.Op, res tc.Result) {
 		if op.Verb != tc.Change {
 			a.r.steering.classesChanged()
 		}
-		if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
+		if HoldsFilters(op) {
 			a.r.forgetLines(a.tree, a.l.name)
 		}
 		if res.Warning != "" {
