@@ -116,7 +116,7 @@ func (t Traffic) write(b *strings.Builder, steps int) {
 		}
 	}
 	if t.harmless() {
-		b.WriteString("  nothing that stays\n")
+		b.WriteString("  nobody who stays loses anything\n")
 	}
 }
 
