@@ -67,9 +67,10 @@ type Planning struct {
 // the lines that aren't modelled.
 func NewPlan(p Planning) Plan {
 	b := planner{p: p, plan: Plan{At: p.Before.Seq, Against: p.Against, Refused: []RefusedCommand{}, Steps: []Step{}, Notes: []string{}},
-		fates: map[bakery.ClassRef]*fate{}, has: map[string]*tc.State{}, to: map[string]*tc.State{}, rerun: map[string]bool{}}
+		fates: map[bakery.ClassRef]*fate{}, has: map[string]*tc.State{}, to: map[string]*tc.State{}, rerun: map[string]bool{}, mapped: map[bakery.ClassRef]bool{}}
 	b.name = nameOf(p.Before, p.After)
 	b.steers = b.steersBefore()
+	b.noteMapped(b.steers)
 	for _, link := range b.links() {
 		b.onLink(link)
 	}
@@ -89,9 +90,10 @@ type planner struct {
 	has    map[string]*tc.State // by link: what it has
 	to     map[string]*tc.State // by link: what it is to have; links that are there
 	fates  map[bakery.ClassRef]*fate
-	rerun  map[string]bool // links whose lines are run again
-	cut    []string        // links that are interrupted
-	steers []tc.Steer      // that there are so far
+	rerun  map[string]bool          // links whose lines are run again
+	cut    []string                 // links that are interrupted
+	steers []tc.Steer               // that there are so far
+	mapped map[bakery.ClassRef]bool // classes that addresses lead to
 	ops    []plannedOp
 }
 

@@ -195,7 +195,8 @@ func (b *planner) classEffect(op plannedOp) (Effect, string) {
 	case f.from:
 		return EffectAbsent, fmt.Sprintf("it is there again, %s after it went", plural(f.made-f.lost, "step"))
 	}
-	if p, there := b.fates[bakery.ClassRef{Link: link, ID: op.Class.Parent}]; there && p.from && p.queue == op.step {
+	if p, there := b.fates[bakery.ClassRef{Link: link, ID: op.Class.Parent}]; there && p.from && p.queue == op.step &&
+		b.takesPackets(bakery.ClassRef{Link: link, ID: op.Class.Parent}, p) {
 		return EffectQueue, fmt.Sprintf("new; class %s, which had none below it, loses what is queued in it%s", op.Class.Parent, brackets(p.limit))
 	}
 	return EffectNew, "new"

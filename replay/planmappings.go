@@ -67,6 +67,7 @@ func (b *planner) remap() {
 	if waiting > 0 {
 		b.note("%d address mappings wait for their class", waiting)
 	}
+	b.noteMapped(wanted)
 	var drop []*tc.Steer
 	for from, to := range tc.PairSteers(b.steers, wanted) {
 		switch {
@@ -83,6 +84,13 @@ func (b *planner) remap() {
 	}
 	for _, e := range drop {
 		b.mapStep(e, nil, "its packets take the default class", EffectGone)
+	}
+}
+
+// noteMapped notes the classes that addresses lead to.
+func (b *planner) noteMapped(list []tc.Steer) {
+	for _, s := range list {
+		b.mapped[bakery.ClassRef{Link: b.p.RolesAfter.Link(s.Upload), ID: s.Class}] = true
 	}
 }
 

@@ -148,8 +148,16 @@ func (b *planner) customers() []*customer {
 	return list
 }
 
-// takesPackets reports a class with no others below it, before or after.
+// takesPackets reports a class with no others below it, before or after, but for a site to which no address
+// leads: nothing is sent there.
 func (b *planner) takesPackets(ref bakery.ClassRef, f *fate) bool {
+	n, noted := b.p.After.Note(ref.Link, ref.ID)
+	if !noted {
+		n, _ = b.p.Before.Note(ref.Link, ref.ID)
+	}
+	if n.Role == bakery.RoleSite && !b.mapped[ref] {
+		return false
+	}
 	return f.from && !inner(b.has[ref.Link], ref.Link, ref.ID) || f.to && !inner(b.to[ref.Link], ref.Link, ref.ID)
 }
 

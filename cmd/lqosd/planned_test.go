@@ -47,7 +47,7 @@ func TestPlanIsDone(t *testing.T) {
 		})
 		f.comesTrue("fewer queues", plannedNetwork(f.t, 30))
 		end()
-		f.meddle()
+		f.disturb()
 		plan := f.plan("what drifted", nil, 1, f.logDir())
 		f.watch.count()
 		end = f.serve()
@@ -101,8 +101,8 @@ func plannedChanges(t *testing.T) []golden.Request {
 	return list
 }
 
-// meddle changes, removes and adds something while no daemon looks.
-func (f *field) meddle() {
+// disturb changes, removes and adds something while no daemon looks.
+func (f *field) disturb() {
 	f.t.Helper()
 	command(f.t, "tc", "class", "change", "dev", "eth1", "parent", "1:10", "classid", "1:11", "htb", "rate", "3mbit", "ceil", "5mbit")
 	command(f.t, "tc", "class", "del", "dev", "eth0", "classid", "1:13")
@@ -120,7 +120,7 @@ func (f *field) comesTrue(what string, requests []golden.Request) replay.Plan {
 	if got, want := after.Kernel.Writes-before.Kernel.Writes, uint64(plan.Totals.Ops+plan.Totals.Lines); got != want {
 		f.t.Errorf("%s: the daemon counts %d ops, the plan %d", what, got, want)
 	}
-	if got, want := after.Dataplane.Writes-before.Dataplane.Writes, uint64(plan.Totals.Mappings); got != want {
+	if got, want := after.Kernel.Steering.Writes-before.Kernel.Steering.Writes, uint64(plan.Totals.Mappings); got != want {
 		f.t.Errorf("%s: the daemon counts %d entries of maps, the plan %d", what, got, want)
 	}
 	f.did(what, plan)

@@ -22,7 +22,7 @@ func (f *field) rendered() {
 	end := f.serveIn(f.t, lqosconf.ModeFile) // the kernel gets nothing of it
 	requests := f.trace("trace.jsonl")
 	link := f.links[0]
-	filter := `"BakeryExecuteTCCommands":{"commands":["filter add dev ` + link + ` parent 1: protocol ip prio 7 matchall flowid 1:2"],"force_mode":false}`
+	filter := `"BakeryExecuteTCCommands":{"commands":["filter add dev ` + link + ` parent 1: protocol ip prio 7 u32 match u32 0 0 flowid 1:2"],"force_mode":false}`
 	mustPlay(f.t, connect(f.t, f.place, bus.CBOR), append(requests, asRequest(f.t, filter)), 1024)
 	end()
 	command(f.t, "ip", "link", "set", link, "mtu", "9000", "txqueuelen", "77")
@@ -36,7 +36,7 @@ func (f *field) rendered() {
 	if code, out, diag := f.run(f.t, program(f.t, "bakery-replay"), diff...); code != 0 {
 		f.t.Errorf("exit code %d, want 0\n%s%s", code, out[:min(len(out), 4000)], diag)
 	}
-	if got := command(f.t, "tc", "filter", "show", "dev", link, "parent", "1:"); !strings.Contains(got, "pref 7 matchall") {
+	if got := command(f.t, "tc", "filter", "show", "dev", link, "parent", "1:"); !strings.Contains(got, "pref 7 u32") {
 		f.t.Errorf("the filter isn't there: %q", got)
 	}
 	f.tcBatch(f.render(f.t, "--form", "state")) // over what is there, and all links at once
