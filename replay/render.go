@@ -30,6 +30,9 @@ type Rendering struct {
 	Form  Form
 	Rates bakery.Rates // of the command form; the state form is always exact
 	Link  string       // only the lines of this link; "": all
+	// Replace makes a state form that runs over what the links have: a root of the same handle would stay, with
+	// all that is in it.
+	Replace bool
 }
 
 // Render writes tc lines.
@@ -87,16 +90,24 @@ func (s *Source) renderState(ctx context.Context, out *bufio.Writer, r Rendering
 	if err != nil {
 		return err
 	}
-	return writeState(out, t, r.Link)
+	return writeState(out, t, r.Link, r.Replace)
 }
 
 // WriteState writes the state form of a Tree.
-func WriteState(w io.Writer, t *bakery.Tree) error { return writeState(w, t, "") }
+func WriteState(w io.Writer, t *bakery.Tree) error { return writeState(w, t, "", false) }
 
-func writeState(w io.Writer, t *bakery.Tree, link string) error {
+func writeState(w io.Writer, t *bakery.Tree, link string, replace bool) error {
 	state := t.State()
 	if link != "" {
 		state = state.Only(link)
+	}
+	for _, l := range state.Links() {
+		if _, root := state.Qdisc(l, tc.Root); !root || !replace {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "qdisc replace dev %s root pfifo\n", l); err != nil {
+			return err
+		}
 	}
 	for _, l := range tc.Script(state) {
 		if _, err := fmt.Fprintln(w, l); err != nil {
