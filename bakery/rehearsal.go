@@ -58,7 +58,7 @@ func canonicalOn(link string, wanted *tc.State, o tc.Observed, host tc.Host) *tc
 
 // HoldsFilters reports an op that makes a qdisc at which filters can hang: the opaque lines of its link are run again after it.
 func HoldsFilters(op tc.Op) bool {
-	return op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc)
+	return op.Qdisc != nil && (op.Verb == tc.Add || op.Verb == tc.Replace) && holdsFilters(op.Qdisc)
 }
 
 // DeletedBy are the classes of a link that ops delete, also those that they make again: their mappings are dropped before.
