@@ -169,7 +169,7 @@ var opChange = map[tc.Verb]string{tc.Add: "added", tc.Replace: "replaced", tc.Ch
 
 func (b *planner) addOp(op tc.Op) {
 	s := Step{Change: opChange[op.Verb], Object: "qdisc", Link: op.Link(), Line: op.Line()}
-	id := tc.Unspec
+	var id tc.Handle
 	if op.Class != nil {
 		s.Object, id = "class", op.Class.ID
 	} else {

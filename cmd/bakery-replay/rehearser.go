@@ -72,7 +72,7 @@ func parseRequests(in io.Reader) (requests, error) {
 				return requests{}, fmt.Errorf("line %d: %w", n, err)
 			}
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 	}
