@@ -244,7 +244,7 @@ func (a *attempt) done(op tc.Op, warning string) {
 	if op.Verb != tc.Change {
 		a.r.steering.classesChanged()
 	}
-	if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
+	if HoldsFilters(op) {
 		a.r.forgetLines(a.tree, a.l.name)
 	}
 	if warning != "" {

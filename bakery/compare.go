@@ -18,9 +18,8 @@ type work struct {
 
 // compare brings both sides of a link into the same form, and finds what drifted.
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
-	wanted := r.wanted(l, tree)
-	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
-	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
+	var w work
+	w.has, w.wanted = tree.sides(l.name, l.seen.State, r.wanted(l, tree), l.ours)
 	if l.expected != nil {
 		w.wanted.Restate(l.expected) // it is kept, and needs no memory of its own where it says the same
 	}
@@ -103,9 +102,7 @@ func (r *reconciler) wanted(l *managedLink, tree *Tree) *tc.State {
 }
 
 func (r *reconciler) canonical(l *managedLink, wanted *tc.State) *tc.State {
-	host := r.host
-	host.Links = map[string]tc.LinkInfo{l.name: l.seen.LinkInfo}
-	return tc.Canonical(wanted, host)
+	return canonicalOn(l.name, wanted, l.seen, r.host)
 }
 
 // findDrift compares what was read with what the applied records made of the link. What

@@ -141,6 +141,23 @@ func TestLineRunsAgainWithItsHTB(t *testing.T) {
 	})
 }
 
+// TestLineDoesNotRunAgainWithALeaf: no filter of an HTB goes with a leaf of another kind, and one that is added again would be there twice.
+func TestLineDoesNotRunAgainWithALeaf(t *testing.T) {
+	inApplyMode(t, func(t *testing.T, r *applyRig) {
+		r.must(smallNetwork()...)
+		r.must(aCircuit("1:4", "7", 1), bakery.ExecuteTCCommands{Lines: []string{aFilter, "qdisc add dev eth1 parent 1:7 pfifo"}})
+		r.applied()
+		r.must(bakery.ExecuteTCCommands{Lines: []string{"qdisc replace dev eth1 parent 1:7 bfifo limit 10000"}})
+		r.applied()
+		if q, ok := r.k.State("eth1").Qdisc("eth1", tc.NewHandle(1, 7)); !ok || q.Options.Kind() != "bfifo" {
+			t.Errorf("the leaf is %+v", q)
+		}
+		if ran := r.k.Executed(); len(ran) != 1 {
+			t.Errorf("ran %q", ran)
+		}
+	})
+}
+
 // TestManyLinesRunOnce: the cursor remembers more lines than it has room for.
 func TestManyLinesRunOnce(t *testing.T) {
 	var many []string

@@ -2,9 +2,11 @@ package replay
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
@@ -27,6 +29,10 @@ type Rendering struct {
 	At    eventlog.Seq // last record
 	Form  Form
 	Rates bakery.Rates // of the command form; the state form is always exact
+	Link  string       // only the lines of this link; "": all
+	// Replace makes a state form that runs over what the links have: a root of the same handle would stay, with
+	// all that is in it.
+	Replace bool
 }
 
 // Render writes tc lines.
@@ -37,7 +43,7 @@ func (s *Source) Render(ctx context.Context, w io.Writer, r Rendering) error {
 	case FormCommands:
 		err = s.renderCommands(ctx, out, r)
 	case FormState:
-		err = s.renderState(ctx, out, r.At)
+		err = s.renderState(ctx, out, r)
 	default:
 		err = fmt.Errorf("form %q: must be %s or %s", r.Form, FormCommands, FormState)
 	}
@@ -57,6 +63,9 @@ func (s *Source) renderCommands(ctx context.Context, out *bufio.Writer, r Render
 			return err
 		}
 		lines = bakery.AppendLines(lines[:0], rec.Command, r.Rates)
+		if r.Link != "" {
+			lines = onLink(lines, r.Link)
+		}
 		if _, err := out.Write(lines); err != nil {
 			return err
 		}
@@ -64,22 +73,51 @@ func (s *Source) renderCommands(ctx context.Context, out *bufio.Writer, r Render
 	return nil
 }
 
-func (s *Source) renderState(ctx context.Context, out *bufio.Writer, at eventlog.Seq) error {
-	t, err := s.Tree(ctx, at)
+// onLink keeps the lines of a link. It writes over them.
+func onLink(lines []byte, link string) []byte {
+	kept := lines[:0]
+	for line := range bytes.Lines(lines) {
+		words := bytes.Fields(line)
+		if i := slices.IndexFunc(words, func(w []byte) bool { return string(w) == "dev" }); i >= 0 && i+1 < len(words) && string(words[i+1]) == link {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
+
+func (s *Source) renderState(ctx context.Context, out *bufio.Writer, r Rendering) error {
+	t, err := s.Tree(ctx, r.At)
 	if err != nil {
 		return err
 	}
-	return WriteState(out, t)
+	return writeState(out, t, r.Link, r.Replace)
 }
 
 // WriteState writes the state form of a Tree.
-func WriteState(w io.Writer, t *bakery.Tree) error {
-	for _, l := range tc.Script(t.State()) {
+func WriteState(w io.Writer, t *bakery.Tree) error { return writeState(w, t, "", false) }
+
+func writeState(w io.Writer, t *bakery.Tree, link string, replace bool) error {
+	state := t.State()
+	if link != "" {
+		state = state.Only(link)
+	}
+	for _, l := range state.Links() {
+		if _, root := state.Qdisc(l, tc.Root); !root || !replace {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "qdisc replace dev %s root pfifo\n", l); err != nil {
+			return err
+		}
+	}
+	for _, l := range tc.Script(state) {
 		if _, err := fmt.Fprintln(w, l); err != nil {
 			return err
 		}
 	}
 	for _, o := range t.Opaque() {
+		if link != "" && o.Link != link {
+			continue
+		}
 		if _, err := fmt.Fprintln(w, o.Text); err != nil {
 			return err
 		}

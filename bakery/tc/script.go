@@ -10,7 +10,8 @@ import (
 
 // Script is the shortest tc script that builds s from nothing: a line for every
 // qdisc and class, parents first, sorted by link, parent and handle. Roots are
-// replaced, so that the script also runs over what a link had before.
+// replaced, so that the script also runs over a root of another kind or handle; one of
+// the same stays, with all that is in it.
 // ParseScript reads it back as an equal State.
 func Script(s *State) []string {
 	lines := make([]string, 0, s.Len())

@@ -18,6 +18,7 @@ import (
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/internal/host"
+	"lqosd/internal/skeleton"
 	"lqosd/xdp"
 )
 
@@ -118,7 +119,7 @@ func (d *daemon) check() (net.Listener, error) {
 	if err := os.MkdirAll(s.Bakery.StateDirectory, 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	c, why := setup(s.Config, d.host)
+	c, why := skeleton.Of(s.Config, d.host)
 	d.queueCount.Store(&queueCount{c.Queues, why})
 	d.access = newAccess(s.Bakery.SocketGroup, s.Bakery.ReadGroup)
 	d.warnOfGroups()
@@ -266,7 +267,7 @@ func (d *daemon) readSetup() (bakery.Setup, error) {
 	if err != nil {
 		return bakery.Setup{}, err
 	}
-	s, why := setup(c, d.host)
+	s, why := skeleton.Of(c, d.host)
 	if d.kernel != nil {
 		s.TxQueues = d.host.MadeTxQueues(s.Links()...)
 	}

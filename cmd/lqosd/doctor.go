@@ -14,6 +14,7 @@ import (
 	"lqosd/internal/cli"
 	"lqosd/internal/host"
 	"lqosd/internal/lqosconf"
+	"lqosd/internal/skeleton"
 )
 
 // verdict is how a finding of doctor counts.
@@ -171,7 +172,7 @@ func examineForwarding(s settings) []finding {
 }
 
 func examineLinks(s settings, h host.Host) []finding {
-	c, why := setup(s.Config, h)
+	c, why := skeleton.Of(s.Config, h)
 	var all []finding
 	for _, link := range c.Links() {
 		f := finding{Check: "link " + link, Verdict: good}

@@ -8,7 +8,6 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/internal/cli"
-	"lqosd/internal/host"
 	"lqosd/internal/lqosconf"
 )
 
@@ -87,33 +86,4 @@ func (s settings) reread() (lqosconf.Config, error) {
 	}
 	c, _, err := lqosconf.Load(s.configPath, checkLeaf)
 	return c, err
-}
-
-// defaultFastMbps is what clients take where fast_queues_fq_codel isn't set, in Mbit/s.
-const defaultFastMbps = 1000
-
-// setup is what the configuration and the host say about the skeleton, and why
-// there are as many queues.
-func setup(c lqosconf.Config, facts host.Host) (bakery.Setup, string) {
-	s := bakery.Setup{SQM: []string{c.Queues.DefaultSQM}, DownMbps: c.Queues.DownlinkMbps, UpMbps: c.Queues.UplinkMbps}
-	if c.SingleInterface != nil {
-		s.DownLink, s.UpLink = c.SingleInterface.Interface, c.SingleInterface.Interface
-	} else {
-		s.DownLink, s.UpLink = c.Bridge.ToNetwork, c.Bridge.ToInternet
-	}
-	s.Leaf.FastMbps = defaultFastMbps
-	if fast := c.Queues.FastQueuesFqCodel; fast != nil {
-		s.Leaf.FastMbps = *fast
-	}
-	if c.Bakery.SlowPlanRTT == lqosconf.SlowPlanUpTo {
-		s.Leaf.SlowRTT = bakery.SlowRTTUpTo
-	}
-	var why string
-	s.Queues, why = queues(c, facts, s.Links())
-	return s, why
-}
-
-func queues(c lqosconf.Config, facts host.Host, links []string) (int, string) {
-	return facts.Queues(host.QueueRule{Override: c.Queues.OverrideAvailableQueues,
-		ToNetwork: links[0], ToInternet: links[len(links)-1]})
 }

@@ -29,6 +29,7 @@ var importTable = []row{
 	{folder: "replay", imports: []string{"eventlog", "bakery", "bakery/tc"}},
 	{folder: "internal/lqosconf", imports: []string{"github.com/pelletier/go-toml/v2"}},
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
+	{folder: "internal/skeleton", imports: []string{"bakery", "internal/host", "internal/lqosconf"}},
 	{folder: "internal/testenv", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/powercut", imports: []string{"github.com/hanwen/go-fuse/v2"}},
 	{folder: "internal/tidy"},

@@ -1,4 +1,4 @@
-package main
+package skeleton
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ func TestLeafRuleOfTheConfiguration(t *testing.T) {
 	} {
 		c := lqosconf.Config{Bridge: &lqosconf.Bridge{ToNetwork: "eth1", ToInternet: "eth0"}}
 		c.Queues.FastQueuesFqCodel, c.Bakery.SlowPlanRTT = tt.fast, tt.slow
-		if s, _ := setup(c, host.At(fstest.MapFS{})); s.Leaf != tt.want {
+		if s, _ := Of(c, host.At(fstest.MapFS{})); s.Leaf != tt.want {
 			t.Errorf("fast %v, slow %s: %+v, want %+v", tt.fast, tt.slow, s.Leaf, tt.want)
 		}
 	}
