@@ -110,7 +110,7 @@ func DirectionLoads(t *bakery.Tree, link string) []DirectionLoad {
 
 func (l *DirectionLoad) count(t *bakery.Tree, link string) {
 	for c := range t.State().Classes(link) {
-		if !l.has(c.ID) {
+		if !l.Has(c.ID) {
 			continue
 		}
 		switch n, _ := t.Note(link, c.ID); n.Role {
@@ -124,8 +124,8 @@ func (l *DirectionLoad) count(t *bakery.Tree, link string) {
 	l.Load.over(l.Capacity, l.Capacity)
 }
 
-// has reports whether a handle is of one of the direction's queues.
-func (l DirectionLoad) has(h tc.Handle) bool {
+// Has reports whether a handle is of one of the direction's queues.
+func (l DirectionLoad) Has(h tc.Handle) bool {
 	return h.Major() >= l.majors[0] && h.Major() < l.majors[1]
 }
 

@@ -66,7 +66,7 @@ func (p *treePrinter) link(link string) {
 func (p *treePrinter) queue(link string, q tc.Qdisc, directions []DirectionLoad) {
 	row := treeRow{label: fmt.Sprintf("  %s %s", q.Handle, qdiscText(q)), load: LoadOfQueue(p.t, link, q.Handle)}
 	for _, d := range directions {
-		if len(directions) > 1 && d.has(q.Handle) {
+		if len(directions) > 1 && d.Has(q.Handle) {
 			row.label += "  " + d.Words()
 		}
 	}
@@ -99,7 +99,7 @@ func (p *treePrinter) children(link string, parent tc.Handle, indent string, dep
 		p.children(link, c.ID, indent+below, depth+1, whole || p.selected.targets[bakery.ClassRef{Link: link, ID: c.ID}])
 	}
 	if shown < len(kids) {
-		p.rows.text("%s└─ … %s", indent, rest(p.t, kids[shown:], shown > 0))
+		p.rows.text("%s└─ … %s", indent, Rest(p.t, kids[shown:], shown > 0))
 	}
 }
 
@@ -115,8 +115,8 @@ func (p *treePrinter) class(branch string, c tc.Class) {
 	p.rows = append(p.rows, row)
 }
 
-// rest sums up classes that aren't listed: "312 more circuits, sum of ceils 4.1gbit".
-func rest(t *bakery.Tree, classes []tc.Class, more bool) string {
+// Rest sums up classes that aren't listed: "312 more circuits, sum of ceils 4.1gbit".
+func Rest(t *bakery.Tree, classes []tc.Class, more bool) string {
 	var l Load
 	counts := map[bakery.Role]int{}
 	below := 0

@@ -1,0 +1,223 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+	"lqosd/replay"
+)
+
+type tree struct {
+	Links []link
+	Seq   string
+}
+
+type link struct {
+	Name       string
+	Directions []direction
+	Root       string // its root qdisc
+	Queues     []*node
+}
+
+type direction struct {
+	Words, Capacity            string
+	Sites, Circuits            string
+	Rates, Guaranteed          string
+	Ceils, Oversubscribed      string
+	Beyond, IsOver, HasAnybody bool
+}
+
+// node is a queue or a class.
+type node struct {
+	ID, Name     string
+	Role         string
+	Rate, Ceil   string
+	Rates, Ceils string // how much of it is sold
+	Beyond, Over bool   // more than there is: of the rate, of the ceil
+	Leaf         string
+	Depth        int
+	Kids         []*node
+	Rest         *rest
+	Open         bool
+}
+
+// rest is what isn't listed below a node from the beginning.
+type rest struct {
+	Key   string // in data.Rest; "" where the page hasn't got it
+	Depth int
+	Text  string
+}
+
+// restRow is a class of it: depth, id, name, role, rate, ceil, Σ rates, Σ ceils, leaf.
+type restRow [9]any
+
+func root(f float64) float64 { return math.Sqrt(f) }
+
+func (p *page) newTree(t *bakery.Tree) tree {
+	b := treeBuilder{t: t, page: p, most: mostFitting(t)}
+	v := tree{Seq: fmt.Sprint(t.Seq)}
+	for _, name := range t.State().Links() {
+		v.Links = append(v.Links, b.link(name))
+	}
+	if b.collapsed > 0 {
+		p.leaveOut("Of the tree %s classes are listed when a button or the filter asks for them.", thousands(b.collapsed))
+	}
+	if b.lost > 0 {
+		p.leaveOut("%s classes of the tree aren't in this file: bakery-replay tree --all lists them.", thousands(b.lost))
+	}
+	return v
+}
+
+type treeBuilder struct {
+	t               *bakery.Tree
+	page            *page
+	most            int // children of one class that are listed
+	collapsed, lost int
+}
+
+// mostFitting is how many children of each class can be listed so that the page stays small.
+func mostFitting(t *bakery.Tree) int {
+	for _, most := range []int{50, 20, 10, 5, 3, 1} {
+		if n := countListed(t, most); n <= mostRows {
+			return most
+		}
+	}
+	return 0
+}
+
+func countListed(t *bakery.Tree, most int) int {
+	var below func(link string, parent tc.Handle) int
+	below = func(link string, parent tc.Handle) int {
+		n, i := 0, 0
+		for c := range t.State().Children(link, parent) {
+			if i++; i > most+1 {
+				break
+			}
+			n += 1 + below(link, c.ID)
+		}
+		return n
+	}
+	n := 0
+	for _, link := range t.State().Links() {
+		for q := range t.State().Qdiscs(link) {
+			if isQueue(q) {
+				n += 1 + below(link, q.Handle)
+			}
+		}
+	}
+	return n
+}
+
+// isQueue reports the HTB of a queue, or of the link itself.
+func isQueue(q tc.Qdisc) bool { return q.Options.Kind() == "htb" }
+
+func (b *treeBuilder) link(name string) link {
+	v := link{Name: name}
+	directions := replay.DirectionLoads(b.t, name)
+	for _, d := range directions {
+		v.Directions = append(v.Directions, direction{Words: d.Words(), Capacity: d.Capacity.String(), Sites: thousands(d.Sites), Circuits: thousands(d.Circuits),
+			Rates: replay.RoundRate(d.Load.Rates), Guaranteed: replay.RatioText(d.Load.Guaranteed), Ceils: replay.RoundRate(d.Load.Ceils),
+			Oversubscribed: replay.RatioText(d.Load.Oversubscribed), Beyond: d.Load.Guaranteed > 1, IsOver: d.Load.Oversubscribed > 1, HasAnybody: d.Circuits > 0})
+	}
+	var queues []tc.Qdisc
+	for q := range b.t.State().Qdiscs(name) {
+		if q.Parent == tc.Root {
+			v.Root = q.Options.Kind()
+		}
+		if isQueue(q) {
+			queues = append(queues, q)
+		}
+	}
+	slices.SortFunc(queues, func(x, y tc.Qdisc) int { return int(x.Handle) - int(y.Handle) })
+	for _, q := range queues {
+		n := &node{ID: q.Handle.String(), Name: "queue", Leaf: text(q)}
+		for _, d := range directions {
+			if len(directions) > 1 && d.Has(q.Handle) {
+				n.Name += " " + d.Words()
+			}
+		}
+		n.load(replay.LoadOfQueue(b.t, name, q.Handle))
+		b.children(n, name, q.Handle)
+		v.Queues = append(v.Queues, n)
+	}
+	return v
+}
+
+// text is a qdisc as tc(8) writes it.
+func text(q tc.Qdisc) string {
+	return strings.TrimRight(q.Options.Kind()+" "+q.Options.String(), " ")
+}
+
+func (n *node) load(l *replay.Load) {
+	if l != nil {
+		n.Rates, n.Ceils = replay.RatioText(l.Guaranteed), replay.RatioText(l.Oversubscribed)
+		n.Beyond, n.Over = l.Guaranteed > 1, l.Oversubscribed > 1
+	}
+}
+
+func (b *treeBuilder) class(c tc.Class, depth int) *node {
+	note, _ := b.t.Note(c.Link, c.ID)
+	name, role := label(note, c.ID)
+	n := &node{ID: c.ID.String(), Name: name, Role: role, Rate: c.HTB.Rate.String(), Ceil: c.HTB.Ceil.String(), Depth: depth}
+	if q, ok := b.t.State().Qdisc(c.Link, c.ID); ok {
+		n.Leaf = text(q)
+	}
+	n.load(replay.LoadOf(b.t, c))
+	return n
+}
+
+// label is a class's name, and what it is the name of.
+func label(n bakery.Note, id tc.Handle) (name, role string) {
+	switch {
+	case n.Role != bakery.RoleSite && n.Role != bakery.RoleCircuit:
+		return n.Name(id), ""
+	case n.Comment != "":
+		return n.Comment, n.Role.String()
+	}
+	return fmt.Sprint(n.Hash), n.Role.String()
+}
+
+func (b *treeBuilder) children(n *node, link string, parent tc.Handle) {
+	kids := slices.Collect(b.t.State().Children(link, parent))
+	shown := len(kids)
+	if shown > b.most+1 {
+		shown = b.most
+	}
+	for _, c := range kids[:shown] {
+		k := b.class(c, n.Depth+1)
+		b.children(k, link, c.ID)
+		n.Kids = append(n.Kids, k)
+	}
+	if shown < len(kids) {
+		n.Rest = b.rest(kids[shown:], n.Depth+1, shown > 0)
+	}
+}
+
+func (b *treeBuilder) rest(classes []tc.Class, depth int, more bool) *rest {
+	r := &rest{Depth: depth, Text: replay.Rest(b.t, classes, more)}
+	var rows []restRow
+	for _, c := range classes {
+		rows = b.flat(rows, c, depth)
+	}
+	if b.collapsed+len(rows) > mostRest {
+		b.lost += len(rows)
+		return r
+	}
+	b.collapsed += len(rows)
+	r.Key = fmt.Sprintf("r%d", len(b.page.Data.Rest))
+	b.page.Data.Rest[r.Key] = rows
+	return r
+}
+
+func (b *treeBuilder) flat(rows []restRow, c tc.Class, depth int) []restRow {
+	n := b.class(c, depth)
+	rows = append(rows, restRow{depth, n.ID, n.Name, n.Role, n.Rate, n.Ceil, n.Rates, n.Ceils, n.Leaf})
+	for child := range b.t.State().Children(c.Link, c.ID) {
+		rows = b.flat(rows, child, depth+1)
+	}
+	return rows
+}
