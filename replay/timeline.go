@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lqosd/bakery"
@@ -182,18 +183,34 @@ func (e *Event) add(r bakery.Record) {
 	e.Kinds = append(e.Kinds, KindCount{e.lastKind, 1})
 }
 
+// nouns are what records of a kind make, for a sum of many.
+var nouns = map[bakery.Kind][2]string{
+	bakery.KindAddStructuralHTBClass: {"site class", "site classes"},
+	bakery.KindAddCircuitHTBClass:    {"circuit class", "circuit classes"},
+	bakery.KindAddCircuitQdisc:       {"leaf", "leaves"},
+	bakery.KindMapIPToFlow:           {"address mapped", "addresses mapped"},
+	bakery.KindDelIPFlow:             {"address unmapped", "addresses unmapped"},
+	bakery.KindClearIPFlow:           {"time all addresses unmapped", "times all addresses unmapped"},
+	bakery.KindChangeSiteSpeedLive:   {"change of speed", "changes of speed"},
+}
+
 func (e *Event) summarize() {
 	if e.Records() == 1 {
 		e.Summary = newEntry(bakery.Record{Command: e.first}).Summary()
 	}
+	var words []string
 	for _, k := range e.Kinds {
-		if e.Records() == 1 {
-			break
+		noun, ok := nouns[k.Kind]
+		switch {
+		case ok:
+			words = append(words, counted(k.N, "", noun[0], noun[1]))
+		case e.Refresh: // what makes it one
+		default:
+			words = append(words, fmt.Sprintf("%d × %s", k.N, k.Kind))
 		}
-		if e.Summary != "" {
-			e.Summary += ", "
-		}
-		e.Summary += fmt.Sprintf("%d × %s", k.N, k.Kind)
+	}
+	if e.Records() > 1 {
+		e.Summary = strings.Join(words, ", ")
 	}
 	e.first = nil
 }

@@ -42,13 +42,14 @@ func (p *page) newDiff(r replay.DiffReport, before, after *bakery.Tree) diff {
 		}
 		g.add(one)
 	}
-	left, all := mostLines, 0
+	left, all := p.limits.lines, 0
 	for _, name := range slices.SortedFunc(keys(at), func(a, b string) int {
 		return cmp.Or(cmp.Compare(at[a].order, at[b].order), cmp.Compare(a, b))
 	}) {
 		g := at[name]
 		all += len(g.Lines)
-		if n := min(left, mostGroup); len(g.Lines) > n {
+		slices.SortStableFunc(g.Lines, compareLines)
+		if n := min(left, p.limits.group); len(g.Lines) > n {
 			g.More = len(g.Lines) - n
 			g.Lines = g.Lines[:n]
 		}
@@ -56,10 +57,17 @@ func (p *page) newDiff(r replay.DiffReport, before, after *bakery.Tree) diff {
 		g.Open = len(at) <= 3
 		d.Groups = append(d.Groups, *g)
 	}
-	if shown := mostLines - left; shown < all {
+	if shown := p.limits.lines - left; shown < all {
 		p.leaveOut("Of %s differences between %s and %s %s are listed: bakery-replay diff lists all.", thousands(all), r.From, r.To, thousands(shown))
 	}
 	return d
+}
+
+// compareLines puts what belongs to one class together, the class before its leaf.
+func compareLines(a, b line) int {
+	x, _ := tc.ParseHandle(a.ID)
+	y, _ := tc.ParseHandle(b.ID)
+	return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(x, y), cmp.Compare(a.Object, b.Object))
 }
 
 func keys(m map[string]*group) func(func(string) bool) {

@@ -24,24 +24,30 @@ type Options struct {
 	Drift *replay.DiffReport
 }
 
-// What a page holds at most, so that browsers stay quick: what is over it is counted.
-const (
-	mostEvents    = 2000  // entries of the timeline
-	mostRefreshes = 100   // of which it is worked out what they changed
-	mostChanges   = 4000  // lines below those entries
-	mostEach      = 40    // below one of them
-	mostRows      = 2000  // classes of the tree that are there from the beginning
-	mostRest      = 25000 // that a button shows, or the filter
-	mostLines     = 2000  // of a diff
-	mostGroup     = 200   // of one site
-	buckets       = 480
-)
+// limits are what a page holds at most, so that browsers stay quick: what is over it is counted.
+type limits struct {
+	events    int // of the timeline
+	refreshes int // of which it is worked out what they changed
+	changes   int // lines below events
+	each      int // below one of them
+	rows      int // classes of the tree that are there from the beginning
+	rest      int // that a button shows, or the filter
+	lines     int // of a diff
+	group     int // of one site
+}
+
+var usual = limits{events: 2000, refreshes: 100, changes: 4000, each: 40, rows: 2000, rest: 25_000, lines: 2000, group: 200}
+
+// buckets are how many stretches of time the picture of a timeline is made of.
+const buckets = 480
 
 // Report is a report that is ready to be written.
 type Report struct{ page page }
 
 // page is what the template shows.
 type page struct {
+	limits limits
+
 	Title, Policy string
 	Style         template.CSS
 	Script        template.JS
@@ -83,12 +89,16 @@ func newMoment(t time.Time, zone *time.Location) moment {
 
 // New collects a report.
 func New(ctx context.Context, s *replay.Source, o Options) (*Report, error) {
-	l, err := s.Timeline(ctx, o.From, o.To, replay.Limits{Events: mostEvents, Refreshes: mostRefreshes, Changes: mostChanges, Each: mostEach, Buckets: buckets})
+	return makeReport(ctx, s, o, usual)
+}
+
+func makeReport(ctx context.Context, s *replay.Source, o Options, most limits) (*Report, error) {
+	l, err := s.Timeline(ctx, o.From, o.To, replay.Limits{Events: most.events, Refreshes: most.refreshes, Changes: most.changes, Each: most.each, Buckets: buckets})
 	if err != nil {
 		return nil, err
 	}
 	zone := o.Made.Location()
-	p := page{Title: "lqosd: " + o.Log, Log: o.Log, Made: newMoment(o.Made, zone), Style: template.CSS(style), Script: template.JS(script)}
+	p := page{limits: most, Title: "lqosd: " + o.Log, Log: o.Log, Made: newMoment(o.Made, zone), Style: template.CSS(style), Script: template.JS(script)}
 	p.Policy = "default-src 'none'; style-src '" + hash(style) + "'; script-src '" + hash(script) + "'; base-uri 'none'; form-action 'none'"
 	if p.From, err = newPoint(ctx, s, o.From, zone); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@
   };
   const lower = new WeakMap();
   const textOf = (e) => {
-    if (!lower.has(e)) lower.set(e, e.textContent.toLowerCase());
+    if (!lower.has(e)) lower.set(e, (e.textContent + " " + (e.dataset.k || "")).toLowerCase());
     return lower.get(e);
   };
   for (const e of all(".tools, .zoom, .treetools, #theme")) e.hidden = false;
@@ -261,7 +261,8 @@
     $("to-text").dataset.end = $("to-text").textContent;
     const zoomed = () => {
       first = from.value ? at(from.value) : 0;
-      end = to.value ? Math.min(starts.length, at(to.value) + 1) : starts.length;
+      end = to.value ? at(to.value) : starts.length;
+      if (to.value && starts[end] < to.value) end++;
       if (end <= first) end = first + 1;
       draw();
       apply();

@@ -22,7 +22,8 @@ type event struct {
 	Begin    moment
 	Took     string // "" under a second
 	From, To string
-	Kind     string
+	Kind     string // what sort it is, in a word
+	Kinds    string // of its records
 	Refresh  bool
 	Summary  string
 	Sender   string
@@ -77,7 +78,10 @@ func newEvent(e replay.Event, zone *time.Location) event {
 	if took := e.End.Sub(e.Begin); took >= time.Second {
 		v.Took = took.Round(time.Second).String()
 	}
-	v.Kind = kinds(e)
+	v.Kind = sort(e)
+	for _, k := range e.Kinds {
+		v.Kinds = strings.TrimLeft(fmt.Sprintf("%s, %d %s", v.Kinds, k.N, k.Kind), ", ")
+	}
 	for _, d := range e.Changes {
 		v.Changes = append(v.Changes, newLine(d))
 	}
@@ -88,8 +92,8 @@ func newEvent(e replay.Event, zone *time.Location) event {
 	return v
 }
 
-// kinds says what sort an event is.
-func kinds(e replay.Event) string {
+// sort says what sort an event is.
+func sort(e replay.Event) string {
 	switch k := e.Kinds[0].Kind; {
 	case e.Refresh && k == bakery.KindClearPriorSettings && len(e.Kinds) == 1:
 		return "Cleared"
@@ -180,6 +184,9 @@ func newLine(d replay.Difference) line {
 func shorten(text string, d replay.Difference) string {
 	for _, words := range []string{"class add dev " + d.Link + " ", "qdisc add dev " + d.Link + " "} {
 		text = strings.TrimPrefix(text, words)
+	}
+	if d.Object == "qdisc" {
+		text = strings.TrimPrefix(text, "parent "+d.ID+" ")
 	}
 	text = strings.Replace(text, "classid "+d.ID+" ", "", 1)
 	if text == d.ID {

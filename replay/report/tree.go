@@ -58,7 +58,7 @@ type restRow [9]any
 func root(f float64) float64 { return math.Sqrt(f) }
 
 func (p *page) newTree(t *bakery.Tree) tree {
-	b := treeBuilder{t: t, page: p, most: mostFitting(t)}
+	b := treeBuilder{t: t, page: p, most: mostFitting(t, p.limits.rows)}
 	v := tree{Seq: fmt.Sprint(t.Seq)}
 	for _, name := range t.State().Links() {
 		v.Links = append(v.Links, b.link(name))
@@ -80,9 +80,9 @@ type treeBuilder struct {
 }
 
 // mostFitting is how many children of each class can be listed so that the page stays small.
-func mostFitting(t *bakery.Tree) int {
+func mostFitting(t *bakery.Tree, rows int) int {
 	for _, most := range []int{50, 20, 10, 5, 3, 1} {
-		if n := countListed(t, most); n <= mostRows {
+		if n := countListed(t, most); n <= rows {
 			return most
 		}
 	}
@@ -203,7 +203,7 @@ func (b *treeBuilder) rest(classes []tc.Class, depth int, more bool) *rest {
 	for _, c := range classes {
 		rows = b.flat(rows, c, depth)
 	}
-	if b.collapsed+len(rows) > mostRest {
+	if b.collapsed+len(rows) > b.page.limits.rest {
 		b.lost += len(rows)
 		return r
 	}
