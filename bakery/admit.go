@@ -57,13 +57,13 @@ func (f *folder) admitOne(by Submission, asked Command, payloads *[][]byte) (Com
 	} else {
 		r.Command, err = f.resolve(asked)
 		if err == nil {
-			err = f.tree.fold(&prepared{Record: r})
+			err = f.tree.fold(prepared{seq: r.Seq, meaning: &meaning{command: r.Command}})
 		}
 	}
 	if err != nil {
 		return nil, Outcome{Err: err}
 	}
-	f.tree.folded(r)
+	f.tree.folded(r.Seq, r.Command)
 	switch m := r.Command.(type) {
 	case MqSetup:
 		f.setup.take(m)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
@@ -12,18 +14,17 @@ import (
 // bring does what is missing on a link, but for what failed a moment ago. It is true when
 // the link has to be read again.
 func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w work) (again bool) {
-	a := attempt{r: r, l: l, tree: tree, w: w, differs: map[key]bool{}, failed: map[key]bool{}}
+	a := attempt{r: r, l: l, tree: tree, w: w, failed: map[key]bool{}}
 	a.target = a.aim()
 	target := a.target
-	var plan []tc.Op
-	diff := tc.Diff(w.has, target)
-	if len(diff) > 0 {
-		plan = tc.Plan(w.has, target)
+	if tc.Differ(w.has, target) {
+		a.plan.addAll(tc.Plan(w.has, target))
 	}
+	plan := a.plan.list
 	if l.asked != tree.shaped {
-		l.asked, l.read, l.repaired = tree.shaped, nil, map[ofLink]repeat{} // records make things necessary again
+		l.asked, l.read, l.repaired, l.once = tree.shaped, deeds{}, nil, deeds{} // records make things necessary again
 	}
-	a.confirm(plan, diff)
+	a.confirm(plan)
 	ops := a.ready(plan)
 	r.problems.keepOnly(l.name, a.differs)
 	if len(ops) > 0 {
@@ -32,11 +33,7 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 		}
 		r.retreat(ctx, l, tree, ops)
 		r.publish(PhaseApplying)
-		results := r.k.Apply(ctx, ops)
-		l.makeRoom(ops)
-		for i, res := range results {
-			a.take(ops[i], res)
-		}
+		a.take(ops, r.apply(ctx, ops))
 		if ctx.Err() != nil {
 			return false
 		}
@@ -49,6 +46,18 @@ func (r *reconciler) bring(ctx context.Context, l *managedLink, tree *Tree, w wo
 	return !l.fresh
 }
 
+// buildOps is from how many ops on a link is built. Before and after that what isn't used any more is collected, beside the
+// kernel's work and the reading that follows: Go's collector would wait until there is twice as much.
+const buildOps = 4096
+
+func (r *reconciler) apply(ctx context.Context, ops []tc.Op) []tc.Result {
+	if len(ops) > buildOps {
+		r.collecting.Go(runtime.GC)
+		defer r.collecting.Go(runtime.GC)
+	}
+	return r.k.Apply(ctx, ops)
+}
+
 // attempt is one try to bring a link to what is wanted.
 type attempt struct {
 	r    *reconciler
@@ -56,10 +65,20 @@ type attempt struct {
 	tree *Tree
 	w    work
 
-	differs map[key]bool // objects that differ from the target
-	failed  map[key]bool // those of them that still do
+	plan    deeds        // what leads to the target
+	blocked map[key]bool // what differs from the target and nothing leads to
+	failed  map[key]bool // objects that differ, and still do
 	target  *tc.State    // what the link is to have
 	refused int
+}
+
+// differs reports an object that differs from the target.
+func (a *attempt) differs(k key) bool {
+	if a.blocked[k] {
+		return true
+	}
+	_, planned := a.plan.of(k.ofLink())
+	return planned && k.link == a.l.name && k.object()
 }
 
 // aim is what the link is to have: what is wanted or, if drift is only reported, what
@@ -73,7 +92,7 @@ func (a *attempt) aim() *tc.State {
 	for _, op := range tc.Plan(was, wanted) {
 		if err := overlay(target, op); err != nil {
 			k := opKey(a.l.name, op)
-			a.differs[k], a.failed[k] = true, true
+			a.block(k)
 			if a.r.problems.waits(k, a.r.o.Now()) {
 				continue
 			}
@@ -81,6 +100,13 @@ func (a *attempt) aim() *tc.State {
 		}
 	}
 	return target
+}
+
+func (a *attempt) block(k key) {
+	if a.blocked == nil {
+		a.blocked = map[key]bool{}
+	}
+	a.blocked[k], a.failed[k] = true, true
 }
 
 // newer gives what is expected and what is wanted, which newer records alone tell apart: a leaf
@@ -109,12 +135,17 @@ func opKey(link string, op tc.Op) key { return keyOf(link, opObject(op)) }
 
 // confirm finds the ops that the kernel answered with success, and that are needed again though what they made is not as they
 // made it. What is only made anew because what it sits in is, is as it was made.
-func (a *attempt) confirm(plan []tc.Op, diff []tc.Difference) {
-	differs := map[key]bool{}
-	if len(a.l.read) == 0 && len(a.l.repaired) == 0 { // nothing was done before
-		diff = nil
+func (a *attempt) confirm(plan []tc.Op) {
+	before := !a.l.read.none() || !a.l.once.none() || len(a.l.repaired) > 0
+	if len(plan) > 0 && before {
+		a.confirmAll(plan)
 	}
-	for _, d := range diff {
+	a.l.read = deeds{}
+}
+
+func (a *attempt) confirmAll(plan []tc.Op) {
+	differs := map[key]bool{}
+	for _, d := range tc.Diff(a.w.has, a.target) {
 		for _, o := range []tc.Object{d.From, d.To} {
 			if o != (tc.Object{}) {
 				differs[keyOf(a.l.name, o)] = true
@@ -123,18 +154,19 @@ func (a *attempt) confirm(plan []tc.Op, diff []tc.Difference) {
 	}
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
-		a.differs[k] = true
 		if differs[k] && !a.r.problems.waits(k, a.r.o.Now()) && a.l.stuck(op) {
 			a.problem(op, errors.New("the kernel took it, and yet it isn't so: somebody undoes it, or the kernel means something else"))
 		}
 	}
-	a.l.read = nil
 }
 
 // ready leaves out what failed a moment ago, and what sits in it.
 func (a *attempt) ready(plan []tc.Op) []tc.Op {
 	now := a.r.o.Now()
 	a.dropOutdated(plan)
+	if len(a.failed) == 0 && !a.r.problems.on(a.l.name) {
+		return plan
+	}
 	ops := plan[:0:0]
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
@@ -156,6 +188,9 @@ func (a *attempt) ready(plan []tc.Op) []tc.Op {
 // dropOutdated forgets the problems of objects of which another op is needed now: newer
 // records ask for something else.
 func (a *attempt) dropOutdated(plan []tc.Op) {
+	if !a.r.problems.on(a.l.name) {
+		return
+	}
 	same := map[key]bool{}
 	for _, op := range plan {
 		k := opKey(a.l.name, op)
@@ -179,29 +214,53 @@ func (a *attempt) inFailed(o tc.Object) (in tc.Object, failed bool) {
 	return in, ok && a.failed[keyOf(a.l.name, in)]
 }
 
-// take takes up what became of an op.
-func (a *attempt) take(op tc.Op, res tc.Result) {
-	if res.Err == nil {
-		a.r.writes++
-		a.l.done(op)
-		if op.Verb != tc.Change {
-			a.r.steering.classesChanged()
+// take takes up what became of ops.
+func (a *attempt) take(ops []tc.Op, results []tc.Result) {
+	did := ops
+	if slices.ContainsFunc(results, func(r tc.Result) bool { return r.Err != nil }) {
+		did = nil
+	}
+	for i, res := range results {
+		switch {
+		case res.Err != nil:
+			a.fail(ops[i], res.Err)
+			continue
+		case len(did) < len(ops):
+			did = append(did, ops[i])
 		}
-		if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
-			a.r.forgetLines(a.tree, a.l.name)
-		}
-		if res.Warning != "" {
-			a.r.warn(op, res.Warning)
-		}
+		a.done(ops[i], res.Warning)
+	}
+	if a.w.has.Len() == 0 && a.l.seen.State.Len() == 0 && a.w.at == nil && len(did) == len(a.plan.list) && len(a.blocked) == 0 {
+		a.l.built(a.target)
 		return
 	}
+	a.l.take(did)
+	a.l.did(did)
+}
+
+// done takes up an op that the kernel did.
+func (a *attempt) done(op tc.Op, warning string) {
+	a.r.writes++
+	if op.Verb != tc.Change {
+		a.r.steering.classesChanged()
+	}
+	if op.Qdisc != nil && op.Verb != tc.Change && holdsFilters(op.Qdisc) {
+		a.r.forgetLines(a.tree, a.l.name)
+	}
+	if warning != "" {
+		a.r.warn(op, warning)
+	}
+}
+
+// fail takes up an op that the kernel didn't do.
+func (a *attempt) fail(op tc.Op, err error) {
 	a.l.fresh, a.l.unsure = false, true
 	a.r.refused++
 	a.refused++
 	k := opKey(a.l.name, op)
 	if !a.failed[k] { // of two ops for one object the first tells why
 		a.failed[k] = true
-		a.problem(op, res.Err)
+		a.problem(op, err)
 	}
 }
 
@@ -250,7 +309,7 @@ func (a *attempt) settle(target *tc.State) {
 	switch {
 	case a.r.o.Drift == DriftRepair || l.expected == nil:
 		now := a.r.o.Now()
-		if n := a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs[k] && !a.failed[k] }); n > 0 {
+		if n := a.r.drift.end(l.name, now, FateRepaired, func(k key) bool { return a.differs(k) && !a.failed[k] }); n > 0 {
 			a.r.o.Logger.Info("drift repaired", "link", l.name, "entries", n)
 		}
 		l.expected = l.scope(l.seen.State, target).Clone()

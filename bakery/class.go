@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"lqosd/bakery/tc"
+	"lqosd/eventlog"
 )
 
 // classAsk is what the two class commands have in common.
@@ -11,15 +12,16 @@ type classAsk struct {
 	link, parent, classID string
 	rateMbps, ceilMbps    float64
 	r2q                   uint64
-	note                  Note
+	note                  Note // without the record
 }
 
 func askOfSite(c AddStructuralHTBClass) classAsk {
-	return classAsk{c.Link, c.Parent, c.ClassID, c.RateMbps, c.CeilMbps, c.R2Q, Note{Role: RoleSite, Hash: c.SiteHash}}
+	n := Note{Role: RoleSite, Hash: c.SiteHash, AskedMbps: askedMbps(c.RateMbps, c.CeilMbps)}
+	return classAsk{c.Link, c.Parent, c.ClassID, c.RateMbps, c.CeilMbps, c.R2Q, n}
 }
 
 func askOfCircuit(c AddCircuitHTBClass) classAsk {
-	n := Note{Role: RoleCircuit, Hash: c.CircuitHash}
+	n := Note{Role: RoleCircuit, Hash: c.CircuitHash, AskedMbps: askedMbps(c.RateMbps, c.CeilMbps)}
 	if c.Comment != nil {
 		n.Comment = *c.Comment
 	}
@@ -29,24 +31,24 @@ func askOfCircuit(c AddCircuitHTBClass) classAsk {
 // maxComment bounds what a client may have remembered of a class, in bytes.
 const maxComment = 4096
 
-// foldClass adds the class, updates it, or moves it when the parent is another one.
-func (t *Tree) foldClass(a classAsk, r *prepared) error {
-	class := r.class
-	if class.ID == 0 {
-		var err error
-		if class, err = a.class(); err != nil {
-			return err
-		}
-	}
-	if err := t.state.Apply(tc.Op{Verb: tc.Replace, Class: &class}); err != nil {
+func (t *Tree) foldClassAsk(a classAsk, seq eventlog.Seq) error {
+	class, err := a.class()
+	if err != nil {
 		return err
 	}
-	a.note.Seq = r.Seq
-	if old, ok := t.Note(a.link, class.ID); ok {
-		a.note.LeafSeq = old.LeafSeq
+	return t.foldClass(&class, a.note, seq)
+}
+
+// foldClass adds the class, updates it, or moves it when the parent is another one. The Tree may keep class: it is never written again.
+func (t *Tree) foldClass(class *tc.Class, n Note, seq eventlog.Seq) error {
+	if err := t.state.Keep(tc.Op{Verb: tc.Replace, Class: class}); err != nil {
+		return err
 	}
-	a.note.AskedMbps = askedMbps(a.rateMbps, a.ceilMbps)
-	t.setNote(a.link, class.ID, a.note)
+	n.Seq = seq
+	if old, ok := t.Note(class.Link, class.ID); ok {
+		n.LeafSeq = old.LeafSeq
+	}
+	t.setNote(class.Link, class.ID, n)
 	return nil
 }
 

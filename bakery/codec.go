@@ -37,28 +37,41 @@ func AppendRecord(dst []byte, r Record) []byte {
 // payload. A payload of a newer version is eventlog.ErrNewerFormat, anything
 // else that can't be read eventlog.ErrCorrupt.
 func DecodeRecord(seq eventlog.Seq, payload []byte) (Record, error) {
-	return decodeRecord(seq, decoder{b: payload}, nil)
+	d := decoder{b: payload}
+	r, k, err := d.head(seq)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Command = d.command(k, nil)
+	if err := d.end(seq); err != nil {
+		return Record{}, err
+	}
+	return r, nil
 }
 
-// decodeRecord decodes what d begins with; what d's preparer knows of it goes into out.
-func decodeRecord(seq eventlog.Seq, d decoder, out *prepared) (Record, error) {
+// head reads what every record begins with, up to its command.
+func (d *decoder) head(seq eventlog.Seq) (r Record, k Kind, err error) {
 	if v := d.byte(); d.err == nil && v != recordVersion {
-		return Record{}, fmt.Errorf("decoding record %d: version %d: %w", seq, v, eventlog.ErrNewerFormat)
+		return Record{}, 0, fmt.Errorf("decoding record %d: version %d: %w", seq, v, eventlog.ErrNewerFormat)
 	}
-	kind := Kind(d.byte())
-	r := Record{Seq: seq, Time: time.Unix(0, d.varint()).UTC()}
+	k = Kind(d.byte())
+	r = Record{Seq: seq, Time: time.Unix(0, d.varint()).UTC()}
 	r.Sender = Sender{UID: d.uint32(), GID: d.uint32(), PID: d.int32()}
-	r.Command = d.command(kind, out)
+	return r, k, nil
+}
+
+// end is what was wrong with a record that was read to its end.
+func (d *decoder) end(seq eventlog.Seq) error {
 	if d.err == nil && len(d.b) != 0 {
 		d.fail(fmt.Errorf("%d bytes too many", len(d.b)))
 	}
 	switch {
 	case errors.Is(d.err, eventlog.ErrNewerFormat):
-		return Record{}, fmt.Errorf("decoding record %d: %w", seq, d.err)
+		return fmt.Errorf("decoding record %d: %w", seq, d.err)
 	case d.err != nil:
-		return Record{}, fmt.Errorf("decoding record %d: %w: %w", seq, eventlog.ErrCorrupt, d.err)
+		return fmt.Errorf("decoding record %d: %w: %w", seq, eventlog.ErrCorrupt, d.err)
 	}
-	return r, nil
+	return nil
 }
 
 func (e *encoder) command(c Command) {
@@ -103,7 +116,8 @@ func (e *encoder) command(c Command) {
 	}
 }
 
-func (d *decoder) command(k Kind, out *prepared) Command {
+// command reads a command; what the decoder's preparer knows of it goes into out.
+func (d *decoder) command(k Kind, out *meaning) Command {
 	switch k {
 	case KindClearPriorSettings:
 		return ClearPriorSettings{Links: d.strings()}
@@ -220,7 +234,7 @@ func (d *decoder) mapping() MapIPToFlow {
 	return c
 }
 
-func (d *decoder) leaf(out *prepared) AddCircuitQdisc {
+func (d *decoder) leaf(out *meaning) AddCircuitQdisc {
 	c := AddCircuitQdisc{Link: d.string(), ParentMajor: d.uint32(), ParentMinor: d.uint32(), CircuitHash: int64(d.uint64())}
 	if d.with != nil {
 		c.SQM = d.with.leaf(d, out)
@@ -230,7 +244,7 @@ func (d *decoder) leaf(out *prepared) AddCircuitQdisc {
 	return c
 }
 
-func (d *decoder) execute(out *prepared) ExecuteTCCommands {
+func (d *decoder) execute(out *meaning) ExecuteTCCommands {
 	if d.with != nil {
 		return d.with.execute(d, out)
 	}

@@ -206,8 +206,6 @@ func (f *leafFolder) fold(circuit *AddCircuit, slot tc.Handle, upload bool) erro
 		return err
 	}
 	t.rememberHandle(link, slot, handle)
-	n, _ := t.Note(link, slot)
-	n.LeafSeq = f.seq
-	t.setNote(link, slot, n)
+	t.noteLeaf(link, slot, f.seq)
 	return nil
 }

@@ -18,7 +18,7 @@ type work struct {
 
 // compare brings both sides of a link into the same form, and finds what drifted.
 func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
-	wanted := r.canonical(l, tree.State().Only(l.name))
+	wanted := r.wanted(l, tree)
 	w := work{has: tree.withoutLines(l.name, l.scope(l.seen.State, wanted), wanted)}
 	w.wanted = KeepQueues(l.name, tree.adoptHandles(l.name, wanted, w.has), w.has)
 	if l.expected != nil {
@@ -31,7 +31,7 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 	}
 	if l.reread {
 		l.ordered = 0
-		l.read, l.wrote = l.wrote, nil
+		l.read, l.wrote = l.wrote, deeds{}
 		r.expectOwn(l, w.has)
 		r.findDrift(l, tree, w, settled)
 	}
@@ -44,18 +44,11 @@ func (r *reconciler) compare(l *managedLink, tree *Tree, settled bool) work {
 // nobody compares before the children have gone.
 func takeInner(link string, expected, has *tc.State) {
 	for c := range has.Classes(link) {
-		if e, ok := expected.Class(link, c.ID); ok && hasChildren(expected, c) && hasChildren(has, c) {
+		if e, ok := expected.Class(link, c.ID); ok && expected.HasChildren(link, c.ID) && has.HasChildren(link, c.ID) {
 			e.HTB.Quantum, e.HTB.Prio = c.HTB.Quantum, c.HTB.Prio
 			_ = expected.Apply(tc.Op{Verb: tc.Change, Class: &e})
 		}
 	}
-}
-
-func hasChildren(s *tc.State, c tc.Class) bool {
-	for range s.Children(c.Link, c.ID) {
-		return true
-	}
-	return false
 }
 
 // expectOwn takes what became of our own last ops, and of those that failed, for what is
@@ -64,12 +57,12 @@ func (r *reconciler) expectOwn(l *managedLink, has *tc.State) {
 	if l.expected == nil {
 		return
 	}
-	if len(tc.Diff(l.expected, has)) == 0 { // after a build that went well, of all that there is
+	if !tc.Differ(l.expected, has) { // after a build that went well, of all that there is
 		takeInner(l.name, l.expected, has)
 		return
 	}
 	var own []key
-	for k := range l.read {
+	for k := range l.read.objects {
 		own = append(own, k.key(l.name))
 	}
 	for k := range r.problems {
@@ -98,6 +91,15 @@ func openDirectQlen(link string, expected, wanted *tc.State) {
 	for _, q := range taken {
 		mustApply(expected, tc.Op{Verb: tc.Change, Qdisc: &q})
 	}
+}
+
+// wanted is what tree asks for on a link, in canonical form. It is kept: a link that was built is compared again at once.
+func (r *reconciler) wanted(l *managedLink, tree *Tree) *tc.State {
+	mark := tree.State().Mark(l.name)
+	if mark == 0 || mark != l.wantedMark || l.seen.LinkInfo != l.wantedFor {
+		l.wanted, l.wantedMark, l.wantedFor = r.canonical(l, tree.State().Only(l.name)), mark, l.seen.LinkInfo
+	}
+	return l.wanted.Clone()
 }
 
 func (r *reconciler) canonical(l *managedLink, wanted *tc.State) *tc.State {
@@ -154,7 +156,7 @@ func (r *reconciler) unexplained(l *managedLink, w work, settled bool) []tc.Diff
 	kept := list[:0]
 	for _, d := range list {
 		k := keyOf(l.name, d.Object())
-		_, written := l.read[k.ofLink()]
+		_, written := l.read.of(k.ofLink())
 		if !explained[k] && !written && !r.failedWith(l, d.Object()) {
 			kept = append(kept, d)
 		}

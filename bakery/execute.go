@@ -168,6 +168,9 @@ type tcLine struct {
 	link   string // "" if it names none
 	op     tc.Op  // of a line that isn't opaque
 	opaque bool
+
+	programmed programmedClass // for op.Class; without a class: not there
+	made       *tc.Qdisc       // the fold's: what it made of op.Qdisc last, never written again; nil: nothing yet
 }
 
 func parseLine(line string) (tcLine, error) {
@@ -185,19 +188,38 @@ func parseLine(line string) (tcLine, error) {
 	return tcLine{text: text, link: op.Link(), op: op}, nil
 }
 
-// foldLine folds line number n of a record, and leaves l as it is.
+// foldLine folds line number n of a record, and leaves l as it is, but for what is the fold's.
 func (t *Tree) foldLine(l *tcLine, seq eventlog.Seq, n int) error {
 	switch {
 	case l.opaque:
 		t.opaque.Set(l.text, OpaqueLine{Seq: seq, Line: n, Link: l.link, Text: l.text})
 		return nil
 	case l.op.Class != nil:
-		return t.applyClass(l.op, seq)
+		return t.applyClass(l.op, l.programmed, seq)
 	}
-	return t.applyLineQdisc(l.op, seq)
+	return t.applyLineQdisc(l.op, &l.made, seq)
 }
 
-func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
+// programmedClass is what is programmed for the class of a line, never written again, and what was asked for where that was
+// less than MinRate.
+type programmedClass struct {
+	class     *tc.Class
+	askedMbps *[2]float64
+}
+
+func programmed(asked *tc.Class) programmedClass {
+	class := *asked
+	class.HTB.Rate = max(class.HTB.Rate, MinRate)
+	class.HTB.Ceil = max(cmp.Or(class.HTB.Ceil, class.HTB.Rate), MinRate) // not given, it is the rate
+	p := programmedClass{class: &class}
+	if asked.HTB.Rate < MinRate || asked.HTB.Ceil != 0 && asked.HTB.Ceil < MinRate {
+		p.askedMbps = &[2]float64{asked.HTB.Rate.Mbps(), asked.HTB.Ceil.Mbps()}
+	}
+	return p
+}
+
+// applyClass applies a class op, which programs p, unless that has no class.
+func (t *Tree) applyClass(op tc.Op, p programmedClass, seq eventlog.Seq) error {
 	if op.Verb == tc.Delete {
 		err := t.state.Apply(op)
 		if m, ok := t.notes.Get(op.Class.Link); ok && err == nil {
@@ -205,29 +227,27 @@ func (t *Tree) applyClass(op tc.Op, seq eventlog.Seq) error {
 		}
 		return err
 	}
-	class := *op.Class
-	class.HTB.Rate = max(class.HTB.Rate, MinRate)
-	class.HTB.Ceil = max(cmp.Or(class.HTB.Ceil, class.HTB.Rate), MinRate) // not given, it is the rate
-	if err := t.state.Apply(tc.Op{Verb: op.Verb, Class: &class}); err != nil {
+	if p.class == nil {
+		p = programmed(op.Class)
+	}
+	class := p.class
+	if err := t.state.Keep(tc.Op{Verb: op.Verb, Class: class}); err != nil {
 		return err
 	}
 	n := t.identify(class)
-	n.Seq, n.AskedMbps = seq, nil
-	if asked := op.Class.HTB; asked.Rate < MinRate || asked.Ceil != 0 && asked.Ceil < MinRate {
-		n.AskedMbps = &[2]float64{op.Class.HTB.Rate.Mbps(), op.Class.HTB.Ceil.Mbps()}
-	}
+	n.Seq, n.AskedMbps = seq, p.askedMbps
 	t.setNote(class.Link, class.ID, n)
 	return nil
 }
 
-func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
+func (t *Tree) applyLineQdisc(op tc.Op, made **tc.Qdisc, seq eventlog.Seq) error {
 	link, slot := op.Qdisc.Link, op.Qdisc.Parent
 	if slot == tc.Unspec { // the qdisc is named by its handle
 		q, _ := t.state.QdiscByHandle(link, op.Qdisc.Handle)
 		slot = q.Parent
 	}
-	_, before := t.state.Qdisc(link, slot)
-	if err := t.applyQdisc(op); err != nil {
+	before := t.state.HasQdisc(link, slot)
+	if err := t.applyQdisc(op, made); err != nil {
 		return err
 	}
 	if slot == tc.Root && before && op.Verb != tc.Change {
@@ -238,10 +258,8 @@ func (t *Tree) applyLineQdisc(op tc.Op, seq eventlog.Seq) error {
 	if before {
 		t.pruneNotes(link)
 	}
-	if _, ok := t.state.Class(link, slot); ok {
-		n, _ := t.Note(link, slot)
-		n.LeafSeq = seq
-		t.setNote(link, slot, n)
+	if t.state.HasClass(link, slot) {
+		t.noteLeaf(link, slot, seq)
 	} else {
 		t.place(link, slot, seq)
 	}

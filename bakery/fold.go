@@ -2,52 +2,60 @@ package bakery
 
 import (
 	"fmt"
+
+	"lqosd/eventlog"
 )
 
 // Fold gives a record its meaning: it changes t to what the record asks for.
 // It is deterministic and depends on nothing else. On an error t is unchanged; the
 // error says why the record can't be folded. Records of a log always can.
-func Fold(t *Tree, r Record) error { return foldPrepared(t, &prepared{Record: r}) }
+func Fold(t *Tree, r Record) error {
+	return foldPrepared(t, prepared{seq: r.Seq, meaning: &meaning{command: r.Command}})
+}
 
-func foldPrepared(t *Tree, r *prepared) error {
-	if r.Seq != t.Seq+1 {
-		return fmt.Errorf("folding record %d: the tree is at %d", r.Seq, t.Seq)
+func foldPrepared(t *Tree, r prepared) error {
+	if r.seq != t.Seq+1 {
+		return fmt.Errorf("folding record %d: the tree is at %d", r.seq, t.Seq)
 	}
 	if err := t.fold(r); err != nil {
-		return fmt.Errorf("folding record %d, %s: %w", r.Seq, r.Command.Kind(), err)
+		return fmt.Errorf("folding record %d, %s: %w", r.seq, r.command.Kind(), err)
 	}
-	t.folded(r.Record)
+	t.folded(r.seq, r.command)
 	return nil
 }
 
-// folded notes that r is part of t.
-func (t *Tree) folded(r Record) {
-	t.Seq = r.Seq
-	t.folds += toll(r.Command)
-	if r.Command.Kind().shapes() {
-		t.shaped = r.Seq
+// folded notes that a record is part of t.
+func (t *Tree) folded(seq eventlog.Seq, c Command) {
+	t.Seq = seq
+	t.folds += toll(c)
+	k := c.Kind()
+	if k.shapes() {
+		t.shaped = seq
 	}
-	if r.Command.Kind().maps() {
-		t.mapped = r.Seq
+	if k.maps() {
+		t.mapped = seq
 	}
 }
 
-func (t *Tree) fold(r *prepared) error {
-	switch c := r.Command.(type) {
+func (t *Tree) fold(r prepared) error {
+	if r.class != nil {
+		return t.foldClass(r.class, r.note, r.seq)
+	}
+	switch c := r.command.(type) {
 	case ClearPriorSettings:
 		t.keepIdentities()
 		t.reset()
 		return nil
 	case MqSetup:
-		return t.foldMqSetup(c, r.Seq)
+		return t.foldMqSetup(c, r.seq)
 	case AddStructuralHTBClass:
-		return t.foldClass(askOfSite(c), r)
+		return t.foldClassAsk(askOfSite(c), r.seq)
 	case AddCircuitHTBClass:
-		return t.foldClass(askOfCircuit(c), r)
+		return t.foldClassAsk(askOfCircuit(c), r.seq)
 	case AddCircuitQdisc:
-		return t.foldLeaf(c, r.leaf, r.Seq)
+		return t.foldLeaf(c, r.leaf, &r.made, r.seq)
 	case ExecuteTCCommands:
-		return t.foldExecute(c, r.lines, r.Seq)
+		return t.foldExecute(c, r.lines, r.seq)
 	case MapIPToFlow:
 		return t.foldMapping(c)
 	case DelIPFlow:
@@ -57,11 +65,11 @@ func (t *Tree) fold(r *prepared) error {
 		t.guessed = false
 		return nil
 	case Commit:
-		return t.foldCommit(c, r.Seq)
+		return t.foldCommit(c, r.seq)
 	case ChangeSiteSpeedLive:
-		return t.foldSpeed(c, r.Seq)
+		return t.foldSpeed(c, r.seq)
 	}
-	return fmt.Errorf("no fold for %T", r.Command)
+	return fmt.Errorf("no fold for %T", r.command)
 }
 
 // reset empties what shapes. Address mappings stay, and so does the memory of

@@ -17,8 +17,9 @@ type Kernel interface {
 	// live: another text means that nothing of what was applied is left.
 	Identity() string
 	// Observe reads what is on the links. One that isn't there is missing from the map.
-	// What was read is of one moment: a dump that was interrupted is read again.
-	Observe(ctx context.Context, links []string) (map[string]tc.Observed, error)
+	// What was read is of one moment: a dump that was interrupted is read again. Where it is
+	// the same as in what is known of a link it may share that.
+	Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error)
 	// Apply does ops in order and gives a Result for each. One that fails doesn't stop
 	// the others, except for classes below a class that couldn't be made, which are
 	// tc.ErrNotTried. The errors wrap those of package tc where one fits.

@@ -12,13 +12,13 @@ import (
 // notLeaves are the kinds that can't hang at a class.
 var notLeaves = map[string]bool{"mq": true, "htb": true, "clsact": true, "ingress": true}
 
-// foldLeaf gives a class the leaf that c.SQM means: options, unless that is nil.
-func (t *Tree) foldLeaf(c AddCircuitQdisc, options tc.Options, seq eventlog.Seq) error {
+// foldLeaf gives a class the leaf that c.SQM means: options, unless that is nil. made is as in applyQdisc.
+func (t *Tree) foldLeaf(c AddCircuitQdisc, options tc.Options, made **tc.Qdisc, seq eventlog.Seq) error {
 	if c.ParentMajor == 0 || c.ParentMajor > math.MaxUint16 || c.ParentMinor == 0 || c.ParentMinor > math.MaxUint16 {
 		return fmt.Errorf("parent %x:%x: major and minor must be 1 to ffff", c.ParentMajor, c.ParentMinor)
 	}
 	class := tc.NewHandle(uint16(c.ParentMajor), uint16(c.ParentMinor))
-	if _, ok := t.state.Class(c.Link, class); !ok {
+	if !t.state.HasClass(c.Link, class) {
 		return fmt.Errorf("link %s has no class %s", c.Link, class)
 	}
 	if options == nil {
@@ -27,19 +27,17 @@ func (t *Tree) foldLeaf(c AddCircuitQdisc, options tc.Options, seq eventlog.Seq)
 			return err
 		}
 	}
-	return t.setLeaf(c.Link, class, options, seq)
+	return t.setLeaf(c.Link, class, options, made, seq)
 }
 
 // setLeaf gives a class a leaf qdisc. A leaf keeps its handle when its options or
 // kind change.
-func (t *Tree) setLeaf(link string, class tc.Handle, options tc.Options, seq eventlog.Seq) error {
+func (t *Tree) setLeaf(link string, class tc.Handle, options tc.Options, made **tc.Qdisc, seq eventlog.Seq) error {
 	q := tc.Qdisc{Link: link, Parent: class, Options: options}
-	if err := t.applyQdisc(tc.Op{Verb: tc.Replace, Qdisc: &q}); err != nil {
+	if err := t.applyQdisc(tc.Op{Verb: tc.Replace, Qdisc: &q}, made); err != nil {
 		return err
 	}
-	n, _ := t.Note(link, class)
-	n.LeafSeq = seq
-	t.setNote(link, class, n)
+	t.noteLeaf(link, class, seq)
 	return nil
 }
 
@@ -63,27 +61,31 @@ func parseLeaf(words []string) (tc.Options, error) {
 	return tc.ParseOptions(words[0], words[1:])
 }
 
-// applyQdisc applies a qdisc op, with a handle chosen for a new qdisc that has none.
-func (t *Tree) applyQdisc(op tc.Op) error {
-	q := *op.Qdisc
-	chosen := false
-	if op.Verb != tc.Delete && q.Handle == 0 && q.Parent != tc.Ingress {
-		if old, ok := t.state.Qdisc(q.Link, q.Parent); ok {
-			q.Handle = old.Handle
-		} else {
-			h, err := t.leafHandle(q.Link, q.Parent)
-			if err != nil {
-				return err
-			}
-			q.Handle, chosen = h, true
-		}
-		op.Qdisc = &q
+// applyQdisc applies a qdisc op, with a handle chosen for a new qdisc that has none. made is the qdisc that was made of the
+// same op before, nil for none, and becomes the one that is made now: mostly the same, which isn't allocated again.
+func (t *Tree) applyQdisc(op tc.Op, made **tc.Qdisc) error {
+	if op.Verb == tc.Delete || op.Qdisc.Handle != 0 || op.Qdisc.Parent == tc.Ingress {
+		return t.state.Apply(op)
 	}
-	if err := t.state.Apply(op); err != nil {
+	link, slot := op.Qdisc.Link, op.Qdisc.Parent
+	handle, there := t.state.HandleAt(link, slot)
+	if !there {
+		var err error
+		if handle, err = t.leafHandle(link, slot); err != nil {
+			return err
+		}
+	}
+	if *made == nil || (*made).Handle != handle {
+		q := *op.Qdisc
+		q.Handle = handle
+		*made = &q
+	}
+	kept := tc.Op{Verb: op.Verb, Qdisc: *made}
+	if err := t.state.Keep(kept); err != nil {
 		return err
 	}
-	if chosen {
-		t.rememberHandle(q.Link, q.Parent, q.Handle)
+	if !there {
+		t.rememberHandle(link, slot, handle)
 	}
 	return nil
 }

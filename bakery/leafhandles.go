@@ -24,7 +24,7 @@ var errNoHandle = errors.New("no free qdisc handle left on the link, which has a
 // whatever comes before it in the stream, and needs no kernel write.
 type leafHandles struct {
 	bySlot  radix.Map[tc.Handle, uint16]
-	byMajor radix.Map[uint16, tc.Handle]
+	byMajor radix.Short[tc.Handle]
 	inRing  [rings]uint32 // remembered majors of each
 }
 

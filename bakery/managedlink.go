@@ -1,6 +1,8 @@
 package bakery
 
 import (
+	"slices"
+
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
@@ -22,10 +24,12 @@ type managedLink struct {
 	ours     appliedLink
 	// wrote are the ops since the last reading that a reading has to confirm, and read
 	// those that the last one was to confirm.
-	wrote, read map[ofLink]tc.Op
+	wrote, read deeds
 	// repaired counts the times in a row that an object got the same op, with no record
-	// newer than asked that may have been the cause.
+	// newer than asked that may have been the cause; once are the ops of the first attempt since,
+	// which no others came before.
 	repaired map[ofLink]repeat
+	once     deeds
 	asked    eventlog.Seq
 	// ordered is the shape of the Tree with which nothing was left to do; 0 if there was
 	// something, or the link was touched since. mark is the link's in that Tree, and lines whether
@@ -33,6 +37,10 @@ type managedLink struct {
 	ordered eventlog.Seq
 	mark    tc.Mark
 	lines   bool
+	// wanted is what the Tree with a Mark asked for when the link had these properties.
+	wanted     *tc.State
+	wantedMark tc.Mark
+	wantedFor  tc.LinkInfo
 }
 
 // putInOrder notes that nothing is left to do.
@@ -103,7 +111,8 @@ func (l *managedLink) own(wanted *tc.State) {
 
 // forget makes the link one that nothing was applied to.
 func (l *managedLink) forget() {
-	l.expected, l.ours, l.wrote, l.read, l.repaired, l.ordered = nil, appliedLink{}, nil, nil, nil, 0
+	l.expected, l.ours, l.ordered = nil, appliedLink{}, 0
+	l.wrote, l.read, l.repaired, l.once = deeds{}, deeds{}, nil, deeds{}
 }
 
 // idle reports a link on which nothing of ours is.
@@ -111,25 +120,67 @@ func (l *managedLink) idle() bool {
 	return l.ours.Root == 0 && !l.ours.Ingress
 }
 
-// done takes an op that the kernel did into what was seen, and whether it has to be
-// confirmed by reading: what a kernel makes of an addition or deletion isn't always what
-// it was asked for.
-func (l *managedLink) done(op tc.Op) {
-	if err := l.seen.State.Apply(asTaken(l.seen.State, op)); err != nil {
-		l.fresh, l.unsure = false, true
+// did takes up the ops that the kernel did in one attempt, in their order: which of them have to be
+// confirmed by reading, because what a kernel makes of an addition or deletion isn't always what it was
+// asked for, and how often each was needed.
+func (l *managedLink) did(ops []tc.Op) {
+	first := len(l.repaired) == 0 && l.once.none()
+	if first {
+		l.once.addAll(ops)
 	}
-	l.count(op)
-	if k := opKey(l.name, op); op.Verb != tc.Change || l.repaired[k.ofLink()].times >= tooOften {
-		l.confirmLater(k, op)
+	if first && !slices.ContainsFunc(ops, changes) {
+		l.confirmLater(ops...)
 		return
 	}
+	for _, op := range ops {
+		times := 1
+		if !first {
+			times = l.count(op)
+		}
+		if op.Verb != tc.Change || times >= tooOften {
+			l.confirmLater(op)
+		} else if inner, fifo := insideOfTbf(op); fifo {
+			l.confirmLater(inner)
+		}
+	}
+}
+
+func changes(op tc.Op) bool { return op.Verb == tc.Change }
+
+// insideOfTbf names the fifo in a tbf that an op changes: the kernel sets its limit, too (tbf_change in sch_tbf.c).
+func insideOfTbf(op tc.Op) (inner tc.Op, ok bool) {
 	if op.Qdisc == nil {
+		return inner, false
+	}
+	_, ok = op.Qdisc.Options.(tc.Tbf)
+	return tc.Op{Verb: op.Verb, Qdisc: &tc.Qdisc{Link: op.Qdisc.Link, Parent: op.Qdisc.Handle | 1}}, ok
+}
+
+// take does ops, which the kernel did, to what was seen.
+func (l *managedLink) take(ops []tc.Op) {
+	for _, op := range ops {
+		if err := l.seen.State.Apply(asTaken(l.seen.State, op)); err != nil {
+			l.fresh, l.unsure = false, true
+		}
+	}
+}
+
+// built is take and did for all that target has, where nothing was: what is noted of it shares target's memory.
+func (l *managedLink) built(target *tc.State) {
+	l.seen.State = target.Clone()
+	if target.Len() == 0 {
 		return
 	}
-	if _, tbf := op.Qdisc.Options.(tc.Tbf); tbf {
-		// The kernel sets the limit of the fifo in it, too (tbf_change in sch_tbf.c).
-		l.confirmLater(key{link: l.name, at: op.Qdisc.Handle | 1}, op)
+	all := deeds{link: l.name, built: target.Clone()}
+	if len(l.repaired) > 0 || !l.once.none() {
+		for k := range all.objects {
+			op, _ := all.of(k)
+			l.count(op)
+		}
+	} else {
+		l.once = all
 	}
+	l.fresh, l.wrote = false, all
 }
 
 // asTaken is op as a kernel in state s takes it: quantum and prio of a class with children
@@ -138,7 +189,7 @@ func asTaken(s *tc.State, op tc.Op) tc.Op {
 	if op.Class == nil || op.Verb == tc.Delete {
 		return op
 	}
-	if old, there := s.Class(op.Class.Link, op.Class.ID); there && hasChildren(s, old) {
+	if old, there := s.Class(op.Class.Link, op.Class.ID); there && s.HasChildren(old.Link, old.ID) {
 		c := *op.Class
 		c.HTB.Quantum, c.HTB.Prio = old.HTB.Quantum, old.HTB.Prio
 		op.Class = &c
@@ -152,8 +203,7 @@ type repeat struct {
 	times int
 }
 
-// isOf reports whether it is of op. The line that tells them apart isn't kept: a link that is
-// built gets tens of thousands of ops that no other follows.
+// isOf reports whether it is of op.
 func (r repeat) isOf(op tc.Op) bool {
 	return r.times > 0 && (r.op == op || r.op.Line() == op.Line())
 }
@@ -162,54 +212,53 @@ func (r repeat) isOf(op tc.Op) bool {
 // problem.
 const tooOften = 3
 
-// makeRoom prepares for what is noted of ops: maps that grow take longer than all else here.
-func (l *managedLink) makeRoom(ops []tc.Op) {
-	made := 0
-	for _, op := range ops {
-		if op.Verb != tc.Change {
-			made++
-		}
+// again is how often an object got its last op.
+func (l *managedLink) again(k ofLink) repeat {
+	if r, known := l.repaired[k]; known {
+		return r
 	}
-	if len(l.repaired) == 0 {
-		l.repaired = make(map[ofLink]repeat, len(ops))
+	if op, once := l.once.of(k); once {
+		return repeat{op: op, times: 1}
 	}
-	if len(l.wrote) == 0 {
-		l.wrote = make(map[ofLink]tc.Op, made)
-	}
+	return repeat{}
 }
 
-func (l *managedLink) count(op tc.Op) {
+func (l *managedLink) note(k ofLink, r repeat) {
 	if l.repaired == nil {
 		l.repaired = map[ofLink]repeat{}
 	}
+	l.repaired[k] = r
+}
+
+func (l *managedLink) count(op tc.Op) (times int) {
 	k := opKey(l.name, op).ofLink()
-	r := l.repaired[k]
+	r := l.again(k)
 	if !r.isOf(op) {
 		r = repeat{op: op}
 	}
 	r.times++
-	l.repaired[k] = r
+	l.note(k, r)
+	return r.times
 }
 
 // stuck reports an op that was done, and that is needed again all the same. It does so once
 // for each time that the op was done: after a pause it is to be done again.
 func (l *managedLink) stuck(op tc.Op) bool {
 	k := opKey(l.name, op).ofLink()
-	did, unconfirmed := l.read[k]
-	often := l.repaired[k]
+	did, unconfirmed := l.read.of(k)
+	often := l.again(k)
 	if (!unconfirmed || did.Line() != op.Line()) && (often.times < tooOften || !often.isOf(op)) {
 		return false
 	}
-	l.repaired[k] = repeat{op: op, times: tooOften - 1}
+	l.note(k, repeat{op: op, times: tooOften - 1})
 	return true
 }
 
-func (l *managedLink) confirmLater(k key, op tc.Op) {
-	l.fresh = false
-	if l.wrote == nil {
-		l.wrote = map[ofLink]tc.Op{}
+func (l *managedLink) confirmLater(ops ...tc.Op) {
+	if len(ops) > 0 {
+		l.fresh = false
+		l.wrote.addAll(ops)
 	}
-	l.wrote[k.ofLink()] = op
 }
 
 // sameClasses reports whether two States of a link have classes with the same ids.

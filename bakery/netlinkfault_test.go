@@ -253,8 +253,8 @@ func (b *believer) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 	return results
 }
 
-func (b *believer) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
-	seen, err := b.stubborn.Observe(ctx, links)
+func (b *believer) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
+	seen, err := b.stubborn.Observe(ctx, links, known)
 	for name, o := range seen {
 		if !b.on || b.believed[name] == nil {
 			b.believed[name] = o.State.Clone()

@@ -101,6 +101,17 @@ func (t *Tree) setNote(link string, id tc.Handle, n Note) {
 	}
 }
 
+// noteLeaf notes which record set the leaf of a class.
+func (t *Tree) noteLeaf(link string, id tc.Handle, seq eventlog.Seq) {
+	if m, ok := t.notes.Get(link); ok {
+		if n := m.Change(id); n != nil {
+			n.LeafSeq = seq
+			return
+		}
+	}
+	t.setNote(link, id, Note{LeafSeq: seq})
+}
+
 // pruneNotes drops the notes of classes that a removal took away.
 func (t *Tree) pruneNotes(link string) {
 	m, _ := t.notes.Get(link)
@@ -109,7 +120,7 @@ func (t *Tree) pruneNotes(link string) {
 	}
 	var gone []tc.Handle
 	m.Scan(func(id tc.Handle, _ Note) bool {
-		if _, ok := t.state.Class(link, id); !ok {
+		if !t.state.HasClass(link, id) {
 			gone = append(gone, id)
 		}
 		return true
@@ -133,17 +144,20 @@ type identity struct {
 // keepIdentities remembers the classes that commands named since the last reset.
 func (t *Tree) keepIdentities() {
 	var kept tc.ByLink[*radix.Map[tc.Handle, identity]]
-	for at, n := range t.Notes {
-		class, ok := t.state.Class(at.Link, at.ID)
-		if !ok || n.From != 0 || n.Role == RoleTC {
-			continue
+	for link, notes := range t.notes.All() {
+		m := &radix.Map[tc.Handle, identity]{}
+		notes.Scan(func(id tc.Handle, n Note) bool {
+			if n.From != 0 || n.Role == RoleTC {
+				return true
+			}
+			if class, ok := t.state.Class(link, id); ok {
+				m.Set(id, identity{class.Parent, n})
+			}
+			return true
+		})
+		if m.Len() > 0 {
+			kept.Set(link, m)
 		}
-		m, _ := kept.Get(at.Link)
-		if m == nil {
-			m = &radix.Map[tc.Handle, identity]{}
-			kept.Set(at.Link, m)
-		}
-		m.Set(at.ID, identity{class.Parent, n})
 	}
 	if kept.Len() > 0 {
 		t.former = kept
@@ -152,7 +166,7 @@ func (t *Tree) keepIdentities() {
 
 // identify gives the note for a class that a tc line sets: what it was named
 // already, or before the reset.
-func (t *Tree) identify(class tc.Class) Note {
+func (t *Tree) identify(class *tc.Class) Note {
 	if n, ok := t.Note(class.Link, class.ID); ok {
 		if n.From == 0 && n.Role != RoleTC {
 			n.From = n.Seq

@@ -70,7 +70,11 @@ func (r *reconciler) observe(ctx context.Context, tree *Tree) {
 // read observes links, and where that fails one by one: of one that others are changing all
 // the time the rest needn't suffer. It gives the names of those that were read.
 func (r *reconciler) read(ctx context.Context, names []string) (seen map[string]tc.Observed, of []string, err error) {
-	if seen, err = r.k.Observe(ctx, names); err == nil {
+	known := map[string]*tc.State{} // nearly all will be the same, and needs no memory of its own then
+	for _, name := range names {
+		known[name] = r.links[name].expected
+	}
+	if seen, err = r.k.Observe(ctx, names, known); err == nil {
 		return seen, names, nil
 	}
 	if len(names) == 1 {
@@ -78,7 +82,7 @@ func (r *reconciler) read(ctx context.Context, names []string) (seen map[string]
 	}
 	seen, err = map[string]tc.Observed{}, nil
 	for _, name := range names {
-		one, errOne := r.k.Observe(ctx, []string{name})
+		one, errOne := r.k.Observe(ctx, []string{name}, known)
 		if err = errors.Join(err, errOne); errOne == nil {
 			maps.Copy(seen, one)
 			of = append(of, name)

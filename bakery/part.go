@@ -14,7 +14,7 @@ const maxPart = 4096
 // since the link was last in order, what sits in it, and what it sits in. It is false where all
 // has to be looked at: nothing but records may have changed the link, and nothing may be open.
 func (r *reconciler) part(l *managedLink, tree *Tree) (at []tc.Handle, ok bool) {
-	if r.o.whole || !l.wasInOrder(tree) || l.restored || l.expected == nil || len(l.wrote) > 0 || r.isOpen(l.name) {
+	if r.o.whole || !l.wasInOrder(tree) || l.restored || l.expected == nil || !l.wrote.none() || r.isOpen(l.name) {
 		return nil, false
 	}
 	touched, known := tree.State().Touched(l.name, l.mark)

@@ -24,6 +24,17 @@ type batch struct {
 // Play folds records into t, which is at the one before, up to the record last or their end. Reading and decoding run in
 // another goroutine, ahead of the fold; it has ended when Play returns. After an error t holds what came before.
 func Play(ctx context.Context, t *Tree, records iter.Seq2[eventlog.Record, error], last eventlog.Seq) error {
+	return PlayBeside(ctx, t, records, last, Visitor{})
+}
+
+// Visitor looks on while a log is played. A record's Command is shared with others, and not to be written. What is nil isn't called.
+type Visitor struct {
+	Before func(Record)       // that is about to be folded
+	After  func(Record) error // that was folded; an error ends the play
+}
+
+// PlayBeside is Play with somebody who looks on.
+func PlayBeside(ctx context.Context, t *Tree, records iter.Seq2[eventlog.Record, error], last eventlog.Seq, v Visitor) error {
 	r := reading{
 		full: make(chan batch, batchesAhead), empty: make(chan []prepared, batchesAhead+2), stop: make(chan struct{}),
 	}
@@ -33,7 +44,7 @@ func Play(ctx context.Context, t *Tree, records iter.Seq2[eventlog.Record, error
 	wg.Go(func() { r.run(records, last) })
 	for b := range r.full {
 		for i := range b.records {
-			if err := foldPrepared(t, &b.records[i]); err != nil {
+			if err := v.fold(t, b.records[i]); err != nil {
 				return err
 			}
 		}
@@ -44,6 +55,19 @@ func Play(ctx context.Context, t *Tree, records iter.Seq2[eventlog.Record, error
 			return b.err
 		}
 		r.empty <- b.records
+	}
+	return nil
+}
+
+func (v Visitor) fold(t *Tree, p prepared) error {
+	if v.Before != nil {
+		v.Before(p.record())
+	}
+	if err := foldPrepared(t, p); err != nil {
+		return err
+	}
+	if v.After != nil {
+		return v.After(p.record())
 	}
 	return nil
 }
@@ -62,14 +86,15 @@ func (r *reading) run(records iter.Seq2[eventlog.Record, error], last eventlog.S
 		if err == nil && raw.Seq > last {
 			break
 		}
-		list = append(list, prepared{})
+		var next prepared
 		if err == nil {
-			err = p.prepare(raw, &list[len(list)-1])
+			next, err = p.prepare(raw)
 		}
 		if err != nil {
-			r.send(batch{list[:len(list)-1], err})
+			r.send(batch{list, err})
 			return
 		}
+		list = append(list, next)
 		bytes += len(raw.Data)
 		if len(list) < batchRecords && bytes < batchBytes && raw.Seq != last {
 			continue

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lqosd/bakery"
+	"lqosd/bakery/tc"
 	"lqosd/eventlog"
 )
 
@@ -155,5 +156,75 @@ func TestPlayRemembers(t *testing.T) {
 	}
 	if !got.Equal(h.tree) {
 		t.Error("the tree is another one")
+	}
+}
+
+// TestPlayMakesAnew: what a command made before isn't what it makes where its leaf has another handle, is gone, or has been named.
+func TestPlayMakesAnew(t *testing.T) {
+	h := history{tree: bakery.NewTree()}
+	add := func(c bakery.Command) {
+		r := recordOf(h.tree, c)
+		if err := bakery.Fold(h.tree, r); err != nil {
+			t.Fatal(err)
+		}
+		h.payloads = append(h.payloads, bakery.AppendRecord(nil, r))
+	}
+	setup := bakery.MqSetup{R2Q: 10,
+		Down: bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}},
+		Up:   bakery.Direction{Link: "eth0", FirstMajor: 1, Queues: 2, CapacityMbps: 1000, SQM: []string{"cake"}}}
+	refresh := func() {
+		add(circuit("eth1", "1:", "5", 5, 10))
+		add(leaf("eth1", 1, 5, "cake"))
+		add(lines("qdisc replace dev eth1 parent 1:5 cake"))
+		add(lines("class replace dev eth1 parent 1: classid 1:5 htb rate 9mbit", "class replace dev eth1 parent 1: classid 1:6 htb rate 1kbit"))
+		add(leaf("eth1", 1, 5, "cake"))
+	}
+	want := map[int]string{} // by the number of records
+	again := func() {
+		refresh()
+		want[len(h.payloads)] = h.tree.Hash()
+	}
+	add(setup)
+	again()
+	for _, handle := range []string{"9001", "9002"} { // which the leaf then keeps
+		add(lines("qdisc replace dev eth1 parent 1:5 handle " + handle + ": pfifo"))
+		again()
+	}
+	add(bakery.ClearPriorSettings{})
+	add(setup)
+	again()
+	for n, hash := range want {
+		got := bakery.NewTree()
+		if err := bakery.Play(t.Context(), got, stored(1, h.payloads[:n]), math.MaxUint64); err != nil {
+			t.Fatal(err)
+		}
+		if got.Hash() != hash {
+			t.Errorf("after %d records the tree is another one", n)
+		}
+	}
+}
+
+// TestLeafIsNoted: a class's note tells which record set its leaf, also after the class was set again.
+func TestLeafIsNoted(t *testing.T) {
+	tree := bakery.NewTree()
+	for _, step := range []struct {
+		c    bakery.Command
+		want eventlog.Seq
+	}{
+		{bakery.MqSetup{R2Q: 10,
+			Down: bakery.Direction{Link: "eth1", FirstMajor: 1, Queues: 1, CapacityMbps: 1000, SQM: []string{"cake"}},
+			Up:   bakery.Direction{Link: "eth0", FirstMajor: 1, Queues: 1, CapacityMbps: 1000, SQM: []string{"cake"}}}, 0},
+		{circuit("eth1", "1:", "5", 5, 10), 0},
+		{leaf("eth1", 1, 5, "cake"), 3},
+		{circuit("eth1", "1:", "5", 5, 20), 3},
+		{lines("class replace dev eth1 parent 1: classid 1:5 htb rate 9mbit"), 3},
+		{lines("qdisc replace dev eth1 parent 1:5 pfifo"), 6},
+	} {
+		if err := bakery.Fold(tree, recordOf(tree, step.c)); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := tree.Note("eth1", tc.NewHandle(1, 5)); n.LeafSeq != step.want {
+			t.Errorf("after record %d it is %d, want %d", tree.Seq, n.LeafSeq, step.want)
+		}
 	}
 }

@@ -5,21 +5,38 @@ import (
 	"lqosd/eventlog"
 )
 
-// prepared is a record with what can be worked out without the Tree: folding it then takes less time. What isn't there is
-// worked out by the fold.
+// prepared is a record as it is folded. When it was accepted, and from whom, says nothing about the Tree.
 type prepared struct {
-	Record
-	lines []*tcLine  // of an ExecuteTCCommands, all of them; nil: not there
-	leaf  tc.Options // of an AddCircuitQdisc; nil: not there
-	class tc.Class   // of an AddStructuralHTBClass or AddCircuitHTBClass; ID 0: not there
+	seq  eventlog.Seq
+	head Record // without its Command; the fold doesn't look at it
+	*meaning
 }
 
-// preparer prepares the records of a log. Refreshes say the same again and again; so it remembers texts and what
-// they mean. What it gives is shared, and never written again.
+// record is the whole record. Its Command is shared, and never written.
+func (p prepared) record() Record {
+	r := p.head
+	r.Seq, r.Command = p.seq, p.command
+	return r
+}
+
+// meaning is a command with what can be worked out without the Tree: folding it then takes less time. What isn't there is
+// worked out by the fold.
+type meaning struct {
+	command Command
+	lines   []*tcLine  // of an ExecuteTCCommands, all of them; nil: not there
+	leaf    tc.Options // of an AddCircuitQdisc; nil: not there
+	class   *tc.Class  // of an AddStructuralHTBClass or AddCircuitHTBClass, never written again; nil: not there
+	note    Note       // of class
+	made    *tc.Qdisc  // the fold's: what it made of an AddCircuitQdisc last, never written again; nil: nothing yet
+}
+
+// preparer prepares the records of a log. Refreshes say the same again and again; so it remembers commands, lines and texts, and what
+// they mean. What it gives is shared, and never written again, but for what is the fold's.
 type preparer struct {
-	texts  interned
-	lines  map[string]*tcLine
-	leaves map[string]leafWords
+	texts    interned
+	commands [KindChangeSiteSpeedLive + 1]memory[meaning]
+	lines    memory[tcLine]
+	leaves   map[string]leafWords
 }
 
 // leafWords are the words of an AddCircuitQdisc, and the options that they mean.
@@ -28,37 +45,65 @@ type leafWords struct {
 	options tc.Options
 }
 
-// Bounds of what a preparer remembers; what is longer isn't worth it, and what is more makes it begin anew.
+// Bounds of what a preparer remembers; what is longer isn't worth it. A network of 30,000 circuits has so many commands of a kind.
 const (
 	maxTexts      = 1 << 16
 	maxTextBytes  = 64
+	maxCommands   = 1 << 16 // of each kind
 	maxLines      = 1 << 16
-	maxLineBytes  = 512
+	maxKnownBytes = 512
 	maxLeaves     = 1 << 10
 	maxLeavesText = 512
 )
 
 func newPreparer() *preparer {
-	return &preparer{texts: interned{}, lines: map[string]*tcLine{}, leaves: map[string]leafWords{}}
+	p := &preparer{texts: interned{}, leaves: map[string]leafWords{}}
+	for i := range p.commands {
+		p.commands[i].longest, p.commands[i].most = maxKnownBytes, maxCommands
+	}
+	p.lines.longest, p.lines.most = maxKnownBytes, maxLines
+	return p
 }
 
 // prepare decodes a record as DecodeRecord does.
-func (p *preparer) prepare(raw eventlog.Record, out *prepared) (err error) {
-	if out.Record, err = decodeRecord(raw.Seq, decoder{b: raw.Data, with: p}, out); err != nil {
-		return err
+func (p *preparer) prepare(raw eventlog.Record) (prepared, error) {
+	d := decoder{b: raw.Data, with: p}
+	head, k, err := d.head(raw.Seq)
+	if err != nil {
+		return prepared{}, err
 	}
-	switch c := out.Command.(type) {
+	if d.err != nil || int(k) >= len(p.commands) {
+		m := &meaning{command: d.command(k, nil)}
+		return prepared{raw.Seq, head, m}, d.end(raw.Seq)
+	}
+	text := d.b
+	m := p.commands[k].find(text)
+	if m != nil {
+		return prepared{raw.Seq, head, m}, nil
+	}
+	var fresh meaning
+	fresh.command = d.command(k, &fresh)
+	if err := d.end(raw.Seq); err != nil {
+		return prepared{}, err
+	}
+	switch c := fresh.command.(type) {
 	case AddStructuralHTBClass:
-		out.prepareClass(askOfSite(c))
+		fresh.prepareClass(askOfSite(c))
 	case AddCircuitHTBClass:
-		out.prepareClass(askOfCircuit(c))
+		fresh.prepareClass(askOfCircuit(c))
+	case AddCircuitQdisc:
+		c.Link = tc.Interned(c.Link)
+		fresh.command = c
 	}
-	return nil
+	m = p.commands[k].learn(text)
+	*m = fresh
+	return prepared{raw.Seq, head, m}, nil
 }
 
-func (p *prepared) prepareClass(a classAsk) {
+func (m *meaning) prepareClass(a classAsk) {
 	if class, err := a.class(); err == nil {
-		p.class = class
+		class.Link = tc.Interned(class.Link)
+		m.class, m.note = &class, a.note
 	}
 }
 
@@ -82,26 +127,28 @@ func (t interned) text(b []byte) string {
 
 // line is a line of a record that isn't opaque; nil if it can't be parsed.
 func (p *preparer) line(b []byte) *tcLine {
-	if l, ok := p.lines[string(b)]; ok {
+	if l := p.lines.find(b); l != nil {
 		return l
 	}
-	text := string(b)
-	op, err := tc.ParseLine(text)
+	op, err := tc.ParseLine(string(b))
 	if err != nil {
 		return nil
 	}
-	l := &tcLine{text: text, op: op}
-	if len(b) <= maxLineBytes {
-		if len(p.lines) >= maxLines {
-			clear(p.lines)
-		}
-		p.lines[text] = l
+	l := p.lines.learn(b)
+	*l = tcLine{text: string(b), op: op}
+	if op.Qdisc != nil {
+		op.Qdisc.Link = tc.Interned(op.Qdisc.Link)
+	} else {
+		op.Class.Link = tc.Interned(op.Class.Link)
+	}
+	if op.Class != nil && op.Verb != tc.Delete {
+		l.programmed = programmed(op.Class)
 	}
 	return l
 }
 
 // execute decodes an ExecuteTCCommands. Where a line can't be parsed the fold parses them all, and says which.
-func (p *preparer) execute(d *decoder, out *prepared) ExecuteTCCommands {
+func (p *preparer) execute(d *decoder, out *meaning) ExecuteTCCommands {
 	c := ExecuteTCCommands{Force: d.byte()&flagFirst != 0}
 	n := d.count()
 	lines := make([]*tcLine, n)
@@ -139,7 +186,7 @@ func anyMissing(lines []*tcLine) bool {
 func opaqueLine(text string) *tcLine { return &tcLine{text: text, opaque: true, link: linkOf(text)} }
 
 // leaf decodes the words of a leaf.
-func (p *preparer) leaf(d *decoder, out *prepared) []string {
+func (p *preparer) leaf(d *decoder, out *meaning) []string {
 	rest := *d
 	words := rest.skipStrings()
 	if known, ok := p.leaves[string(words)]; ok && rest.err == nil {

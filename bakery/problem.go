@@ -68,11 +68,10 @@ func (p problems) hurry(k key, now time.Time) {
 	}
 }
 
-// keepOnly forgets the problems of a link whose objects aren't in the set: they don't
-// differ any more.
-func (p problems) keepOnly(link string, differs map[key]bool) {
+// keepOnly forgets the problems of a link whose objects don't differ any more.
+func (p problems) keepOnly(link string, differs func(key) bool) {
 	for k := range p {
-		if k.link == link && !differs[k] && k.object() {
+		if k.link == link && k.object() && !differs(k) {
 			delete(p, k)
 		}
 	}

@@ -60,6 +60,8 @@ type reconciler struct {
 	settleAt  time.Time // when it is applied if nothing more comes
 	retryTree time.Time
 
+	collecting sync.WaitGroup // garbage, beside other work
+
 	writes, reads, refused uint64
 	lastRead, lastDue      time.Time     // when the links were read, and when that was due without a cause
 	readTook               time.Duration // the last time
@@ -89,6 +91,7 @@ func newReconciler(o Options, h *Handle, a applied, base *Tree) *reconciler {
 func (r *reconciler) run(ctx context.Context) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
+	defer r.collecting.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watching.Go(func() { r.watch(ctx) })

@@ -145,7 +145,7 @@ func (t *Tree) foldQueue(d Direction, major uint16, r2q uint64, seq eventlog.Seq
 	if err != nil {
 		return err
 	}
-	return t.setLeaf(d.Link, rest, options, seq)
+	return t.setLeaf(d.Link, rest, options, new(*tc.Qdisc), seq)
 }
 
 // queueWidth holds the rates of a queue's skeleton classes.

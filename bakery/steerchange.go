@@ -22,6 +22,10 @@ type steerChange struct {
 func (c *steerChange) compute() (waiting int) {
 	wanted, waiting := c.tree.Steers(c.roles, c.exists)
 	has := c.s.has
+	if len(has) == 0 && len(c.s.drifted) == 0 { // all of it is missing
+		c.set, c.next = wanted, wanted
+		return waiting
+	}
 	c.next = make([]tc.Steer, 0, max(len(wanted), len(has)))
 	for h, w := range tc.PairSteers(has, wanted) {
 		switch {

@@ -1,19 +1,29 @@
 package bakery
 
-import "lqosd/bakery/tc"
+import (
+	"iter"
+	"slices"
+
+	"lqosd/bakery/tc"
+)
 
 // Steers is what the mappings ask of a dataplane, in the order of tc.CompareSteers. A
 // mapping of the download serves both directions, unless there is one of the upload for the
 // same prefix; on a stick, where each direction has classes of its own, only its own. What
 // the class doesn't exist for, on the link of the direction, is left out and only counted.
 func (t *Tree) Steers(roles Roles, exists func(link string, class tc.Handle) bool) (steers []tc.Steer, waiting int) {
-	down, up := t.byDirection()
-	up = overlaid(down, up, roles)
-	steers = make([]tc.Steer, 0, len(down)+len(up))
-	add := func(list []Mapping, upload bool) {
+	down, up := t.byDirection(roles)
+	n := 0
+	for range down {
+		n++
+	}
+	for range up {
+		n++
+	}
+	steers = make([]tc.Steer, 0, n)
+	add := func(list iter.Seq[Mapping], upload bool) {
 		link, there := roles.Link(upload), classMemo{}
-		for i := range list {
-			m := &list[i]
+		for m := range list {
 			if !there.ask(m.Handle, func() bool { return exists(link, m.Handle) }) {
 				waiting++
 				continue
@@ -26,27 +36,24 @@ func (t *Tree) Steers(roles Roles, exists func(link string, class tc.Handle) boo
 	return steers, waiting
 }
 
-// byDirection gives the mappings of the download and those of the upload.
-func (t *Tree) byDirection() (down, up []Mapping) {
-	all := make([]Mapping, 0, t.mappings.Len())
-	split := 0
-	t.mappings.Scan(func(m Mapping) bool {
-		if all = append(all, m); !m.Upload {
-			split = len(all)
-		}
-		return true
-	})
-	return all[:split], all[split:]
+// byDirection gives what counts for the download and for the upload, in order.
+func (t *Tree) byDirection(roles Roles) (down, up iter.Seq[Mapping]) {
+	down = func(yield func(Mapping) bool) { // they come first
+		t.mappings.Scan(func(m Mapping) bool { return !m.Upload && yield(m) })
+	}
+	up = func(yield func(Mapping) bool) { t.mappings.Ascend(Mapping{Upload: true}, yield) }
+	if roles.Stick() {
+		return down, up
+	}
+	own := slices.Collect(up)
+	if len(own) == 0 {
+		return down, down
+	}
+	return down, slices.Values(overlaid(slices.Collect(down), own))
 }
 
 // overlaid is what counts for the upload, in order.
-func overlaid(down, up []Mapping, roles Roles) []Mapping {
-	if roles.Stick() {
-		return up
-	}
-	if len(up) == 0 {
-		return down
-	}
+func overlaid(down, up []Mapping) []Mapping {
 	both := make([]Mapping, 0, len(down)+len(up))
 	for len(down) > 0 && len(up) > 0 {
 		switch c := comparePrefixes(down[0], up[0]); {

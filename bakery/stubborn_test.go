@@ -29,13 +29,13 @@ func (k *stubborn) on(o *bakery.Options) {
 	k.Fake, o.Kernel = fake, k
 }
 
-func (k *stubborn) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (k *stubborn) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	if k.observe != nil {
 		if err := k.observe(links); err != nil {
 			return nil, err
 		}
 	}
-	return k.Fake.Observe(ctx, links)
+	return k.Fake.Observe(ctx, links, known)
 }
 
 func (k *stubborn) Apply(ctx context.Context, ops []tc.Op) []tc.Result {

@@ -84,11 +84,15 @@ func (s *Source) foldedEntries(ctx context.Context, f Filter, to eventlog.Seq, v
 	}
 	k := newTracker(f.Target, t)
 	before := t
-	return s.walk(ctx, t, to, func(r bakery.Record) {
-		if f.Changes && f.takes(r) {
-			before = t.Clone()
+	var look func(bakery.Record)
+	if f.Changes {
+		look = func(r bakery.Record) {
+			if f.takes(r) {
+				before = t.Clone()
+			}
 		}
-	}, func(r bakery.Record) error {
+	}
+	return s.walk(ctx, t, to, look, func(r bakery.Record) error {
 		takes := f.takes(r)
 		if f.Target.folds() {
 			c := k.look(t, r.Command)
@@ -109,19 +113,10 @@ func (s *Source) foldedEntries(ctx context.Context, f Filter, to eventlog.Seq, v
 // walk folds the records after t into it, up to to. It calls before with each before that is
 // folded, and after when it is.
 func (s *Source) walk(ctx context.Context, t *bakery.Tree, to eventlog.Seq, before func(bakery.Record), after func(bakery.Record) error) error {
-	for r, err := range s.Records(ctx, t.Seq+1, to) {
-		if err != nil {
-			return err
-		}
-		before(r)
-		if err := bakery.Fold(t, r); err != nil {
-			return err
-		}
-		if err := after(r); err != nil {
-			return err
-		}
+	if t.Seq >= to {
+		return nil
 	}
-	return nil
+	return bakery.PlayBeside(ctx, t, s.r.Records(t.Seq+1), to, bakery.Visitor{Before: before, After: after})
 }
 
 // linksOf are the links that a command names.

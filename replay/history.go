@@ -44,7 +44,7 @@ func (s *Source) History(ctx context.Context, g Target, from, to eventlog.Seq) (
 		return History{}, err
 	}
 	h := historian{k: newTracker(g, t), t: t, limbo: map[bakery.ClassRef]*absence{}, entries: map[eventlog.Seq]*Entry{}}
-	err = s.walk(ctx, t, to, func(bakery.Record) {}, func(r bakery.Record) error {
+	err = s.walk(ctx, t, to, nil, func(r bakery.Record) error {
 		h.see(r)
 		return nil
 	})

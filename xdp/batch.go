@@ -48,18 +48,22 @@ func readEach[K, V any](m *ebpf.Map, take func([]K, []V)) error {
 	return entries.Err()
 }
 
-// writeAll adds or changes entries; n is how many it did.
-func writeAll[K, V any](ctx context.Context, m *ebpf.Map, keys []K, values []V) (n int, err error) {
-	for n < len(keys) && err == nil {
+// writeAll adds or changes as many entries as total, of which entry makes one when it is its turn; n is how many it did.
+func writeAll[K, V any](ctx context.Context, m *ebpf.Map, total int, entry func(int) (K, V)) (n int, err error) {
+	keys, values := make([]K, min(total, batchSize)), make([]V, min(total, batchSize))
+	for n < total && err == nil {
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		end := min(n+batchSize, len(keys))
+		size := min(batchSize, total-n)
+		for i := range size {
+			keys[i], values[i] = entry(n + i)
+		}
 		var did int
-		did, err = m.BatchUpdate(keys[n:end], values[n:end], nil)
+		did, err = m.BatchUpdate(keys[:size], values[:size], nil)
 		if errors.Is(err, ebpf.ErrNotSupported) {
-			for did, err = 0, nil; did < end-n && err == nil; did++ {
-				err = m.Put(&keys[n+did], &values[n+did])
+			for did, err = 0, nil; did < size && err == nil; did++ {
+				err = m.Put(&keys[did], &values[did])
 			}
 			if err != nil {
 				did--
@@ -68,7 +72,7 @@ func writeAll[K, V any](ctx context.Context, m *ebpf.Map, keys []K, values []V) 
 		n += did
 	}
 	if err != nil {
-		err = fmt.Errorf("after %d of %d entries: %w", n, len(keys), err)
+		err = fmt.Errorf("after %d of %d entries: %w", n, total, err)
 	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -38,6 +39,11 @@ const (
 	attributeHeader = unix.SizeofRtAttr
 )
 
+// answers are buffers for what a kernel says of a link: the links are looked up once a second.
+var answers = sync.Pool{New: func() any { return new([answerSize]byte) }}
+
+const answerSize = 64 << 10
+
 // lookUp asks the kernel for the link with a name, with one RTM_GETLINK.
 func lookUp(name string) (device, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
@@ -48,7 +54,9 @@ func lookUp(name string) (device, error) {
 	if err := unix.Sendto(fd, getLink(name), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return device{}, fmt.Errorf("asking for link %s: %w", name, err)
 	}
-	answer := make([]byte, 64<<10)
+	buffer, _ := answers.Get().(*[answerSize]byte)
+	defer answers.Put(buffer)
+	answer := buffer[:]
 	n, _, err := unix.Recvfrom(fd, answer, 0)
 	if err != nil {
 		return device{}, fmt.Errorf("asking for link %s: %w", name, err)

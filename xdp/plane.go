@@ -56,6 +56,7 @@ type Plane struct {
 
 	steers   atomic.Int64 // how many there were when they were last read; -1 if they weren't
 	steering sync.Mutex   // for the content of prefixes and settings
+	room     int          // about how many prefixes there are, at least
 
 	attaching sync.Mutex // for what follows
 	layout    Layout

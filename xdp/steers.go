@@ -23,18 +23,21 @@ func (p *Plane) Steers(ctx context.Context) (steers []tc.Steer, err error) {
 func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
-	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes])
+	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes], p.room)
 	if err == nil && len(strays) > 0 {
 		p.options.Logger.Warn("drift", "what", "somebody put keys that mean nothing in the map of prefixes; they are removed", "keys", len(strays))
-		err = p.writeSteers(ctx, nil, nil, strays)
+		err = p.writeSteers(ctx, nil, strays)
 	}
 	if err == nil {
+		p.room = len(steers)
 		p.steers.Store(int64(len(steers)))
 	}
 	return steers, err
 }
 
-func readSteers(ctx context.Context, prefixes *ebpf.Map) (steers []tc.Steer, strays []bpfPrefix, err error) {
+// readSteers reads the steers, of which there are about so many.
+func readSteers(ctx context.Context, prefixes *ebpf.Map, about int) (steers []tc.Steer, strays []bpfPrefix, err error) {
+	steers = make([]tc.Steer, 0, about)
 	err = readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
 		for i := range keys {
 			if s, ok := steerOf(keys[i], values[i]); ok {
@@ -57,12 +60,11 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 	if len(set) == 0 && len(drop) == 0 {
 		return nil
 	}
-	keys, values, gone := make([]bpfPrefix, len(set)), make([]bpfSteer, len(set)), make([]bpfPrefix, len(drop))
-	for i, s := range set {
+	gone := make([]bpfPrefix, len(drop))
+	for _, s := range set {
 		if !s.Prefix.IsValid() || s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() {
 			return fmt.Errorf("steer %s: no prefix, or one with host bits, or IPv4 as IPv6", s)
 		}
-		keys[i], values[i] = keyOf(s), bpfSteer{Circuit: s.Circuit, Class: uint32(s.Class), Cpu: s.CPU}
 	}
 	for i, s := range drop {
 		gone[i] = keyOf(s)
@@ -70,22 +72,26 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 	return p.during(func() error {
 		p.steering.Lock()
 		defer p.steering.Unlock()
-		return p.writeSteers(ctx, keys, values, gone)
+		return p.writeSteers(ctx, set, gone)
 	})
 }
 
 // writeSteers is the writing part of Steer. The programs read the epoch before they look an address up: what they
 // remember under the new one, they looked up after the last write.
-func (p *Plane) writeSteers(ctx context.Context, keys []bpfPrefix, values []bpfSteer, gone []bpfPrefix) error {
+func (p *Plane) writeSteers(ctx context.Context, set []tc.Steer, gone []bpfPrefix) error {
 	prefixes := p.objects.maps[bpfMapPrefixes]
-	n, err := writeAll(ctx, prefixes, keys, values)
+	n, err := writeAll(ctx, prefixes, len(set), func(i int) (bpfPrefix, bpfSteer) {
+		return keyOf(set[i]), bpfSteer{Circuit: set[i].Circuit, Class: uint32(set[i].Class), Cpu: set[i].CPU}
+	})
 	p.wrote.Add(uint64(n))
+	p.room += n
 	if errors.Is(err, unix.ENOSPC) {
 		err = fmt.Errorf("there is room for %d: %w", prefixes.MaxEntries(), err)
 	}
 	if err == nil {
 		n, err = deleteAll(ctx, prefixes, gone)
 		p.wrote.Add(uint64(n))
+		p.room = max(p.room-n, 0)
 	}
 	if err = errors.Join(err, p.forget()); err != nil {
 		return fmt.Errorf("steering: %w", err)

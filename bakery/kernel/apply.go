@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mdlayher/netlink"
-
 	"lqosd/bakery/tc"
 )
 
@@ -24,8 +22,9 @@ func (k *Kernel) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 	}
 	a := applier{
 		kernel: k, ops: ops, results: make([]tc.Result, len(ops)),
-		links: map[string]found{}, flying: map[place]bool{}, missing: map[place]int{},
+		links: map[string]found{}, port: airport{kernel: k}, next: newFlight(), missing: map[place]int{},
 	}
+	defer a.port.open(len(ops) > k.limits.messages)()
 	for i := range ops {
 		if err := ctx.Err(); err != nil {
 			a.results[i].Err = fmt.Errorf("%s: %w: %w", ops[i].Line(), tc.ErrNotTried, err)
@@ -33,7 +32,7 @@ func (k *Kernel) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 		}
 		a.add(i)
 	}
-	a.flush()
+	a.land()
 	return a.results
 }
 
@@ -44,11 +43,10 @@ type applier struct {
 	results []tc.Result
 	links   map[string]found
 
-	batch   []netlink.Message // not sent yet
-	which   []int             // the op of each of them
-	bytes   int               // of all of them
-	flying  map[place]bool    // the classes that they make or change
-	missing map[place]int     // classes that couldn't be made, and the op that should have
+	port    airport
+	next    *flight       // not sent yet
+	spare   *flight       // landed
+	missing map[place]int // classes that couldn't be made, and the op that should have
 }
 
 // found is what became of the search for a link.
@@ -89,31 +87,34 @@ func (a *applier) add(i int) {
 		a.fail(i, fmt.Errorf("%s: %w: its parent couldn't be made: %s", op.Line(), tc.ErrNotTried, why))
 		return
 	}
-	m, err := encodeOp(op, index, a.kernel.host)
+	if len(a.next.requests) >= a.kernel.limits.messages {
+		a.flush()
+	}
+	m, data, err := encodeOp(a.next.data, op, index, a.kernel.host)
+	if n := len(a.next.requests); n > 0 && len(data)+messageHeader*(n+1) > a.kernel.limits.bytes {
+		a.flush()
+		m, data, err = encodeOp(a.next.data, op, index, a.kernel.host)
+	}
 	if err != nil {
 		a.fail(i, fmt.Errorf("%s: %w", op.Line(), err))
 		return
 	}
-	size := len(m.Data) + 16 // with struct nlmsghdr
-	if len(a.batch) >= a.kernel.limits.messages || a.bytes+size > a.kernel.limits.bytes {
-		a.flush()
-	}
-	a.batch, a.which = append(a.batch, m), append(a.which, i)
-	a.bytes += size
+	f := a.next
+	f.requests, f.data, f.which = append(f.requests, m), data, append(f.which, i)
 	if p, ok := own(op); ok {
-		a.flying[p] = true
+		f.makes[p] = true
 	}
 }
 
 // parentMissing is the op that should have made the class that op's class is to be below, if
-// it couldn't. If that op is in the batch it is answered first.
+// it couldn't. If that op is on its way it is answered first.
 func (a *applier) parentMissing(op tc.Op) (cause int, missing bool) {
 	if _, ok := own(op); !ok {
 		return 0, false
 	}
 	parent := place{op.Class.Link, op.Class.Parent}
-	if a.flying[parent] {
-		a.flush()
+	if a.next.makes[parent] || a.port.out != nil && a.port.out.makes[parent] {
+		a.land()
 	}
 	cause, missing = a.missing[parent]
 	return cause, missing
@@ -137,13 +138,32 @@ func (a *applier) find(name string) (int, error) {
 	return f.index, f.err
 }
 
-// flush sends the batch and takes the answers.
+// flush sends the batch, and takes the answers to the one before.
 func (a *applier) flush() {
-	if len(a.batch) == 0 {
+	if len(a.next.requests) == 0 {
 		return
 	}
-	for at, answer := range a.kernel.exchange(a.batch) {
-		i := a.which[at]
+	landed := a.port.depart(a.next)
+	a.take(landed)
+	if a.next = a.spare; a.next == nil {
+		a.next = newFlight()
+	}
+	a.spare = nil
+}
+
+// land sends the batch, and takes all answers.
+func (a *applier) land() {
+	a.flush()
+	a.take(a.port.land())
+}
+
+// take takes the answers to a batch; nil: there is none.
+func (a *applier) take(f *flight) {
+	if f == nil {
+		return
+	}
+	for at, answer := range f.answers {
+		i := f.which[at]
 		a.results[i] = answer.result(a.ops[i])
 		if err := a.results[i].Err; err != nil {
 			a.fail(i, err)
@@ -151,8 +171,8 @@ func (a *applier) flush() {
 			delete(a.missing, p)
 		}
 	}
-	a.batch, a.which, a.bytes = a.batch[:0], a.which[:0], 0
-	clear(a.flying)
+	f.reset()
+	a.spare = f
 }
 
 // fail notes an op's error, and that its class is missing, unless it exists already.

@@ -148,7 +148,7 @@ func TestPermission(t *testing.T) {
 				return
 			}
 			defer func() { _ = k.Close() }()
-			if _, err := k.Observe(t.Context(), []string{"v0"}); err != nil {
+			if _, err := k.Observe(t.Context(), []string{"v0"}, nil); err != nil {
 				t.Errorf("observing needs no privilege: %v", err)
 			}
 			done <- k.Apply(t.Context(), ops(t, "qdisc add dev v0 root handle 1: htb"))

@@ -73,15 +73,37 @@ func eachAttribute(b []byte, visit func(a *netlink.AttributeDecoder)) error {
 	return a.Err()
 }
 
+// attributes calls visit for every attribute of b, with its type and its value, which isn't copied. It is for what tens of
+// thousands of objects have; all else is read by eachAttribute.
+func attributes(b []byte, visit func(typ uint16, value []byte)) error {
+	const nested, byteOrder = 1 << 15, 1 << 14 // NLA_F_NESTED, NLA_F_NET_BYTEORDER
+	for len(b) >= 4 {
+		n := int(native.Uint16(b))
+		if n < 4 || n > len(b) {
+			return errShort
+		}
+		visit(native.Uint16(b[2:])&^(nested|byteOrder), b[4:n])
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	if len(b) > 0 {
+		return errShort
+	}
+	return nil
+}
+
 // words are the numbers of 32 bits at the start of a struct; those that the kernel didn't
 // send are 0.
 func words(b []byte, n int) []uint32 {
 	list := make([]uint32, n)
+	readWords(list, b)
+	return list
+}
+
+func readWords(list []uint32, b []byte) {
 	for i := range list {
 		if len(b) >= 4 {
 			list[i] = native.Uint32(b)
 			b = b[4:]
 		}
 	}
-	return list
 }

@@ -120,7 +120,7 @@ func BenchmarkObserve(b *testing.B) {
 	tcInside(b, call, strings.Join(wideTree(5000), "\n")+"\n", "-batch", "-")
 	for b.Loop() {
 		var err error
-		call(func() { _, err = k.Observe(context.Background(), []string{"v0"}) })
+		call(func() { _, err = k.Observe(context.Background(), []string{"v0"}, nil) })
 		if err != nil {
 			b.Fatal(err)
 		}

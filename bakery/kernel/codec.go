@@ -35,6 +35,15 @@ var codecs = map[string]codec{
 	"netem":    pair(encodeNetem, decodeNetem),
 }
 
+// kindNames gives the name of each kind, which so isn't made for every qdisc and class.
+var kindNames = func() map[string]string {
+	names := map[string]string{}
+	for kind := range codecs {
+		names[kind] = kind
+	}
+	return names
+}()
+
 // pair joins the two directions of a kind.
 func pair[O tc.Options](encode func([]byte, O, encoding) ([]byte, error), decode func([]byte, tc.Host) (tc.Options, error)) codec {
 	return codec{
@@ -58,14 +67,23 @@ func encodeOptions(b []byte, o tc.Options, e encoding) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("qdisc kind %q: %w", o.Kind(), tc.ErrNotSupported)
 	}
-	value, err := c.encode(nil, o, e)
+	var err error
+	length := 0
+	with := appendNest(b, tcaOptions, func(b []byte) []byte {
+		var value []byte
+		if value, err = c.encode(b, o, e); err != nil {
+			return b
+		}
+		length = len(value) - len(b)
+		return value
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.Kind(), err)
 	}
-	if len(value) == 0 {
+	if length == 0 {
 		return b, nil
 	}
-	return appendBytes(b, tcaOptions, value), nil
+	return with, nil
 }
 
 // decodeOptions is the options of a qdisc; tc.Foreign for a kind that isn't modelled, or a

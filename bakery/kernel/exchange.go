@@ -2,9 +2,7 @@ package kernel
 
 import (
 	"fmt"
-	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"lqosd/bakery/tc"
@@ -31,36 +29,4 @@ func (r answer) result(op tc.Op) tc.Result {
 		return tc.Result{Err: &OpError{Op: op, Errno: r.errno, ExtAck: r.text}}
 	}
 	return tc.Result{Warning: r.text}
-}
-
-// exchange sends requests with one sendto and collects the answer to each, by its sequence
-// number. It doesn't heed a context: what was sent has been done when sendto returns, and
-// then the answers are there, but for those that didn't fit into the buffer.
-func (k *Kernel) exchange(requests []netlink.Message) []answer {
-	answers := make([]answer, len(requests))
-	first, err := k.mail.send(requests)
-	if err != nil { // the kernel took nothing
-		for i := range answers {
-			answers[i] = answer{known: true, err: err}
-		}
-		return answers
-	}
-	waiting := len(requests)
-	if err = k.conn.SetReadDeadline(time.Now().Add(k.limits.answer)); err == nil {
-		_, err = k.mail.read(true, func(m netlink.Message) bool {
-			i := m.Header.Sequence - first // of another exchange: more than there are
-			if m.Header.Type == netlink.Error && uint64(i) < uint64(len(answers)) && !answers[i].known {
-				answers[i].known = true
-				answers[i].errno, answers[i].text = verdict(m)
-				waiting--
-			}
-			return waiting == 0
-		})
-	}
-	for i := range answers {
-		if !answers[i].known {
-			answers[i].err = err
-		}
-	}
-	return answers
 }

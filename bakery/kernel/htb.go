@@ -86,21 +86,23 @@ func decodeClass(value []byte, host tc.Host) (tc.HTBClass, error) {
 	var c tc.HTBClass
 	var rate, ceil ratespec
 	var rate64, ceil64 uint64
-	var rest []uint32
-	err := eachAttribute(value, func(a *netlink.AttributeDecoder) {
-		switch a.Type() {
-		case htbParms:
-			if b := a.Bytes(); len(b) >= 2*ratespecLen {
-				rate, ceil = readRatespec(b), readRatespec(b[ratespecLen:])
-				rest = words(b[2*ratespecLen:], 5)
-			}
-		case htbRate64:
-			rate64 = a.Uint64()
-		case htbCeil64:
-			ceil64 = a.Uint64()
+	var rest [5]uint32
+	whole, torn := false, false
+	err := attributes(value, func(typ uint16, b []byte) {
+		switch {
+		case typ == htbParms && len(b) >= 2*ratespecLen:
+			whole = true
+			rate, ceil = readRatespec(b), readRatespec(b[ratespecLen:])
+			readWords(rest[:], b[2*ratespecLen:])
+		case typ == htbRate64 && len(b) == 8:
+			rate64 = native.Uint64(b)
+		case typ == htbCeil64 && len(b) == 8:
+			ceil64 = native.Uint64(b)
+		case typ == htbRate64 || typ == htbCeil64:
+			torn = true
 		}
 	})
-	if err == nil && rest == nil {
+	if err == nil && (torn || !whole) {
 		err = errShort
 	}
 	if err != nil {

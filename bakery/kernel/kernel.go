@@ -71,7 +71,7 @@ func open(l limits) (*Kernel, error) {
 	}
 	// Without CAP_NET_ADMIN on the host the buffer is smaller than we asked for.
 	if size, err := k.conn.ReadBuffer(); err == nil && l.buffer >= ackMemory {
-		k.limits.messages = max(1, min(k.limits.messages, size/ackMemory))
+		k.limits.messages = max(1, min(k.limits.messages, size/ackMemory/2)) // two batches are on their way
 	}
 	return k, nil
 }

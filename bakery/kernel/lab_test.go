@@ -127,7 +127,7 @@ func (l lab) observe() tc.Observed {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(l.Context(), time.Minute)
 	defer cancel()
-	seen, err := l.kernel.Observe(ctx, []string{"v0"})
+	seen, err := l.kernel.Observe(ctx, []string{"v0"}, nil)
 	if err != nil {
 		l.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -13,35 +14,48 @@ import (
 type mailbox struct {
 	conn   *netlink.Conn
 	buffer []byte
+	out    *[]byte // what is sent, for the next sending to use again
 	last   *uint32 // sequence number
 }
 
 func newMailbox(conn *netlink.Conn) mailbox {
-	return mailbox{conn: conn, buffer: make([]byte, receiveSize), last: new(uint32)}
+	return mailbox{conn: conn, buffer: make([]byte, receiveSize), out: new([]byte), last: new(uint32)}
 }
 
 // send sends requests with one sendto, and numbers them from first. After an error the kernel
 // took none of them.
 func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
+	first = m.number(len(requests))
+	return first, m.sendFrom(first, requests)
+}
+
+// number gives the first of n new sequence numbers.
+func (m mailbox) number(n int) (first uint32) {
 	first = *m.last + 1
+	*m.last += uint32(n)
+	return first
+}
+
+// sendFrom is send for requests whose numbers are known. It may run beside everything but itself.
+func (m mailbox) sendFrom(first uint32, requests []netlink.Message) error {
 	size := 0
 	for _, r := range requests {
 		size += messageHeader + (len(r.Data)+3)&^3
 	}
-	out := make([]byte, 0, size)
-	for _, r := range requests {
-		*m.last++
+	out := slices.Grow((*m.out)[:0], size)
+	*m.out = out
+	for i, r := range requests {
 		out = native.AppendUint32(out, uint32(messageHeader+(len(r.Data)+3)&^3)) // struct nlmsghdr
 		out = native.AppendUint16(out, uint16(r.Header.Type))
 		out = native.AppendUint16(out, uint16(r.Header.Flags))
-		out = native.AppendUint32(out, *m.last)
+		out = native.AppendUint32(out, first+uint32(i))
 		out = native.AppendUint32(out, m.conn.PID())
 		out = append(out, r.Data...)
 		out = append(out, make([]byte, -len(out)&3)...)
 	}
 	raw, err := m.conn.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var failure error
 	err = raw.Write(func(fd uintptr) bool {
@@ -52,7 +66,7 @@ func (m mailbox) send(requests []netlink.Message) (first uint32, err error) {
 			}
 		}
 	})
-	return first, errors.Join(err, failure)
+	return errors.Join(err, failure)
 }
 
 // read calls take with every message until it says that it has all. When there are no more it

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -41,26 +42,30 @@ func readHeader(b []byte) (header, error) {
 
 var errEmpty = errors.New("an op of no qdisc and no class")
 
-// encodeOp is the request that does op on the link with an index.
-func encodeOp(op tc.Op, index int, host tc.Host) (netlink.Message, error) {
-	var m netlink.Message
-	var err error
+// encodeOp is the request that does op on the link with an index. It appends the data to b, of which it
+// gives the new end.
+func encodeOp(b []byte, op tc.Op, index int, host tc.Host) (m netlink.Message, end []byte, err error) {
+	end = b
 	e := encoding{host: host, verb: op.Verb}
 	switch {
 	case op.Class != nil:
 		m.Header.Type = unix.RTM_NEWTCLASS
-		m.Data = classData(op, index, e)
+		end = classData(b, op, index, e)
 	case op.Qdisc != nil:
 		m.Header.Type = unix.RTM_NEWQDISC
-		m.Data, err = qdiscData(op, index, e)
+		end, err = qdiscData(b, op, index, e)
 	default:
-		return m, errEmpty
+		err = errEmpty
 	}
+	if err != nil {
+		return m, b, err
+	}
+	m.Data = end[len(b):len(end):len(end)]
 	m.Header.Flags = netlink.Request | netlink.Acknowledge | verbFlags(op)
 	if op.Verb == tc.Delete {
 		m.Header.Type++ // RTM_DEL… follows RTM_NEW…
 	}
-	return m, err
+	return m, end, nil
 }
 
 // verbFlags are those that tc(8) sets (tc_qdisc.c, tc_class.c).
@@ -80,13 +85,13 @@ func verbFlags(op tc.Op) netlink.HeaderFlags {
 // put another one in place of what is there.
 const ingressHandle tc.Handle = 0xffff0000
 
-func qdiscData(op tc.Op, index int, e encoding) ([]byte, error) {
+func qdiscData(b []byte, op tc.Op, index int, e encoding) ([]byte, error) {
 	q := op.Qdisc
 	h := header{index: index, handle: q.Handle, parent: q.Parent}
 	if h.parent == tc.Ingress {
 		h.handle = ingressHandle
 	}
-	b := h.append(make([]byte, 0, 128))
+	b = h.append(b)
 	if q.Options == nil {
 		return b, nil
 	}
@@ -97,22 +102,22 @@ func qdiscData(op tc.Op, index int, e encoding) ([]byte, error) {
 	return encodeOptions(b, q.Options, e)
 }
 
-func classData(op tc.Op, index int, e encoding) []byte {
+func classData(b []byte, op tc.Op, index int, e encoding) []byte {
 	c := op.Class
 	h := header{index: index, handle: c.ID, parent: c.Parent}
 	if op.Verb == tc.Delete {
 		h.parent = 0
-		return h.append(nil)
+		return h.append(b)
 	}
-	b := appendKind(h.append(make([]byte, 0, 128)), "htb")
+	b = appendKind(h.append(b), "htb")
 	return encodeClass(b, c.HTB, e.host)
 }
 
 func appendKind(b []byte, kind string) []byte {
-	return appendBytes(b, tcaKind, append([]byte(kind), 0))
+	return appendNest(b, tcaKind, func(b []byte) []byte { return append(append(b, kind...), 0) })
 }
 
-// object is one qdisc or class of a dump or a notification.
+// object is one qdisc or class of a dump or a notification. The options are overwritten after it was visited.
 type object struct {
 	header
 	kind    string
@@ -125,15 +130,24 @@ func readObject(b []byte) (object, error) {
 		return object{}, err
 	}
 	o := object{header: h}
-	err = eachAttribute(b[headerLen:], func(a *netlink.AttributeDecoder) {
-		switch a.Type() {
+	err = attributes(b[headerLen:], func(typ uint16, value []byte) {
+		switch typ {
 		case tcaKind:
-			o.kind = a.String()
+			o.kind = kindOf(value)
 		case tcaOptions:
-			o.options = a.Bytes()
+			o.options = value
 		}
 	})
 	return o, err
+}
+
+// kindOf is the name that ends with a zero.
+func kindOf(value []byte) string {
+	name, _, _ := bytes.Cut(value, []byte{0})
+	if kind, known := kindNames[string(name)]; known {
+		return kind
+	}
+	return string(name)
 }
 
 // qdisc is the object as one.

@@ -63,7 +63,7 @@ func TestMessagesOfTC(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := encodeOp(op, 1, tc.Host{})
+		m, _, err := encodeOp(make([]byte, 8), op, 1, tc.Host{}) // behind another one
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 			continue

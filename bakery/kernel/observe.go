@@ -13,10 +13,10 @@ import (
 
 // Observe reads what is on the links, in the form of tc.Canonical. One that isn't there is
 // missing from the map. If anybody changes a link meanwhile it starts again, a few times; then
-// it is an error.
-func (k *Kernel) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+// it is an error. What is the same as in what is known of a link shares its memory.
+func (k *Kernel) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	for try := 1; ; try++ {
-		observed, err := k.observe(ctx, links)
+		observed, err := k.observe(ctx, links, known)
 		switch {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("observing: %w", ctx.Err())
@@ -33,7 +33,7 @@ func (k *Kernel) Observe(ctx context.Context, links []string) (map[string]tc.Obs
 }
 
 // observe tries once.
-func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (k *Kernel) observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	conn, err := dial(k.limits.buffer, 0) // of its own: a dump that was left would block the next
 	if err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ func (k *Kernel) observe(ctx context.Context, links []string) (map[string]tc.Obs
 	}
 	defer func() { _ = others.Close() }()
 
-	o := observer{kernel: k, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
-	if err := o.findLinks(links); err != nil {
+	o := observer{kernel: k, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, states: map[string]*tc.Builder{}}
+	if err := o.findLinks(links, known); err != nil {
 		return nil, err
 	}
 	if err := o.readLinks(); err != nil {
@@ -70,10 +70,10 @@ type observer struct {
 	mail   mailbox
 	found  map[string]tc.Observed
 	names  map[int]string // of the links in found, by index
-	qdiscs map[string][]tc.Qdisc
+	states map[string]*tc.Builder
 }
 
-func (o *observer) findLinks(links []string) error {
+func (o *observer) findLinks(links []string, known map[string]*tc.State) error {
 	for _, name := range links {
 		l, err := o.kernel.find(name)
 		if err != nil {
@@ -83,6 +83,7 @@ func (o *observer) findLinks(links []string) error {
 			continue
 		}
 		o.names[l.Index] = name
+		o.states[name] = tc.NewBuilder(name, known[name])
 		o.found[name] = tc.Observed{
 			Index: l.Index, TxQueues: l.NumTxQueues,
 			LinkInfo: tc.LinkInfo{MTU: uint32(l.MTU), TxQueueLen: uint32(l.TxQLen)},
@@ -99,12 +100,12 @@ func (o *observer) readLinks() error {
 		return err
 	}
 	for index, name := range o.names {
-		classes, err := o.readClasses(index, name)
-		if err != nil {
+		if err := o.readClasses(index, name); err != nil {
 			return err
 		}
 		l := o.found[name]
-		if l.State, err = tc.NewState(name, o.qdiscs[name], classes); err != nil {
+		var err error
+		if l.State, err = o.states[name].State(); err != nil {
 			return errors.Join(err, errTorn) // as far as we know: the next try will tell
 		}
 		o.found[name] = l
@@ -114,25 +115,22 @@ func (o *observer) readLinks() error {
 
 // readClasses asks each htb of a link by itself: asked for a link, the kernel also goes
 // through the flows of every cake and fq_codel on it, which are classes to it.
-func (o *observer) readClasses(index int, name string) ([]tc.Class, error) {
-	var classes []tc.Class
-	for _, q := range o.qdiscs[name] {
-		if _, htb := q.Options.(tc.HTB); !htb {
-			continue
-		}
-		err := dump(o.mail, unix.RTM_GETTCLASS, header{index: index, parent: q.Handle}, func(c object) error {
+func (o *observer) readClasses(index int, name string) error {
+	state := o.states[name]
+	for _, htb := range state.HTBs() {
+		err := dump(o.mail, unix.RTM_GETTCLASS, header{index: index, parent: htb}, func(c object) error {
 			if c.kind != "htb" {
 				return nil
 			}
 			class, err := c.class(name, o.kernel.host)
-			classes = append(classes, class)
+			state.Class(class)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return classes, nil
+	return nil
 }
 
 // addQdisc keeps a qdisc that somebody made on one of the links.
@@ -142,6 +140,8 @@ func (o *observer) addQdisc(q object) error {
 		return nil
 	}
 	qdisc, err := q.qdisc(name, o.kernel.host)
-	o.qdiscs[name] = append(o.qdiscs[name], qdisc)
+	if err == nil {
+		o.states[name].Qdisc(qdisc)
+	}
 	return err
 }

@@ -28,10 +28,10 @@ func TestObserveIsOfOneMoment(t *testing.T) {
 				return nil, err
 			}
 			defer func() { _ = conn.Close() }()
-			o := observer{kernel: l.kernel, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, qdiscs: map[string][]tc.Qdisc{}}
-			return o.found, errors.Join(o.findLinks([]string{"v0"}), o.readLinks())
+			o := observer{kernel: l.kernel, mail: newMailbox(conn), found: map[string]tc.Observed{}, names: map[int]string{}, states: map[string]*tc.Builder{}}
+			return o.found, errors.Join(o.findLinks([]string{"v0"}, nil), o.readLinks())
 		}
-		observe := func() (map[string]tc.Observed, error) { return l.kernel.Observe(t.Context(), []string{"v0"}) }
+		observe := func() (map[string]tc.Observed, error) { return l.kernel.Observe(t.Context(), []string{"v0"}, nil) }
 		for name, look := range map[string]func() (map[string]tc.Observed, error){"control": control, "Observe": observe} {
 			looks, refused, torn := 0, 0, 0
 			for round := range 10 {
@@ -93,12 +93,12 @@ func TestObserveEndsInTime(t *testing.T) {
 	hasty.dump = time.Nanosecond
 	inLabWith(t, hasty, func(l lab) {
 		l.batch(flatTree(100)...)
-		if _, err := l.kernel.Observe(t.Context(), []string{"v0"}); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := l.kernel.Observe(t.Context(), []string{"v0"}, nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("no time for a dump: %v", err)
 		}
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 		defer cancel()
-		if _, err := l.kernel.Observe(ctx, []string{"v0"}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := l.kernel.Observe(ctx, []string{"v0"}, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a deadline that passed: %v", err)
 		}
 	})
@@ -126,7 +126,7 @@ func TestObserveManyLinks(t *testing.T) {
 	inLab(t, func(l lab) {
 		l.apply("qdisc add dev v0 root handle 1: htb", "qdisc add dev v1 root handle 2: pfifo limit 9")
 		run(t, "", "ip", "link", "property", "add", "dev", "v0", "altname", "other0")
-		seen, err := l.kernel.Observe(t.Context(), []string{"v0", "nolink", "v1", "averyveryverylongname", "other0"})
+		seen, err := l.kernel.Observe(t.Context(), []string{"v0", "nolink", "v1", "averyveryverylongname", "other0"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

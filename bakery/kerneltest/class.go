@@ -88,10 +88,7 @@ func (w *wire) hasChildren(id tc.Handle) bool {
 	if id == tc.Root || id == tc.Ingress {
 		return false
 	}
-	for range w.state.Children(w.Name, id) {
-		return true
-	}
-	return false
+	return w.state.HasChildren(w.Name, id)
 }
 
 // quantumWarning is what the kernel says of a quantum that it computed and clamped.

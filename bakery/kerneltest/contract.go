@@ -141,7 +141,7 @@ func (b *bench) clear() {
 func (b *bench) observe() tc.Observed {
 	b.Helper()
 	const link = "v0"
-	all, err := b.Observe(b.Context(), []string{link})
+	all, err := b.Observe(b.Context(), []string{link}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func testEmpty(b *bench) {
 	if r := b.apply([]tc.Op{{}, b.parse("qdisc add dev v0 clsact")[0]}); !errors.Is(r[0].Err, tc.ErrInvalid) || r[1].Err != nil {
 		b.Errorf("nothing, and something: %v", r)
 	}
-	if all, err := b.Observe(b.Context(), nil); len(all) != 0 || err != nil {
+	if all, err := b.Observe(b.Context(), nil, nil); len(all) != 0 || err != nil {
 		b.Errorf("no links: %v, %v", all, err)
 	}
 }
@@ -71,7 +71,7 @@ func testSeveralLinks(b *bench) {
 	other := strings.ReplaceAll(skeleton, "dev v0", "dev v1")
 	b.must(skeleton + other + "class change dev v1 classid 2:2 htb rate 2mbit")
 	b.want(skeleton)
-	all, err := b.Observe(b.Context(), []string{"v0", "v1"})
+	all, err := b.Observe(b.Context(), []string{"v0", "v1"}, nil)
 	if err != nil || len(all) != 2 || all["v0"].Index == all["v1"].Index {
 		b.Fatalf("observed %d links: %v", len(all), err)
 	}
@@ -96,7 +96,7 @@ func testCancelled(b *bench) {
 		}
 	}
 	b.want("")
-	if _, err := b.Observe(ctx, []string{"v0"}); !errors.Is(err, ctx.Err()) {
+	if _, err := b.Observe(ctx, []string{"v0"}, nil); !errors.Is(err, ctx.Err()) {
 		b.Errorf("Observe: %v", err)
 	}
 	if err := b.Execute(ctx, "qdisc add dev v0 root handle 1: htb"); err == nil {
@@ -107,7 +107,7 @@ func testCancelled(b *bench) {
 
 // A link that isn't there is missing, and its ops fail, without harm to others.
 func testNoLink(b *bench) {
-	all, err := b.Observe(b.Context(), []string{"v0", "nolink"})
+	all, err := b.Observe(b.Context(), []string{"v0", "nolink"}, nil)
 	if _, there := all["nolink"]; there || len(all) != 1 || err != nil {
 		b.Errorf("observed %v, %v", all, err)
 	}
@@ -127,7 +127,7 @@ func testLinkReturns(b *bench) {
 	b.must(skeleton)
 	was := b.observe().Index
 	b.RemoveLink("v0")
-	if all, err := b.Observe(b.Context(), []string{"v0"}); len(all) != 0 || err != nil {
+	if all, err := b.Observe(b.Context(), []string{"v0"}, nil); len(all) != 0 || err != nil {
 		b.Errorf("observed %v, %v", all, err)
 	}
 	if r := b.try("class change dev v0 classid 1:4 htb rate 1mbit"); !errors.Is(r[0].Err, tc.ErrNoLink) {

@@ -32,7 +32,7 @@ func planeRig(t *testing.T) (*kerneltest.Fake, *kerneltest.Dataplane) {
 
 func observe(t *testing.T, f *kerneltest.Fake) {
 	t.Helper()
-	if _, err := f.Observe(t.Context(), []string{"v0"}); err != nil {
+	if _, err := f.Observe(t.Context(), []string{"v0"}, nil); err != nil {
 		t.Fatal(err)
 	}
 }

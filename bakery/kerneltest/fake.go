@@ -70,7 +70,7 @@ func (f *Fake) Identity() string {
 }
 
 // Observe is what is on the links that are there.
-func (f *Fake) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (f *Fake) Observe(ctx context.Context, links []string, _ map[string]*tc.State) (map[string]tc.Observed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.record.counts.Observes++

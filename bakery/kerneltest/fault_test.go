@@ -69,7 +69,7 @@ func TestFailObserve(t *testing.T) {
 	f := New(Link{Name: "v0"})
 	f.FailObserve(EINTR, 2)
 	for i := range 3 {
-		_, err := f.Observe(t.Context(), []string{"v0"})
+		_, err := f.Observe(t.Context(), []string{"v0"}, nil)
 		if errors.Is(err, syscall.EINTR) != (i < 2) {
 			t.Errorf("Observe %d: %v", i, err)
 		}

@@ -72,7 +72,7 @@ func TestReboot(t *testing.T) {
 		t.Error("the same kernel")
 	}
 	has(t, f, "")
-	all, err := f.Observe(t.Context(), []string{"v0"})
+	all, err := f.Observe(t.Context(), []string{"v0"}, nil)
 	if err != nil || all["v0"].TxQueues != 2 {
 		t.Errorf("%+v, %v", all, err)
 	}

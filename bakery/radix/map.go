@@ -116,6 +116,19 @@ func (m *Map[K, V]) Set(key K, v V) (old V, replaced bool) {
 	return old, replaced
 }
 
+// Change gives the place of a key's value, to be written before anything else is done with m; nil if the key isn't there.
+func (m *Map[K, V]) Change(key K) *V {
+	k := uint32(key)
+	l, at := m.leafOf(k), k&leafMask
+	if l == nil || l.there>>at&1 == 0 {
+		return nil
+	}
+	if l.owner != m.owner {
+		l = m.ownLeafOf(k)
+	}
+	return &l.values[at]
+}
+
 // ownLeafOf makes the leaf that may have a key one that this side may write.
 func (m *Map[K, V]) ownLeafOf(k uint32) *leaf[V] {
 	root, _ := own(&m.root, m.owner)

@@ -66,6 +66,17 @@ func TestMapIsAMap(t *testing.T) {
 				}
 				delete(m.wanted, k)
 			},
+			"change": func(t *rapid.T) {
+				m, k, v := pick(t), genKey.Draw(t, "key"), rapid.IntRange(1, 9).Draw(t, "value")
+				was, had := m.wanted[k]
+				at := m.m.Change(k)
+				if (at != nil) != had || had && *at != was {
+					t.Fatalf("Change says %v; it is %d, %v", at, was, had)
+				}
+				if had {
+					*at, m.wanted[k] = v, v
+				}
+			},
 			"get": func(t *rapid.T) {
 				m, k := pick(t), genKey.Draw(t, "key")
 				v, ok := m.m.Get(k)
@@ -98,6 +109,53 @@ func TestShortKeys(t *testing.T) {
 	if !slices.Equal(got, []string{"first", "last"}) {
 		t.Fatal(got)
 	}
+}
+
+// shortModel is a Short and what it should hold.
+type shortModel struct {
+	m      *Short[int]
+	wanted map[uint16]int
+}
+
+func TestShortIsAMap(t *testing.T) {
+	genShort := rapid.OneOf(rapid.Uint16Range(0, 3), rapid.Uint16Range(254, 257), rapid.Uint16Range(0xfffe, 0xffff))
+	rapid.Check(t, func(t *rapid.T) {
+		all := []shortModel{{new(Short[int]), map[uint16]int{}}}
+		pick := func(t *rapid.T) shortModel { return all[rapid.IntRange(0, len(all)-1).Draw(t, "map")] }
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				m, k, v := pick(t), genShort.Draw(t, "key"), rapid.IntRange(1, 9).Draw(t, "value")
+				_, had := m.wanted[k]
+				if m.m.Set(k, v) != had {
+					t.Fatalf("Set says %v; it was %v", !had, had)
+				}
+				m.wanted[k] = v
+			},
+			"delete": func(t *rapid.T) {
+				m, k := pick(t), genShort.Draw(t, "key")
+				_, had := m.wanted[k]
+				if m.m.Delete(k) != had {
+					t.Fatalf("Delete says %v; it was %v", !had, had)
+				}
+				delete(m.wanted, k)
+			},
+			"copy": func(t *rapid.T) {
+				if len(all) < 4 {
+					m := pick(t)
+					all = append(all, shortModel{m.m.Copy(), maps.Clone(m.wanted)})
+				}
+			},
+			"": func(t *rapid.T) {
+				for _, m := range all {
+					k := genShort.Draw(t, "key")
+					v, ok := m.m.Get(k)
+					if was, had := m.wanted[k]; v != was || ok != had || m.m.Has(k) != had || m.m.Len() != len(m.wanted) {
+						t.Fatalf("Get says %d, %v, Has %v, Len %d; it is %v", v, ok, m.m.Has(k), m.m.Len(), m.wanted)
+					}
+				}
+			},
+		})
+	})
 }
 
 func BenchmarkSet(b *testing.B) {

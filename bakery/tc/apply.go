@@ -3,7 +3,6 @@ package tc
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // What an Op can be refused for; a *StateError wraps one of them.
@@ -74,7 +73,13 @@ const MaxHTBDepth = 8
 // changes in place and keeps what is in the qdisc; with another kind or handle
 // it is Delete and Add. At the root Replace always drops everything on the link
 // but clsact and ingress, and so does Delete.
-func (s *State) Apply(op Op) error {
+func (s *State) Apply(op Op) error { return s.apply(op, nil, nil) }
+
+// Keep is Apply for an op whose object is never written again: where it says all as it is, the State keeps it and no copy.
+func (s *State) Keep(op Op) error { return s.apply(op, op.Qdisc, op.Class) }
+
+// apply is Apply. q and c are op's objects where they may be kept, else nil: those of op itself need not be on the heap.
+func (s *State) apply(op Op, q *Qdisc, c *Class) error {
 	if (op.Qdisc == nil) == (op.Class == nil) {
 		return refuse(op, ErrInvalid, "want one qdisc or one class")
 	}
@@ -87,13 +92,13 @@ func (s *State) Apply(op Op) error {
 		if err := CheckLink(name); err != nil {
 			return refuse(op, ErrInvalid, "%v", err)
 		}
-		l = newLink(strings.Clone(name))
+		l = newLink(Interned(name))
 	}
 	var err error
 	if op.Class != nil {
-		err = l.applyClass(op)
+		err = l.applyClass(op, c)
 	} else {
-		err = l.applyQdisc(op)
+		err = l.applyQdisc(op, q)
 	}
 	if err != nil {
 		return err

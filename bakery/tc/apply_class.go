@@ -1,6 +1,7 @@
 package tc
 
-func (l *link) applyClass(op Op) error {
+// applyClass applies op; kept is its class where that may be kept.
+func (l *link) applyClass(op Op, kept *Class) error {
 	id := op.Class.ID
 	if id.Minor() == 0 || id.Major() == 0 {
 		return refuse(op, ErrInvalid, "%v is no class", id)
@@ -27,7 +28,7 @@ func (l *link) applyClass(op Op) error {
 	}
 	if exists && parent == old.Parent {
 		if op.Class.HTB != old.HTB {
-			l.setClass(&Class{Link: l.name, ID: id, Parent: parent, HTB: op.Class.HTB})
+			l.setClass(l.class(op, parent, kept))
 		}
 		return nil
 	}
@@ -37,8 +38,16 @@ func (l *link) applyClass(op Op) error {
 	if err := l.checkClassParent(op, parent); err != nil {
 		return err
 	}
-	l.setClass(&Class{Link: l.name, ID: id, Parent: parent, HTB: op.Class.HTB})
+	l.setClass(l.class(op, parent, kept))
 	return nil
+}
+
+// class is what is stored of op's class.
+func (l *link) class(op Op, parent Handle, kept *Class) *Class {
+	if kept != nil && kept.Parent == parent {
+		return kept
+	}
+	return &Class{Link: l.name, ID: op.Class.ID, Parent: parent, HTB: op.Class.HTB}
 }
 
 // checkClassParent makes sure that the class of op can hang below parent.
@@ -69,16 +78,4 @@ func (l *link) checkClassParent(op Op, parent Handle) error {
 		return refuse(op, ErrInvalid, "more than %d classes below each other", MaxHTBDepth)
 	}
 	return nil
-}
-
-// height is how many classes stand one below the other under id.
-func (l *link) height(id Handle) int {
-	h := 0
-	if !l.hasChildren(id) {
-		return h
-	}
-	for child := range l.children(id) {
-		h = max(h, 1+l.height(child))
-	}
-	return h
 }

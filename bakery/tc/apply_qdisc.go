@@ -1,6 +1,7 @@
 package tc
 
-func (l *link) applyQdisc(op Op) error {
+// applyQdisc applies op; given is its qdisc where that may be kept.
+func (l *link) applyQdisc(op Op, given *Qdisc) error {
 	q := *op.Qdisc
 	if q.Handle.Minor() != 0 || q.Handle == Root {
 		return refuse(op, ErrInvalid, "%v is no handle of a qdisc", q.Handle)
@@ -40,9 +41,17 @@ func (l *link) applyQdisc(op Op) error {
 	if exists {
 		l.removeQdisc(q.Parent)
 	}
-	kept := q
-	l.setQdisc(&kept)
+	l.setQdisc(q.orKept(given))
 	return nil
+}
+
+// orKept is where q is stored: the one that was given, if that may be kept and is the same.
+func (q Qdisc) orKept(given *Qdisc) *Qdisc {
+	if given != nil && given.Parent == q.Parent && given.Handle == q.Handle {
+		return given
+	}
+	kept := q // here, so that q needn't be on the heap otherwise
+	return &kept
 }
 
 func (l *link) deleteQdisc(op Op, old *Qdisc) error {

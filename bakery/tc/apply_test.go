@@ -2,6 +2,7 @@ package tc
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -217,7 +218,7 @@ func checkIndexes(t *rapid.T, s *State, name string) {
 	below, handles := 0, 0
 	for c := range s.Classes(name) {
 		below++
-		if _, ok := l.below.Get(belowKey(c.Parent, c.ID)); !ok {
+		if !slices.Contains(slices.Collect(l.children(c.Parent)), c.ID) {
 			t.Fatalf("class %v is not below %v", c.ID, c.Parent)
 		}
 		if _, leaf := s.Qdisc(name, c.ID); leaf && l.hasChildren(c.ID) {
@@ -234,9 +235,10 @@ func checkIndexes(t *rapid.T, s *State, name string) {
 	}
 	kids := 0
 	l.kids.Scan(func(parent Handle, n int32) bool {
-		found := 0
-		for range l.children(parent) {
-			found++
+		ids := slices.Collect(l.children(parent))
+		found := len(ids)
+		if !slices.IsSorted(ids) {
+			t.Fatalf("the children of %v are %v", parent, ids)
 		}
 		if kids += found; found != int(n) || n == 0 {
 			t.Fatalf("%v has %d children, and counts %d", parent, found, n)
@@ -246,7 +248,7 @@ func checkIndexes(t *rapid.T, s *State, name string) {
 	if kids != below {
 		t.Fatalf("%d classes are below others, and %d counted", below, kids)
 	}
-	if l.below.Len() != below || l.handles.Len() != handles || len(l.ordered()) != s.QdiscCount(name)+s.ClassCount(name) {
+	if len(l.byParent()) != below || l.handles.Len() != handles || len(l.ordered()) != s.QdiscCount(name)+s.ClassCount(name) {
 		t.Fatalf("indexes hold too much: %s", strings.Join(Script(s), "\n"))
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
+	"sync"
+	"unsafe"
 )
 
 // ByLink holds a value for each of a few links, in order of their names. The zero value is empty and ready. It does what a map
@@ -17,8 +20,35 @@ type ofLink[V any] struct {
 	value V
 }
 
+// Interned is the one copy in memory of the name of a link: a ByLink finds a link by it without reading it. Of more names than a
+// host has links there are several.
+func Interned(name string) string {
+	interned.Lock()
+	defer interned.Unlock()
+	one, known := interned.names[name]
+	if !known {
+		if one = strings.Clone(name); len(interned.names) < maxInterned {
+			interned.names[one] = one
+		}
+	}
+	return one
+}
+
+const maxInterned = 256
+
+// interned are the names. They are kept: what package unique keeps goes with the last handle, while texts are still in use.
+var interned = struct {
+	sync.Mutex
+	names map[string]string
+}{names: map[string]string{}}
+
 // Get gives the value of a link.
 func (b *ByLink[V]) Get(name string) (v V, ok bool) {
+	for i := range b.list {
+		if at := b.list[i].name; unsafe.StringData(at) == unsafe.StringData(name) && len(at) == len(name) {
+			return b.list[i].value, true
+		}
+	}
 	for i := range b.list {
 		if b.list[i].name == name {
 			return b.list[i].value, true
@@ -31,7 +61,7 @@ func (b *ByLink[V]) Get(name string) (v V, ok bool) {
 func (b *ByLink[V]) Set(name string, v V) {
 	i, found := b.search(name)
 	if !found {
-		b.list = slices.Insert(b.list, i, ofLink[V]{name: name})
+		b.list = slices.Insert(b.list, i, ofLink[V]{name: Interned(name)})
 	}
 	b.list[i].value = v
 }

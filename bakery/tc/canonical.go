@@ -23,7 +23,7 @@ func (l *link) canonicalQdiscs(h Host) {
 	var changed []*Qdisc
 	l.qdiscs.Scan(func(_ Handle, q *Qdisc) bool {
 		if o := q.Options.canonical(h, l.name); o != q.Options {
-			changed = append(changed, &Qdisc{Link: q.Link, Handle: q.Handle, Parent: q.Parent, Options: o})
+			changed = append(room(changed, l.qdiscs.Len()), &Qdisc{Link: q.Link, Handle: q.Handle, Parent: q.Parent, Options: o})
 		}
 		return true
 	})
@@ -37,11 +37,19 @@ func (l *link) canonicalClasses(h Host) {
 	l.classes.Scan(func(id Handle, c *Class) bool {
 		htb := l.qdiscByMajor(id.Major()).Options.(HTB)
 		if p := c.HTB.canonical(h, htb.R2Q); p != c.HTB {
-			changed = append(changed, &Class{Link: c.Link, ID: id, Parent: c.Parent, HTB: p})
+			changed = append(room(changed, l.classes.Len()), &Class{Link: c.Link, ID: id, Parent: c.Parent, HTB: p})
 		}
 		return true
 	})
 	for _, c := range changed {
 		l.classes.Set(c.ID, c)
 	}
+}
+
+// room makes a list that is empty one that can take all of n: where one object changes most do.
+func room[T any](list []T, n int) []T {
+	if list == nil {
+		return make([]T, 0, n)
+	}
+	return list
 }

@@ -58,22 +58,47 @@ func (d Difference) String() string {
 // bring both to the kernel's form with Canonical.
 func Diff(from, to *State) []Difference {
 	var list []Difference
+	diff(from, to, func(d Difference) bool {
+		list = append(list, d)
+		return true
+	})
+	return list
+}
+
+// Differ reports whether Diff has anything to tell.
+func Differ(from, to *State) bool {
+	found := false
+	diff(from, to, func(Difference) bool {
+		found = true
+		return false
+	})
+	return found
+}
+
+// diff tells the differences until tell doesn't want more.
+func diff(from, to *State, tell func(Difference) bool) {
 	for _, name := range unionLinks(from, to) {
 		f, t := from.link(name), to.link(name)
-		d := differ{from: f, to: t, name: name, list: list}
-		merge(f.qdiscs.Keys(), t.qdiscs.Keys(), func(place Handle) {
+		d := differ{from: f, to: t, name: name, tell: tell}
+		merge(f.qdiscs.Keys(), t.qdiscs.Keys(), func(place Handle) bool {
 			a, _ := f.qdiscs.Get(place)
 			b, _ := t.qdiscs.Get(place)
 			d.qdisc(a, b)
+			return !d.enough
 		})
-		merge(f.classes.Keys(), t.classes.Keys(), func(id Handle) {
+		if d.enough {
+			return
+		}
+		merge(f.classes.Keys(), t.classes.Keys(), func(id Handle) bool {
 			a, _ := f.classes.Get(id)
 			b, _ := t.classes.Get(id)
 			d.class(a, b)
+			return !d.enough
 		})
-		list = d.list
+		if d.enough {
+			return
+		}
 	}
-	return list
 }
 
 func unionLinks(a, b *State) []string {
@@ -82,18 +107,18 @@ func unionLinks(a, b *State) []string {
 	return slices.Compact(names)
 }
 
-// merge visits every key of two sorted lists once, in order.
-func merge(a, b []Handle, visit func(Handle)) {
-	for len(a) > 0 || len(b) > 0 {
+// merge visits every key of two sorted lists once, in order, until visit is false.
+func merge(a, b []Handle, visit func(Handle) bool) {
+	for more := true; more && (len(a) > 0 || len(b) > 0); {
 		switch {
 		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
-			visit(a[0])
+			more = visit(a[0])
 			a = a[1:]
 		case len(a) == 0 || b[0] < a[0]:
-			visit(b[0])
+			more = visit(b[0])
 			b = b[1:]
 		default:
-			visit(a[0])
+			more = visit(a[0])
 			a, b = a[1:], b[1:]
 		}
 	}
@@ -102,11 +127,12 @@ func merge(a, b []Handle, visit func(Handle)) {
 type differ struct {
 	from, to *link
 	name     string
-	list     []Difference
+	tell     func(Difference) bool
+	enough   bool // tell doesn't want more
 }
 
 func (d *differ) add(kind DifferenceKind, from, to Object, fields []FieldChange) {
-	d.list = append(d.list, Difference{Kind: kind, Link: d.name, From: from, To: to, Fields: fields})
+	d.enough = !d.tell(Difference{Kind: kind, Link: d.name, From: from, To: to, Fields: fields})
 }
 
 func (d *differ) qdisc(a, b *Qdisc) {

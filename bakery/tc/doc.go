@@ -3,7 +3,7 @@
 //
 // It reads no file, opens no socket and knows no clock: the same input gives
 // the same output on every machine. Its only import outside the standard
-// library is a copy-on-write B-tree (docs/adr/0002).
+// library is the maps of package radix (docs/adr/0012).
 //
 //	tc text ──ParseLine──▶ Op ──State.Apply──▶ State ──Canonical──▶ State
 //	                       ▲                     │                    │

@@ -1,9 +1,7 @@
 package tc
 
 import (
-	"iter"
-
-	"github.com/tidwall/btree"
+	"sync/atomic"
 
 	"lqosd/bakery/radix"
 )
@@ -13,29 +11,30 @@ import (
 type link struct {
 	name    string
 	qdiscs  radix.Map[Handle, *Qdisc] // by parent: every place holds one
-	handles radix.Map[uint16, Handle] // major of a qdisc → its parent
+	handles radix.Short[Handle]       // major of a qdisc → its parent
 	classes radix.Map[Handle, *Class] // by id
-	// below holds parent<<32|id for each class: the children of a class, or
-	// of the HTB itself, are a range of it. kids counts them.
-	below *btree.Map[uint64, struct{}]
+	// kids counts the children of a class, or of the HTB itself; below is the list that byParent makes of them, nil if nobody asked
+	// since they changed.
 	kids  radix.Map[Handle, int32]
+	below atomic.Pointer[[]uint64]
 	trail trail
 }
 
 func newLink(name string) *link {
-	return &link{name: name, below: new(btree.Map[uint64, struct{}]), trail: newTrail()}
+	return &link{name: name, trail: newTrail()}
 }
 
 func (l *link) clone() *link {
-	return &link{
+	c := &link{
 		name:    l.name,
 		qdiscs:  *l.qdiscs.Copy(),
 		handles: *l.handles.Copy(),
 		classes: *l.classes.Copy(),
-		below:   l.below.Copy(),
 		kids:    *l.kids.Copy(),
 		trail:   l.trail.clone(),
 	}
+	c.below.Store(l.below.Load())
+	return c
 }
 
 func (l *link) empty() bool { return l.qdiscs.Len() == 0 }
@@ -48,38 +47,6 @@ func (l *link) qdiscByMajor(major uint16) *Qdisc {
 	}
 	q, _ := l.qdiscs.Get(parent)
 	return q
-}
-
-func belowKey(parent, id Handle) uint64 { return uint64(parent)<<32 | uint64(id) }
-
-// children are the ids of the classes directly below parent, in order.
-func (l *link) children(parent Handle) iter.Seq[Handle] {
-	return func(yield func(Handle) bool) {
-		l.below.Ascend(belowKey(parent, 0), func(key uint64, _ struct{}) bool {
-			return Handle(key>>32) == parent && yield(Handle(key))
-		})
-	}
-}
-
-func (l *link) hasChildren(parent Handle) bool { return l.kids.Has(parent) }
-
-// addChild and dropChild note that a class is below a parent, or isn't any more.
-func (l *link) addChild(parent, id Handle) {
-	if _, known := l.below.Set(belowKey(parent, id), struct{}{}); !known {
-		n, _ := l.kids.Get(parent)
-		l.kids.Set(parent, n+1)
-	}
-}
-
-func (l *link) dropChild(parent, id Handle) {
-	if _, known := l.below.Delete(belowKey(parent, id)); !known {
-		return
-	}
-	if n, _ := l.kids.Get(parent); n > 1 {
-		l.kids.Set(parent, n-1)
-	} else {
-		l.kids.Delete(parent)
-	}
 }
 
 // places are the parents of the qdiscs that sit in classes of major, in order.
@@ -132,7 +99,7 @@ func (l *link) removeQdisc(parent Handle) {
 	})
 	for _, id := range ids {
 		c, _ := l.classes.Delete(id)
-		l.dropChild(c.Parent, id)
+		l.dropChild(c.Parent)
 		l.trail.touch(id)
 	}
 }
@@ -144,10 +111,9 @@ func (l *link) setClass(c *Class) {
 		return
 	}
 	if replaced {
-		l.dropChild(old.Parent, c.ID)
+		l.dropChild(old.Parent)
 	}
-	l.addChild(c.Parent, c.ID)
-	if c.Parent.Minor() != 0 {
+	if first := l.addChild(c.Parent); first && c.Parent.Minor() != 0 {
 		l.removeQdisc(c.Parent) // a class with children has no leaf
 	}
 }
@@ -155,6 +121,6 @@ func (l *link) setClass(c *Class) {
 func (l *link) removeClass(c *Class) {
 	l.removeQdisc(c.ID)
 	l.classes.Delete(c.ID)
-	l.dropChild(c.Parent, c.ID)
+	l.dropChild(c.Parent)
 	l.trail.touch(c.ID)
 }

@@ -34,18 +34,30 @@ func (o Object) rank() uint64 {
 	return belowKey(o.Qdisc.Parent, o.Qdisc.Handle)
 }
 
-// objectHeap hands out the object of the lowest rank first.
+// objectHeap hands out the object of the lowest rank first. heap.Push and heap.Pop aren't used: they make a copy of
+// every object on the heap of the program.
 type objectHeap []Object
 
 func (h objectHeap) Len() int           { return len(h) }
 func (h objectHeap) Less(i, j int) bool { return h[i].rank() < h[j].rank() }
 func (h objectHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *objectHeap) Push(x any)        { *h = append(*h, x.(Object)) }
-func (h *objectHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+
+// Push and Pop are there for heap.Interface.
+func (h *objectHeap) Push(x any) { h.add(x.(Object)) }
+func (h *objectHeap) Pop() any   { return h.take() }
+
+func (h *objectHeap) add(o Object) {
+	*h = append(*h, o)
+	heap.Fix(h, len(*h)-1)
+}
+
+func (h *objectHeap) take() Object {
+	first, last := (*h)[0], len(*h)-1
+	(*h)[0] = (*h)[last]
+	if *h = (*h)[:last]; last > 0 {
+		heap.Fix(h, 0)
+	}
+	return first
 }
 
 // ordered are all objects of a link, each after the one that it sits in, and
@@ -54,14 +66,14 @@ func (l *link) ordered() []Object {
 	var ready objectHeap
 	for _, top := range []Handle{Root, Ingress} {
 		if q, ok := l.qdiscs.Get(top); ok {
-			heap.Push(&ready, Object{Qdisc: q})
+			ready.add(Object{Qdisc: q})
 		}
 	}
 	list := make([]Object, 0, l.qdiscs.Len()+l.classes.Len())
 	for len(ready) > 0 {
-		o := heap.Pop(&ready).(Object)
+		o := ready.take()
 		list = append(list, o)
-		l.contents(o, func(in Object) { heap.Push(&ready, in) })
+		l.contents(o, ready.add)
 	}
 	return list
 }

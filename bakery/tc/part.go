@@ -34,7 +34,7 @@ func (s *State) Take(name string, o *State, at []Handle) {
 func (l *link) take(o *link, at []Handle) {
 	for _, h := range at {
 		if c, ok := l.classes.Delete(h); ok {
-			l.dropChild(c.Parent, h)
+			l.dropChild(c.Parent)
 		}
 		if q, ok := l.qdiscs.Delete(h); ok && q.Handle != 0 {
 			l.handles.Delete(q.Handle.Major())
@@ -43,8 +43,9 @@ func (l *link) take(o *link, at []Handle) {
 	}
 	for _, h := range at {
 		if c, ok := o.classes.Get(h); ok {
-			l.classes.Set(h, c)
-			l.addChild(c.Parent, h)
+			if _, again := l.classes.Set(h, c); !again {
+				l.addChild(c.Parent)
+			}
 		}
 		if q, ok := o.qdiscs.Get(h); ok {
 			l.qdiscs.Set(h, q)

@@ -1,5 +1,7 @@
 package tc
 
+import "slices"
+
 // Plan are the Ops that lead from one State to another, in an order in which a
 // kernel takes them: what goes is deleted first, children before parents, so
 // that handles are free; then what is new is added and what differs is changed,
@@ -29,6 +31,9 @@ func Plan(from, to *State) []Op {
 		for _, o := range wanted {
 			p.decide(o)
 		}
+		if f.empty() {
+			ops = slices.Grow(ops, len(wanted))
+		}
 		ops = p.deletes(ops)
 		for _, o := range wanted {
 			if op, needed := p.build(o); needed {
@@ -51,7 +56,9 @@ type planner struct {
 func (p *planner) decide(o Object) {
 	if c := o.Class; c != nil {
 		old, exists := p.from.classes.Get(c.ID)
-		p.classes[c.ID] = exists && old.Parent == c.Parent && p.keepsParent(p.to, c)
+		if exists && old.Parent == c.Parent && p.keepsParent(p.to, c) {
+			p.classes[c.ID] = true
+		}
 		return
 	}
 	q := o.Qdisc
@@ -59,7 +66,9 @@ func (p *planner) decide(o Object) {
 	if !exists || !sameHandle(old, q) || !p.keepsPlace(p.to, q.Parent) {
 		return
 	}
-	_, p.places[q.Parent] = transition(old, q)
+	if _, ok := transition(old, q); ok {
+		p.places[q.Parent] = true
+	}
 }
 
 // keepsParent reports whether what the class of l sits in is kept.

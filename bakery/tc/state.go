@@ -69,6 +69,20 @@ func (s *State) Class(link string, id Handle) (Class, bool) {
 	return value(s.link(link).classes.Get(id))
 }
 
+// HasQdisc reports whether there is a qdisc in a place. It, HasClass and HandleAt take less time than Qdisc and Class.
+func (s *State) HasQdisc(link string, parent Handle) bool { return s.link(link).qdiscs.Has(parent) }
+
+// HasClass reports whether there is a class with the id.
+func (s *State) HasClass(link string, id Handle) bool { return s.link(link).classes.Has(id) }
+
+// HandleAt is the handle of the qdisc in a place.
+func (s *State) HandleAt(link string, parent Handle) (handle Handle, there bool) {
+	if q, ok := s.link(link).qdiscs.Get(parent); ok {
+		return q.Handle, true
+	}
+	return 0, false
+}
+
 func value[T any](p *T, ok bool) (T, bool) {
 	if !ok {
 		var zero T
@@ -90,6 +104,9 @@ func (s *State) Children(link string, parent Handle) iter.Seq[Class] {
 		}
 	}
 }
+
+// HasChildren reports whether a class, or an HTB (MAJOR:), has classes directly below it.
+func (s *State) HasChildren(link string, parent Handle) bool { return s.link(link).hasChildren(parent) }
 
 // Qdiscs are all qdiscs of a link in order of their parents; Ingress and Root
 // come last.

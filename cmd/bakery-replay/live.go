@@ -40,7 +40,7 @@ func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFl
 type liveKernel interface {
 	// Shaped are the links that are worth reading before it is known which to read.
 	Shaped(ctx context.Context) ([]string, error)
-	Observe(ctx context.Context, links []string) (map[string]tc.Observed, error)
+	Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error)
 }
 
 // foldAndObserve folds a Tree and observes its links. Which they are only the Tree tells, so
@@ -52,7 +52,7 @@ func foldAndObserve(ctx context.Context, k liveKernel, fold func(context.Context
 		names, err := k.Shaped(ctx)
 		var seen map[string]tc.Observed
 		if err == nil {
-			seen, err = k.Observe(ctx, names)
+			seen, err = k.Observe(ctx, names, nil)
 		}
 		if err != nil {
 			names = nil // whatever it is, it comes again below, or it was of a link that doesn't matter
@@ -70,7 +70,7 @@ func foldAndObserve(ctx context.Context, k liveKernel, fold func(context.Context
 	}
 	links := t.Links()
 	if slices.ContainsFunc(links, func(l string) bool { return !slices.Contains(names, l) }) {
-		seen, err = k.Observe(ctx, links)
+		seen, err = k.Observe(ctx, links, nil)
 	}
 	return t, seen, err
 }

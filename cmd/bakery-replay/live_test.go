@@ -22,7 +22,7 @@ func (k *scripted) Shaped(context.Context) ([]string, error) { return k.shaped, 
 
 var errScripted = errors.New("scripted")
 
-func (k *scripted) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (k *scripted) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	k.asked = append(k.asked, links)
 	if err := ctx.Err(); err != nil {
 		return nil, err

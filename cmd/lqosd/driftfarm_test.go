@@ -38,13 +38,13 @@ type gatedKernel struct {
 	looks   int
 }
 
-func (k *gatedKernel) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (k *gatedKernel) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	k.gate.RLock()
 	defer k.gate.RUnlock()
 	k.mu.Lock()
 	moment := k.moment
 	k.mu.Unlock()
-	all, err := k.Kernel.Observe(ctx, links)
+	all, err := k.Kernel.Observe(ctx, links, known)
 	if err != nil {
 		return all, err
 	}
@@ -309,13 +309,13 @@ func (f *driftFarm) live(ctx context.Context) (replay.DiffReport, error) {
 	if err != nil {
 		return replay.DiffReport{}, err
 	}
-	links, err := f.other.Observe(ctx, tree.Links())
+	links, err := f.other.Observe(ctx, tree.Links(), nil)
 	return replay.CompareKernel(tree.Seq, tree, replay.Live{Host: f.other.Host(), Links: links}), err
 }
 
 // traffic sends packets of several sizes over the links.
 func (f *driftFarm) traffic(ctx context.Context) error {
-	links, err := f.other.Observe(ctx, f.links)
+	links, err := f.other.Observe(ctx, f.links, nil)
 	if err != nil {
 		return err
 	}

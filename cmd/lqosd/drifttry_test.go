@@ -202,7 +202,7 @@ func (t *driftTry) undoAsOther(ctx context.Context, got []bakery.Drift) error {
 	}
 	f := t.f
 	moment, err := f.kernel.meddle(func() error {
-		is, err := f.other.Observe(ctx, []string{t.link})
+		is, err := f.other.Observe(ctx, []string{t.link}, nil)
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func meddlingNames() []string {
 
 // newMeddler chooses a link.
 func newMeddler(ctx context.Context, f *driftFarm, p *plantedTree, v tcView) (*meddler, error) {
-	state, err := f.other.Observe(ctx, f.links)
+	state, err := f.other.Observe(ctx, f.links, nil)
 	return &meddler{grower: &f.grower, tree: p, view: v, state: state, link: f.links[f.IntN(len(f.links))]}, err
 }
 

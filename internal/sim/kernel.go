@@ -26,11 +26,11 @@ func (k *kernel) wait(ctx context.Context) error {
 }
 
 // Observe implements bakery.Kernel.
-func (k *kernel) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (k *kernel) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	if err := k.wait(ctx); err != nil {
 		return nil, err
 	}
-	return k.Fake.Observe(ctx, links)
+	return k.Fake.Observe(ctx, links, known)
 }
 
 // Apply implements bakery.Kernel.

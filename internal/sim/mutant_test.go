@@ -255,13 +255,13 @@ func (s *silent) Apply(ctx context.Context, ops []tc.Op) []tc.Result {
 	return results
 }
 
-func (s *silent) Observe(ctx context.Context, links []string) (map[string]tc.Observed, error) {
+func (s *silent) Observe(ctx context.Context, links []string, known map[string]*tc.State) (map[string]tc.Observed, error) {
 	var ops []tc.Op
 	for _, op := range s.classes {
 		ops = append(ops, op)
 	}
 	s.Kernel.Apply(ctx, ops)
-	return s.Kernel.Observe(ctx, links)
+	return s.Kernel.Observe(ctx, links, known)
 }
 
 // early remembers which class an address pointed to, and eager maps it when the class is to

@@ -18,7 +18,7 @@ type row struct {
 // importTable has a row for every package. The row with the longest folder counts.
 var importTable = []row{
 	{folder: "bakery/radix"},
-	{folder: "bakery/tc", imports: []string{"bakery/radix", "github.com/tidwall/btree"}},
+	{folder: "bakery/tc", imports: []string{"bakery/radix"}},
 	{folder: "bakery/kernel", imports: []string{"bakery/tc", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", "github.com/mdlayher/netlink", "golang.org/x/sys"}, tests: []string{"github.com/cilium/ebpf"}},
 	{folder: "bakery/kerneltest", imports: []string{"bakery", "bakery/tc", "github.com/google/go-cmp"}},
 	{folder: "bakery", imports: []string{"eventlog", "bakery/radix", "bakery/tc", "github.com/tidwall/btree"}, tests: []string{"bus"}},
