@@ -203,7 +203,7 @@ func (e *Event) summarize() {
 		noun, ok := nouns[k.Kind]
 		switch {
 		case ok:
-			words = append(words, counted(k.N, "", noun[0], noun[1]))
+			words = append(words, amount(k.N, "", noun[0], noun[1]))
 		case e.Refresh: // what makes it one
 		default:
 			words = append(words, fmt.Sprintf("%d × %s", k.N, k.Kind))

@@ -137,12 +137,12 @@ func Rest(t *bakery.Tree, classes []tc.Class, more bool) string {
 	}{{"circuit", "circuits", counts[bakery.RoleCircuit]}, {"site", "sites", counts[bakery.RoleSite]},
 		{"class", "classes", counts[bakery.RoleTC] + counts[bakery.RoleSkeleton]}} {
 		if noun.n > 0 {
-			words = append(words, counted(noun.n, word, noun.one, noun.many))
+			words = append(words, amount(noun.n, word, noun.one, noun.many))
 		}
 	}
 	text := strings.Join(words, ", ")
 	if below > 0 {
-		text += " with " + counted(below, "", "class", "classes") + " below"
+		text += " with " + amount(below, "", "class", "classes") + " below"
 	}
 	return fmt.Sprintf("%s, sum of ceils %s", text, RoundRate(l.Ceils))
 }
@@ -158,7 +158,7 @@ func descendants(t *bakery.Tree, c tc.Class) int {
 
 // String is the DirectionLoad without its direction: "1gbit, 12 sites, 300 circuits; …".
 func (d DirectionLoad) String() string {
-	text := fmt.Sprintf("%s, %s, %s", d.Capacity, counted(d.Sites, "", "site", "sites"), counted(d.Circuits, "", "circuit", "circuits"))
+	text := fmt.Sprintf("%s, %s, %s", d.Capacity, amount(d.Sites, "", "site", "sites"), amount(d.Circuits, "", "circuit", "circuits"))
 	if d.Circuits == 0 {
 		return text
 	}
@@ -170,8 +170,8 @@ func (d DirectionLoad) String() string {
 	return text
 }
 
-// counted is "1 site", "3 more sites".
-func counted(n int, more, one, many string) string {
+// amount is "1 site", "3 more sites".
+func amount(n int, more, one, many string) string {
 	noun := many
 	if n == 1 {
 		noun = one
@@ -195,7 +195,7 @@ func (p *treePrinter) mappings(w io.Writer) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintln(w, counted(len(list), "", "address mapping", "address mappings"))
+	fmt.Fprintln(w, amount(len(list), "", "address mapping", "address mappings"))
 	shown := list
 	if most := p.view.Most; most > 0 && len(list) > most+1 {
 		shown = list[:most]

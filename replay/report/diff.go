@@ -63,6 +63,14 @@ func (p *page) newDiff(r replay.DiffReport, before, after *bakery.Tree) diff {
 	return d
 }
 
+// siteName is what people call a site.
+func siteName(n bakery.Note, id tc.Handle) string {
+	if n.Comment != "" {
+		return n.Comment
+	}
+	return n.Name(id)
+}
+
 // compareLines puts what belongs to one class together, the class before its leaf.
 func compareLines(a, b line) int {
 	x, _ := tc.ParseHandle(a.ID)
@@ -102,6 +110,9 @@ const (
 	nowhere
 )
 
+// rootMajor is that of the mq that a setup makes: 7fff:2 is the place of the second queue's HTB.
+const rootMajor = 0x7fff
+
 // placeOf is where a difference belongs: its site, the queue, or what it is.
 func placeOf(d replay.Difference, t *bakery.Tree) (name string, order int) {
 	switch d.Object {
@@ -118,7 +129,7 @@ func placeOf(d replay.Difference, t *bakery.Tree) (name string, order int) {
 	}
 	c, ok := t.State().Class(d.Link, id)
 	if !ok {
-		if d.Object == "qdisc" && id.Major() == 0x7fff {
+		if d.Object == "qdisc" && id.Major() == rootMajor {
 			return "Links and queues", atQueue
 		}
 		return "Elsewhere", nowhere
@@ -127,7 +138,7 @@ func placeOf(d replay.Difference, t *bakery.Tree) (name string, order int) {
 		n, _ := t.Note(c.Link, c.ID)
 		switch n.Role {
 		case bakery.RoleSite:
-			return n.Name(c.ID), atSite
+			return clip(siteName(n, c.ID)), atSite
 		case bakery.RoleSkeleton:
 			return "Links and queues", atQueue
 		}

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"lqosd/bakery"
 	"lqosd/eventlog"
@@ -172,6 +173,21 @@ func classes(t *bakery.Tree) int {
 		n += t.State().ClassCount(link)
 	}
 	return n
+}
+
+// longest is how many bytes of a text are shown: names may have as many as a client likes.
+const longest = 240
+
+// clip cuts a text that is too long, between two characters.
+func clip(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	n := longest
+	for !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
 }
 
 // thousands is a number with a narrow blank between each three digits.

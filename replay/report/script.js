@@ -156,12 +156,13 @@
     if ($("no-events")) $("no-events").hidden = eventCount > 0;
     if (query && !opened) opened = new Map(all(".tree details, .group").map((d) => [d, d.open]));
     matched = 0;
-    for (const rest of rests) if (rest.list) unshow(rest);
+    const ending = !query && opened;
+    if (query || ending) for (const rest of rests) if (rest.list) unshow(rest);
     for (const link of links) {
       let any = false;
       for (const li of link.querySelector(".tree").children) {
         if (query) any = filterNode(li, query, false) || any;
-        else for (const e of [li, ...all("li", li)]) e.hidden = false;
+        else if (ending) for (const e of [li, ...all("li", li)]) e.hidden = false;
       }
       link.hidden = query !== "" && !any;
     }

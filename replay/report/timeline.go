@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (p *page) newTimeline(l replay.Timeline, zone *time.Location) timeline {
 }
 
 func newEvent(e replay.Event, zone *time.Location) event {
-	v := event{Begin: newMoment(e.Begin, zone), From: fmt.Sprint(e.From), Refresh: e.Refresh, Summary: e.Summary,
+	v := event{Begin: newMoment(e.Begin, zone), From: fmt.Sprint(e.From), Refresh: e.Refresh, Summary: clip(e.Summary),
 		Sender: fmt.Sprintf("uid %d pid %d", e.Sender.UID, e.Sender.PID), Totals: e.Totals, Compared: e.Compared}
 	if e.To > e.From {
 		v.To = fmt.Sprint(e.To)
@@ -126,7 +127,7 @@ func (p *page) bars(t *timeline, l replay.Timeline, zone *time.Location) {
 		}
 	}
 	for i := 0; i < len(l.Buckets); i += each {
-		b := bar{X: float64(i), Width: each - 0.8}
+		b := bar{X: float64(i), Width: tenth(each - 0.8)}
 		n := 0
 		for _, one := range l.Buckets[i : i+each] {
 			n += one.Records
@@ -140,7 +141,7 @@ func (p *page) bars(t *timeline, l replay.Timeline, zone *time.Location) {
 	for i := range t.Bars {
 		b := &t.Bars[i]
 		b.Height = barHeight(int(b.Height), t.Tallest)
-		b.Y = height - b.Height
+		b.Y = tenth(height - b.Height)
 	}
 	width := l.Buckets[1].Begin.Sub(l.Buckets[0].Begin)
 	t.Begin = newMoment(l.Buckets[0].Begin, zone).Text
@@ -152,8 +153,10 @@ func barHeight(n, tallest int) float64 {
 	if n == 0 {
 		return 0
 	}
-	return max(2, height*root(float64(n)/float64(tallest)))
+	return tenth(max(2, height*math.Sqrt(float64(n)/float64(tallest))))
 }
+
+func tenth(f float64) float64 { return math.Round(f*10) / 10 }
 
 // line is a difference.
 type line struct {
@@ -169,14 +172,17 @@ type line struct {
 }
 
 func newLine(d replay.Difference) line {
-	l := line{Sign: "~", Class: "changed", Word: d.Change, Object: d.Object, Link: d.Link, ID: d.ID, Name: d.Name, Fields: d.Fields}
+	l := line{Sign: "~", Class: "changed", Word: d.Change, Object: d.Object, Link: d.Link, ID: clip(d.ID), Name: clip(d.Name)}
+	for _, f := range d.Fields {
+		l.Fields = append(l.Fields, replay.FieldChange{Name: f.Name, From: clip(f.From), To: clip(f.To)})
+	}
 	switch {
 	case d.From == "":
 		l.Sign, l.Class, l.Text = "+", "added", d.To
 	case d.To == "":
 		l.Sign, l.Class, l.Text = "−", "removed", d.From
 	}
-	l.Text = shorten(l.Text, d)
+	l.Text = clip(shorten(l.Text, d))
 	return l
 }
 

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -35,6 +34,7 @@ type direction struct {
 type node struct {
 	ID, Name     string
 	Role         string
+	Below        string // how many sites and circuits are below it
 	Rate, Ceil   string
 	Rates, Ceils string // how much of it is sold
 	Beyond, Over bool   // more than there is: of the rate, of the ceil
@@ -54,8 +54,6 @@ type rest struct {
 
 // restRow is a class of it: depth, id, name, role, rate, ceil, Σ rates, Σ ceils, leaf.
 type restRow [9]any
-
-func root(f float64) float64 { return math.Sqrt(f) }
 
 func (p *page) newTree(t *bakery.Tree) tree {
 	b := treeBuilder{t: t, page: p, most: mostFitting(t, p.limits.rows)}
@@ -141,6 +139,7 @@ func (b *treeBuilder) link(name string) link {
 			}
 		}
 		n.load(replay.LoadOfQueue(b.t, name, q.Handle))
+		n.Below = below(b.t, name, q.Handle)
 		b.children(n, name, q.Handle)
 		v.Queues = append(v.Queues, n)
 	}
@@ -167,7 +166,33 @@ func (b *treeBuilder) class(c tc.Class, depth int) *node {
 		n.Leaf = text(q)
 	}
 	n.load(replay.LoadOf(b.t, c))
+	n.Below = below(b.t, c.Link, c.ID)
 	return n
+}
+
+// below is "2 sites, 40 circuits"; "" for none.
+func below(t *bakery.Tree, link string, parent tc.Handle) string {
+	counts := map[bakery.Role]int{}
+	count(t, link, parent, counts)
+	var words []string
+	for _, r := range []bakery.Role{bakery.RoleSite, bakery.RoleCircuit} {
+		switch n := counts[r]; n {
+		case 0:
+		case 1:
+			words = append(words, "1 "+r.String())
+		default:
+			words = append(words, thousands(n)+" "+r.String()+"s")
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func count(t *bakery.Tree, link string, parent tc.Handle, counts map[bakery.Role]int) {
+	for c := range t.State().Children(link, parent) {
+		n, _ := t.Note(link, c.ID)
+		counts[n.Role]++
+		count(t, link, c.ID, counts)
+	}
 }
 
 // label is a class's name, and what it is the name of.
@@ -176,7 +201,7 @@ func label(n bakery.Note, id tc.Handle) (name, role string) {
 	case n.Role != bakery.RoleSite && n.Role != bakery.RoleCircuit:
 		return n.Name(id), ""
 	case n.Comment != "":
-		return n.Comment, n.Role.String()
+		return clip(n.Comment), n.Role.String()
 	}
 	return fmt.Sprint(n.Hash), n.Role.String()
 }
