@@ -56,7 +56,7 @@ type rest struct {
 type restRow [9]any
 
 func (p *page) newTree(t *bakery.Tree) tree {
-	b := treeBuilder{t: t, page: p, most: mostFitting(t, p.limits.rows)}
+	b := treeBuilder{t: t, page: p, choice: fitting(t, p.limits.rows)}
 	v := tree{Seq: fmt.Sprint(t.Seq)}
 	for _, name := range t.State().Links() {
 		v.Links = append(v.Links, b.link(name))
@@ -73,29 +73,96 @@ func (p *page) newTree(t *bakery.Tree) tree {
 type treeBuilder struct {
 	t               *bakery.Tree
 	page            *page
-	most            int // children of one class that are listed
+	choice          choice
 	collapsed, lost int
 }
 
-// mostFitting is how many children of each class can be listed so that the page stays small.
-func mostFitting(t *bakery.Tree, rows int) int {
-	for _, most := range []int{50, 20, 10, 5, 3, 1} {
-		if n := countListed(t, most); n <= rows {
-			return most
-		}
-	}
-	return 0
+// choice is which children of a class are listed.
+type choice struct {
+	most   int  // that nothing is below
+	parent bool // and all those that something is below; or else they count with the others
 }
 
-func countListed(t *bakery.Tree, most int) int {
+// fitting is the choice that lists most, and keeps the page small.
+func fitting(t *bakery.Tree, rows int) choice {
+	parents, leaves := 0, []int{} // leaves are counted below each parent
+	for _, link := range t.State().Links() {
+		for q := range t.State().Qdiscs(link) {
+			if isQueue(q) {
+				parents += 1 + countBelow(t, link, q.Handle, &leaves)
+			}
+		}
+	}
+	for _, most := range []int{50, 20, 10, 5, 3, 1} {
+		n := parents
+		for _, l := range leaves {
+			if l > most+1 {
+				l = most
+			}
+			n += l
+		}
+		if n <= rows {
+			return choice{most, true}
+		}
+	}
+	for _, most := range []int{20, 5, 1} {
+		if c := (choice{most, false}); c.count(t) <= rows {
+			return c
+		}
+	}
+	return choice{}
+}
+
+// countBelow counts the classes below one that others are below, and notes how many there are of the others.
+func countBelow(t *bakery.Tree, link string, parent tc.Handle, leaves *[]int) (parents int) {
+	n := 0
+	for kid := range t.State().Children(link, parent) {
+		if hasChildren(t, kid) {
+			parents += 1 + countBelow(t, link, kid.ID, leaves)
+		} else {
+			n++
+		}
+	}
+	*leaves = append(*leaves, n)
+	return parents
+}
+
+// split gives the children that are listed, and the others.
+func (c choice) split(t *bakery.Tree, link string, parent tc.Handle) (listed, others []tc.Class) {
+	counting := 0
+	for kid := range t.State().Children(link, parent) {
+		switch {
+		case c.parent && hasChildren(t, kid):
+			listed = append(listed, kid)
+			continue
+		case counting < c.most:
+			listed = append(listed, kid)
+		default:
+			others = append(others, kid)
+		}
+		counting++
+	}
+	if len(others) == 1 && c.most > 0 { // it takes no more room than a sum
+		return slices.Collect(t.State().Children(link, parent)), nil
+	}
+	return listed, others
+}
+
+func hasChildren(t *bakery.Tree, c tc.Class) bool {
+	for range t.State().Children(c.Link, c.ID) {
+		return true
+	}
+	return false
+}
+
+// count is how many rows a choice makes.
+func (c choice) count(t *bakery.Tree) int {
 	var below func(link string, parent tc.Handle) int
 	below = func(link string, parent tc.Handle) int {
-		n, i := 0, 0
-		for c := range t.State().Children(link, parent) {
-			if i++; i > most+1 {
-				break
-			}
-			n += 1 + below(link, c.ID)
+		n := 0
+		listed, _ := c.split(t, link, parent)
+		for _, kid := range listed {
+			n += 1 + below(link, kid.ID)
 		}
 		return n
 	}
@@ -207,18 +274,14 @@ func label(n bakery.Note, id tc.Handle) (name, role string) {
 }
 
 func (b *treeBuilder) children(n *node, link string, parent tc.Handle) {
-	kids := slices.Collect(b.t.State().Children(link, parent))
-	shown := len(kids)
-	if shown > b.most+1 {
-		shown = b.most
-	}
-	for _, c := range kids[:shown] {
+	listed, others := b.choice.split(b.t, link, parent)
+	for _, c := range listed {
 		k := b.class(c, n.Depth+1)
 		b.children(k, link, c.ID)
 		n.Kids = append(n.Kids, k)
 	}
-	if shown < len(kids) {
-		n.Rest = b.rest(kids[shown:], n.Depth+1, shown > 0)
+	if len(others) > 0 {
+		n.Rest = b.rest(others, n.Depth+1, len(listed) > 0)
 	}
 }
 
