@@ -14,9 +14,9 @@ var roomy = Limits{Events: 1000, Refreshes: 1000, Changes: 1000, Each: 1000, Buc
 // busyNetwork is a refresh with addresses, changes of one circuit, others of addresses, a second refresh, a batch, and an end.
 func busyNetwork() []bakery.Command {
 	at := func(after time.Duration, c bakery.Command) bakery.Command { return timed{c, begin.Add(after)} }
-	clear := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
+	wipe := bakery.ClearPriorSettings{Links: []string{"eth1", "eth0"}}
 	return []bakery.Command{
-		at(0, clear), at(0, mqSetup()), at(time.Second, circuit("4", 10, "Smith")), at(9*time.Second, mapping("192.0.2.1", 0x10004, false)), // 1 to 4
+		at(0, wipe), at(0, mqSetup()), at(time.Second, circuit("4", 10, "Smith")), at(9*time.Second, mapping("192.0.2.1", 0x10004, false)), // 1 to 4
 		at(20*time.Second, circuit("4", 20, "Smith")),                                                                        // 5
 		at(40*time.Second, mapping("192.0.2.2", 0x10004, false)), at(41*time.Second, bakery.DelIPFlow{Address: "192.0.2.2"}), // 6, 7
 		at(42*time.Second, circuit("5", 20, "Jones")),                                // 8: another family
@@ -24,7 +24,7 @@ func busyNetwork() []bakery.Command {
 		at(45*time.Second, mqSetup()), // 11: a refresh of its own
 		at(46*time.Second, bakery.ExecuteTCCommands{Lines: []string{"class add dev eth1 parent 1: classid 1:9 htb rate 2mbit ceil 10mbit"}}), // 12
 		at(47*time.Second, aCommit()), at(48*time.Second, circuit("6", 20, "Miller")), // 13, 14
-		at(49*time.Second, clear), // 15
+		at(49*time.Second, wipe), // 15
 	}
 }
 

@@ -157,14 +157,14 @@ func descendants(t *bakery.Tree, c tc.Class) int {
 }
 
 // String is the DirectionLoad without its direction: "1gbit, 12 sites, 300 circuits; …".
-func (d DirectionLoad) String() string {
-	text := fmt.Sprintf("%s, %s, %s", d.Capacity, amount(d.Sites, "", "site", "sites"), amount(d.Circuits, "", "circuit", "circuits"))
-	if d.Circuits == 0 {
+func (l DirectionLoad) String() string {
+	text := fmt.Sprintf("%s, %s, %s", l.Capacity, amount(l.Sites, "", "site", "sites"), amount(l.Circuits, "", "circuit", "circuits"))
+	if l.Circuits == 0 {
 		return text
 	}
-	text += fmt.Sprintf("; rates %s, %s; ceils %s, %s", RoundRate(d.Load.Rates), RatioText(d.Load.Guaranteed),
-		RoundRate(d.Load.Ceils), RatioText(d.Load.Oversubscribed))
-	if d.Load.Oversubscribed > 1 {
+	text += fmt.Sprintf("; rates %s, %s; ceils %s, %s", RoundRate(l.Load.Rates), RatioText(l.Load.Guaranteed),
+		RoundRate(l.Load.Ceils), RatioText(l.Load.Oversubscribed))
+	if l.Load.Oversubscribed > 1 {
 		text += " oversubscribed"
 	}
 	return text
