@@ -262,8 +262,14 @@ func TestPageIsAccessible(t *testing.T) {
 		t.Error("the first link doesn't skip to the report")
 	}
 	for _, n := range all(root, "table") {
-		if head := all(n, "th"); len(head) == 0 || attribute(head[0], "scope") != "col" {
-			t.Error("a table without headings")
+		head := all(n, "thead")
+		if len(head) != 1 || len(all(head[0], "td")) > 0 {
+			t.Fatal("a table without headings")
+		}
+		for _, h := range all(head[0], "th") {
+			if attribute(h, "scope") != "col" || content(h) == "" {
+				t.Error("a heading of nothing")
+			}
 		}
 	}
 	if len(all(root, "main")) != 1 || len(all(root, "h1")) != 1 || len(all(root, "nav")) != 1 {
@@ -306,6 +312,25 @@ func TestPageHolds(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q isn't in the page:\n%s", want, text)
 		}
+	}
+	var groups []string
+	for _, n := range all(root, "details") {
+		if strings.HasPrefix(attribute(n, "class"), "group") {
+			groups = append(groups, content(all(n, "bdi")[0]))
+		}
+	}
+	if want := []string{"site 77", "Lines of tc", "site 77", "Addresses"}; !slices.Equal(groups, want) { // drift, then the difference
+		t.Errorf("the groups are %q, want %q", groups, want)
+	}
+	drawn := 0
+	for _, n := range all(all(root, "svg")[0], "title") {
+		var k int
+		_, text, _ := strings.Cut(content(n), ": ")
+		_, _ = fmt.Sscanf(text, "%d records", &k)
+		drawn += k
+	}
+	if drawn != int(s.Last()-1) {
+		t.Errorf("the picture shows %d records, want %d", drawn, s.Last()-1)
 	}
 	_, root = write(t, s, Options{Log: "log"}, usual)
 	if text := content(all(root, "main")[0]); !strings.Contains(text, "No record lies between") || !strings.Contains(text, "The tree is empty") || !strings.Contains(text, "no difference") {
