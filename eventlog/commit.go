@@ -23,6 +23,8 @@ type faults struct {
 	hasty bool
 	// oneThread: the committer keeps to one thread, so that faults can be injected into the n-th system call of it.
 	oneThread bool
+	// room is when there is to be room, in place of the usual rule.
+	room *roomRule
 }
 
 // WithFaults gives options for a log whose disk does what h says. Package eventlogtest calls it.
@@ -111,7 +113,12 @@ func (l *Log) work(items []*Pending) {
 // commitGroup makes items durable: commit, publish to the ring, wake waiters, in this order.
 func (l *Log) commitGroup(items []*Pending) {
 	g := l.encoder.encode(items, stamp{epoch: l.epoch.Epoch, time: l.opts.Clock().UnixNano()}, l.tally.Chain)
-	err := l.commit(func(tx *bolt.Tx) error { return g.put(tx) })
+	err := l.commit(func(tx *bolt.Tx) error {
+		if err := l.live.room(tx, g, l.opts.faults.room); err != nil {
+			return err
+		}
+		return g.put(tx)
+	})
 	if err != nil {
 		l.fail(items, err)
 		return

@@ -170,9 +170,9 @@ func fillSmall(dir string) error {
 	return errors.Join(err, rollErr, l.Close())
 }
 
-// fillBig makes a log of one segment with a deep tree.
+// fillBig makes a log of one segment with a deep tree, and with room.
 func fillBig(dir string) error {
-	l, err := Open(dir, Options{NoSync: true, SegmentBytes: 1 << 20})
+	l, err := Open(dir, Options{NoSync: true, SegmentBytes: 1 << 20, faults: &faults{room: smallRoom}})
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func runCutWriter(root string, early bool, write func(*cutWriter) error) error {
 	if err != nil {
 		return err
 	}
-	w := &cutWriter{root: root, note: note, early: early}
+	w := &cutWriter{root: root, note: note, early: early, faults: faults{room: smallRoom}}
 	if err := w.open(); err != nil {
 		return err
 	}

@@ -41,5 +41,5 @@
 //	some of the oldest segments gone    pruning was interrupted: nothing to do
 //
 // Inside of a file bbolt's own commit is atomic: data pages, fsync, meta page, fsync. A copy appears under its name when it is
-// complete; "DIR.partial-*" is left by a copy that was interrupted.
+// complete; "DIR.partial-*" is left by a copy that was interrupted. A bucket "room" is what a commit left to the next one, which deletes it.
 package eventlog

@@ -130,10 +130,26 @@ func parseHeader(b []byte) (header, error) {
 	return h, nil
 }
 
-// frame is a checked frame with its payload unpacked. Frames are never changed once made, so readers share them.
+// frame is a checked frame. Frames are never changed once made, so readers share them.
 type frame struct {
 	header
 	payload []byte
+	packed  []byte // in place of payload: as it is stored
+}
+
+// memory is what f takes, in bytes.
+func (f *frame) memory() int { return len(f.payload) + len(f.packed) }
+
+// unpacked is the payload.
+func (f *frame) unpacked() ([]byte, error) {
+	if f.packed == nil {
+		return f.payload, nil
+	}
+	raw, err := f.codec.decompress(f.packed, int(f.raw))
+	if err != nil {
+		return nil, fmt.Errorf("frame at seq %d: %w", f.first, err)
+	}
+	return raw, nil
 }
 
 // decodeFrame checks and unpacks b; the result shares no memory with it.
@@ -142,9 +158,10 @@ func decodeFrame(b []byte) (*frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := h.codec.decompress(b[headerSize:], int(h.raw))
+	f := &frame{header: h, packed: b[headerSize:]}
+	raw, err := f.unpacked()
 	if err != nil {
-		return nil, fmt.Errorf("frame at seq %d: %w", h.first, err)
+		return nil, err
 	}
 	return &frame{header: h, payload: raw}, nil
 }
@@ -152,7 +169,10 @@ func decodeFrame(b []byte) (*frame, error) {
 // each calls fn with the records of f from seq from on, until fn returns false. more is false if fn ended it.
 func (f *frame) each(from Seq, fn func(Record) bool) (more bool, err error) {
 	when := time.Unix(0, f.time)
-	rest := f.payload
+	rest, err := f.unpacked()
+	if err != nil {
+		return false, err
+	}
 	for seq := f.first; seq <= f.last(); seq++ {
 		var r rawRecord
 		if r, rest, err = cutRecord(rest); err != nil {

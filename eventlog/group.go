@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -14,6 +15,8 @@ const (
 	frameTarget = 64 << 10
 	// maxScratch is how much memory for packed frames is kept from one group to the next.
 	maxScratch = 16 << 20
+	// maxSpare is the same for one frame before it is packed.
+	maxSpare = 2 * frameTarget
 )
 
 // stamp is what all frames of a group share.
@@ -22,7 +25,7 @@ type stamp struct {
 	time  int64
 }
 
-// group is a commit's worth of transactions as frames: encoded for the disk and decoded for the ring.
+// group is a commit's worth of transactions as frames: encoded for the disk, and for the ring, packed if they are.
 type group struct {
 	encoded [][]byte
 	frames  []*frame
@@ -37,6 +40,7 @@ func (g *group) last() Seq  { return g.frames[len(g.frames)-1].last() }
 type groupEncoder struct {
 	chainer
 	scratch []byte // packed frames of the group being committed; free again after the commit
+	raw     []byte // of the last frame that was packed; free again
 }
 
 func newGroupEncoder() *groupEncoder {
@@ -53,7 +57,7 @@ func (e *groupEncoder) encode(txs []*Pending, s stamp, prev chain) *group {
 		e.scratch = nil
 	}
 	g := &group{small: size < smallGroup, chain: prev}
-	b := frameBuilder{room: min(size, frameTarget+recordOverhead), next: txs[0].res.First}
+	b := frameBuilder{room: min(size, frameTarget+recordOverhead), next: txs[0].res.First, spare: e.raw}
 	for _, p := range txs {
 		for i, data := range p.records {
 			r := rawRecord{data: data, end: i == len(p.records)-1}
@@ -73,18 +77,25 @@ func (e *groupEncoder) encode(txs []*Pending, s stamp, prev chain) *group {
 // finish closes the frame in b and adds it to g.
 func (e *groupEncoder) finish(g *group, b *frameBuilder, s stamp) {
 	raw := b.buf[headerSize:]
+	f := &frame{payload: raw}
 	h := header{first: b.first, count: b.count, stored: uint32(len(raw)), raw: uint32(len(raw)), epoch: s.epoch, time: s.time}
 	encoded := b.buf
+	b.spare = nil
 	if !g.small {
 		if packed := e.pack(raw); packed != nil {
 			h.codec, h.stored, encoded = codecSnappy, uint32(len(packed)-headerSize), packed
+			f.payload, f.packed = nil, bytes.Clone(packed[headerSize:])
+			if cap(b.buf) <= maxSpare {
+				b.spare = b.buf
+			}
 		}
 	}
 	g.chain = h.seal(encoded, g.chain, e.chainer)
 	h.chain = g.chain
+	f.header = h
 	g.encoded = append(g.encoded, encoded)
-	g.frames = append(g.frames, &frame{header: h, payload: raw})
-	b.buf, b.count = nil, 0
+	g.frames = append(g.frames, f)
+	e.raw, b.buf, b.count = b.spare, nil, 0
 }
 
 // pack compresses raw behind room for a header, in the scratch space. It returns nil if that doesn't pay.
@@ -103,7 +114,8 @@ func (e *groupEncoder) pack(raw []byte) []byte {
 // frameBuilder collects the records of one frame behind room for its header.
 type frameBuilder struct {
 	buf   []byte
-	room  int // expected payload of a frame
+	spare []byte // memory that the next frame may have
+	room  int    // expected payload of a frame
 	first Seq
 	next  Seq
 	count uint32
@@ -117,7 +129,11 @@ func (b *frameBuilder) full(n int) bool {
 func (b *frameBuilder) add(r rawRecord) {
 	if b.count == 0 {
 		b.first = b.next
-		b.buf = make([]byte, headerSize, headerSize+max(b.room, len(r.data)+recordOverhead))
+		if need := headerSize + max(b.room, len(r.data)+recordOverhead); cap(b.spare) >= need {
+			b.buf = b.spare[:headerSize]
+		} else {
+			b.buf = make([]byte, headerSize, need)
+		}
 	}
 	b.buf = r.append(b.buf)
 	b.count++

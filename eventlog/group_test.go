@@ -34,7 +34,7 @@ func TestBigGroupIsFramesOf64KiB(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.first != next || len(f.payload) > frameTarget+recordOverhead || !bytes.Equal(f.payload, g.frames[i].payload) {
+		if f.first != next || len(f.payload) > frameTarget+recordOverhead || !bytes.Equal(f.payload, mustUnpack(t, g.frames[i])) {
 			t.Errorf("frame %d: first seq %d, payload %d", i, f.first, len(f.payload))
 		}
 		if f.codec != codecSnappy || f.stored > f.raw*3/4 {
@@ -75,4 +75,14 @@ func TestChainGoesThroughAllFrames(t *testing.T) {
 	if prev != g.chain {
 		t.Error("chain of the group is not that of its last frame")
 	}
+}
+
+// mustUnpack gives the payload of a frame for the ring.
+func mustUnpack(t testing.TB, f *frame) []byte {
+	t.Helper()
+	raw, err := f.unpacked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

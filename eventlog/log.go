@@ -87,6 +87,7 @@ type Log struct {
 
 	statsMu sync.Mutex // for readers of tally; the committer alone writes it
 	tally   tally      // of the live segment
+	infos   sealedInfos
 
 	liveBytes atomic.Int64
 	commits   atomic.Uint64

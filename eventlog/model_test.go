@@ -28,7 +28,7 @@ type model struct {
 }
 
 func (m *model) open(t *rapid.T) {
-	l, err := Open(m.dir, Options{NoSync: true, SegmentBytes: 1 << 20})
+	l, err := Open(m.dir, Options{NoSync: true, SegmentBytes: 1 << 20, faults: &faults{room: smallRoom}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func zstdFrame(t testing.TB, g *group, prev chain) []byte {
 		t.Fatalf("%d frames", len(g.frames))
 	}
 	f := g.frames[0]
-	b := newCompressor().EncodeAll(f.payload, make([]byte, headerSize))
+	b := newCompressor().EncodeAll(mustUnpack(t, f), make([]byte, headerSize))
 	h := f.header
 	h.codec, h.stored = codecZstd, uint32(len(b)-headerSize)
 	h.seal(b, prev, newChainer())

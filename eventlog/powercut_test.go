@@ -143,6 +143,7 @@ func powerCuts(t *testing.T) {
 	testenv.Need(t, testenv.FUSE)
 	names := slices.Sorted(maps.Keys(cutWriters))
 	each := testenv.Tries(5008, 50_000) / len(names) // each an even number
+	rooms := 0
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			c := cutTest{role: name, events: journalOf(t, name), seed: testenv.Seed(t) + uint64(i), dir: memoryDir(t)}
@@ -152,8 +153,22 @@ func powerCuts(t *testing.T) {
 			}
 			t.Logf("figure: power cuts, %s | %d images from %d events | %d faults", name, images, len(c.events), len(found))
 			c.control(t)
+			rooms += c.rooms()
 		})
 	}
+	if rooms == 0 {
+		t.Error("no writer made room for what it was going to write")
+	}
+}
+
+// rooms is how often room was made.
+func (c cutTest) rooms() (n int) {
+	for _, e := range c.events {
+		if e.Kind == powercut.Write && len(e.Data) >= smallRoom.pages*4096 {
+			n++
+		}
+	}
+	return n
 }
 
 // control cuts the power where it must do harm: a test that doesn't see it sees nothing.

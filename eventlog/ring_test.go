@@ -1,6 +1,11 @@
 package eventlog
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
 
 func ringFrame(first Seq, count uint32, bytes int) *frame {
 	return &frame{header: header{first: first, count: count}, payload: make([]byte, bytes)}
@@ -35,5 +40,34 @@ func TestNewestRecordsComeFromMemory(t *testing.T) {
 	defer func() { l.live.db = db }()
 	if got := collect(t, l.Records(4)); len(got) != 7 {
 		t.Errorf("%d records", len(got))
+	}
+}
+
+// TestPackedRecordsComeFromMemory: frames of big groups are kept packed, and the memory that they were built in serves the next ones.
+func TestPackedRecordsComeFromMemory(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Options{NoSync: true})
+	var want []string
+	for i := range 6 {
+		group := numbered(fmt.Sprint(i, strings.Repeat("-", 20*i)), 1000+500*i)
+		if i == 3 {
+			group = append(group, string(incompressible(100_000)), "after what can't be packed")
+		}
+		mustAppend(t, l, "", group...)
+		want = append(want, group...)
+	}
+	db := l.live.db
+	l.live.db = nil // any look at the file would panic
+	defer func() { l.live.db = db }()
+	if got := collect(t, l.Records(0)); !slices.Equal(got, want) {
+		t.Errorf("%d records, not the %d that were appended", len(got), len(want))
+	}
+	packed := 0
+	for _, f := range l.ring.frames {
+		if f.packed != nil {
+			packed++
+		}
+	}
+	if packed < 8 || l.ring.bytes > 400_000 {
+		t.Errorf("%d of %d frames are packed, %d bytes", packed, len(l.ring.frames), l.ring.bytes)
 	}
 }

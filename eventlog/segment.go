@@ -66,6 +66,8 @@ type segment struct {
 	oneMeta bool
 	// abandoned: a goroutine of bbolt may still read the mapping, so that it can't be closed.
 	abandoned bool
+	limited   bool // by Options.MaxSize
+	roomHeld  bool // there is a bucket "room"
 }
 
 // guard runs fn and turns a panic of bbolt, or a page that can't be read, into an error.
@@ -142,8 +144,7 @@ func boltOptions(keep **os.File) *bolt.Options {
 	opened := false // bbolt opens the destination of a copy by the same function
 	return &bolt.Options{
 		Timeout:      fileWait,
-		FreelistType: bolt.FreelistMapType,
-		NoStatistics: true,
+		FreelistType: bolt.FreelistArrayType, // it gives the lowest pages, so that few places of the file are written
 		OpenFile: func(path string, flag int, mode os.FileMode) (f *os.File, err error) {
 			if opened {
 				return openRegular(path, flag, mode)
@@ -219,6 +220,7 @@ func (s *segment) open(mode openMode) error {
 	}
 	o := boltOptions(&s.file)
 	o.ReadOnly, o.NoSync, o.MaxSize = !mode.write, mode.noSync, mode.limit
+	o.NoStatistics, s.limited = !mode.write, mode.limit > 0
 	if mode.write {
 		o.InitialMmapSize = liveMap
 	}
@@ -236,7 +238,7 @@ func openCopy(path string, f *os.File) (*segment, error) {
 		_ = f.Close()
 	} else {
 		o := boltOptions(&s.file)
-		o.ReadOnly = true
+		o.ReadOnly, o.NoStatistics = true, true
 		if err = s.openBolt(o, modeLive); err == nil {
 			err = s.readMeta()
 		}
@@ -251,6 +253,7 @@ func openCopy(path string, f *os.File) (*segment, error) {
 func (s *segment) readMeta() error {
 	err := s.view(func(tx *bolt.Tx) (err error) {
 		s.meta, s.seal, err = readMeta(tx)
+		s.roomHeld = tx.Bucket(bucketRoom) != nil
 		return err
 	})
 	if err == nil && filepath.Base(s.path) != segmentName(s.meta.First) && !strings.HasSuffix(s.path, tempSuffix) {
@@ -267,6 +270,7 @@ func makeSegment(path string, opts Options, fill func(*bolt.Tx) error) (*segment
 	s := &segment{path: path}
 	o := boltOptions(&s.file)
 	o.InitialMmapSize, o.NoSync, o.MaxSize = liveMap, opts.NoSync, opts.MaxSize
+	s.limited = opts.MaxSize > 0
 	if err := s.openBolt(o, modeLive); err != nil {
 		return nil, err
 	}
@@ -289,11 +293,7 @@ func makeSegment(path string, opts Options, fill func(*bolt.Tx) error) (*segment
 // preallocate asks the file system for size bytes, or for less when it has not that much to spare: a log on a nearly full
 // disk must still work. It is a matter of speed and of early notice only, so its errors don't matter.
 func preallocate(f *os.File, size int64) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC {
-		return // in memory it would only be memory taken
-	}
-	spare := int64(st.Bavail) * st.Bsize / 2
+	spare := spareBytes(f)
 	for ; size >= 1<<20; size /= 2 {
 		if size > spare {
 			continue

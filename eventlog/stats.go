@@ -1,9 +1,13 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,7 +72,7 @@ func (l *Log) Stats() (Stats, error) {
 	if l.live == nil {
 		return Stats{}, fmt.Errorf("reading stats: %w", ErrClosed)
 	}
-	infos, err := segmentInfos(l.dir, l.firsts, l.live.meta.Mark)
+	infos, err := l.infos.read(l.dir, l.firsts, l.live.meta.Mark)
 	if err != nil {
 		return Stats{}, fmt.Errorf("reading stats: %w", err)
 	}
@@ -83,25 +87,65 @@ func (l *Log) Stats() (Stats, error) {
 	return s, nil
 }
 
-// segmentInfos reads the meta entries of all segments but the last, which may be held; its mark is given.
-func segmentInfos(dir string, firsts []Seq, liveMark uint64) ([]SegmentInfo, error) {
-	infos := make([]SegmentInfo, len(firsts))
-	for i, first := range firsts {
-		path := filepath.Join(dir, segmentName(first))
-		infos[i] = SegmentInfo{Name: filepath.Base(path), First: first}
-		file, err := os.Lstat(path)
-		if err != nil {
-			return nil, err
-		}
-		if infos[i].Bytes = file.Size(); i == len(firsts)-1 {
-			infos[i].Mark = liveMark
-			break
-		}
-		if err := infos[i].read(path); err != nil {
-			return nil, err
+// sealedInfos remembers what the seals of segments say: it doesn't change any more.
+type sealedInfos struct {
+	mu    sync.Mutex
+	known map[Seq]SegmentInfo
+}
+
+// read is segmentInfos, from memory where that has it.
+func (k *sealedInfos) read(dir string, firsts []Seq, liveMark uint64) ([]SegmentInfo, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	infos, err := readInfos(dir, firsts, liveMark, k.known)
+	if err != nil {
+		return nil, err
+	}
+	k.known = make(map[Seq]SegmentInfo, len(infos)) // without those that were pruned
+	for _, i := range infos {
+		if i.Sealed {
+			k.known[i.First] = i
 		}
 	}
 	return infos, nil
+}
+
+// segmentInfos reads the meta entries of all segments but the last, which may be held; its mark is given.
+func segmentInfos(dir string, firsts []Seq, liveMark uint64) ([]SegmentInfo, error) {
+	return readInfos(dir, firsts, liveMark, nil)
+}
+
+// readInfos is segmentInfos for those that aren't known, several at once: each waits for the kernel most of the time.
+func readInfos(dir string, firsts []Seq, liveMark uint64, known map[Seq]SegmentInfo) ([]SegmentInfo, error) {
+	infos, errs := make([]SegmentInfo, len(firsts)), make([]error, len(firsts))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(len(firsts), runtime.GOMAXPROCS(0)) {
+		readers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(firsts); i = int(next.Add(1)) - 1 {
+				infos[i], errs[i] = readInfo(dir, firsts[i], i == len(firsts)-1, known)
+			}
+		})
+	}
+	readers.Wait()
+	infos[len(infos)-1].Mark = liveMark
+	return infos, errors.Join(errs...)
+}
+
+func readInfo(dir string, first Seq, live bool, known map[Seq]SegmentInfo) (SegmentInfo, error) {
+	path := filepath.Join(dir, segmentName(first))
+	info, sealed := known[first]
+	if live || !sealed {
+		info = SegmentInfo{Name: filepath.Base(path), First: first}
+	}
+	file, err := os.Lstat(path)
+	if err != nil {
+		return info, err
+	}
+	if info.Bytes = file.Size(); !live && !info.Sealed {
+		err = info.read(path)
+	}
+	return info, err
 }
 
 func (i *SegmentInfo) read(path string) error {

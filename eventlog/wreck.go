@@ -141,6 +141,9 @@ func (w *wreck) read(p *pageWalk) error {
 		w.fault(w.state)
 	}
 	w.readFrames(p, buckets[string(bucketLog)])
+	if buckets[string(bucketRoom)] != nil {
+		entries(bucketRoom) // whose pages are in use
+	}
 	if len(w.faults) == 0 { // or some pages weren't reached
 		w.fault(p.freelist())
 	}

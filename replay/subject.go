@@ -3,6 +3,7 @@ package replay
 import (
 	"iter"
 	"strconv"
+	"strings"
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
@@ -113,7 +114,14 @@ func findNamed(role bakery.Role) func(*bakery.Tree, clause) iter.Seq[map[string]
 
 // Called reports whether the class with this note goes by a name: its comment, or its hash.
 func Called(n bakery.Note, name string) bool {
-	return name != "" && (n.Comment == name || n.Hash != 0 && strconv.FormatInt(n.Hash, 10) == name)
+	if name == "" || n.Comment == name {
+		return name != ""
+	}
+	if n.Hash == 0 || strings.Trim(name, "-0123456789") != "" { // what isn't a number is told from one without an error
+		return false
+	}
+	hash, err := strconv.ParseInt(name, 10, 64)
+	return err == nil && n.Hash == hash
 }
 
 func findQdisc(t *bakery.Tree, c clause) iter.Seq[map[string]value] {

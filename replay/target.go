@@ -98,13 +98,23 @@ func (g Target) asks(c bakery.Command) bool {
 	case bakery.ChangeSiteSpeedLive:
 		return g.is(bakery.RoleSite, bakery.Note{Hash: c.SiteHash}, g.Link)
 	case bakery.MapIPToFlow:
-		p, err := parsePrefix(c.Address)
-		return err == nil && g.steers(bakery.Mapping{Prefix: p, Handle: tc.Handle(c.Handle)})
+		return g.asksFor(c.Address, tc.Handle(c.Handle))
 	case bakery.DelIPFlow:
-		p, err := parsePrefix(c.Address)
-		return err == nil && g.Address.IsValid() && g.Address.Overlaps(p)
+		return g.Address.IsValid() && g.asksFor(c.Address, g.Class)
 	}
 	return false
+}
+
+// asksFor reports whether the Target is of an address, or of a class that it is mapped to.
+func (g Target) asksFor(address string, class tc.Handle) bool {
+	if g.Class != 0 && g.Class != class {
+		return false
+	}
+	if !g.Address.IsValid() {
+		return g.Class != 0
+	}
+	p, err := parsePrefix(address)
+	return err == nil && g.Address.Overlaps(p)
 }
 
 // is reports whether the Target names what a command of a role gives a name, and nothing else.

@@ -14,12 +14,18 @@ import (
 // what a record touched the State tells.
 type tracker struct {
 	target Target
-	marks  map[string]tc.Mark
+	marks  []linkMark // of all links, in order
 	// classes are the Target's, each as a State of its own, as they were after the last record.
 	classes    map[bakery.ClassRef]*tc.State
 	names      map[bakery.ClassRef]string // of those, and of what was
 	mapped     map[mappingKey]bakery.Mapping
 	generation uint64
+}
+
+// linkMark is the Mark of a link.
+type linkMark struct {
+	link string
+	mark tc.Mark
 }
 
 // concern is what a record has to do with a Target.
@@ -32,7 +38,7 @@ type concern struct {
 func (c concern) isNone() bool { return !c.asked && len(c.classes) == 0 && !c.maps }
 
 func newTracker(g Target, t *bakery.Tree) *tracker {
-	k := &tracker{target: g, marks: map[string]tc.Mark{}, classes: map[bakery.ClassRef]*tc.State{}, names: map[bakery.ClassRef]string{}}
+	k := &tracker{target: g, classes: map[bakery.ClassRef]*tc.State{}, names: map[bakery.ClassRef]string{}}
 	for _, at := range g.all(t) {
 		k.keep(t, at)
 	}
@@ -56,9 +62,9 @@ func part(t *bakery.Tree, at bakery.ClassRef) *tc.State {
 }
 
 func (k *tracker) mark(t *bakery.Tree) {
-	clear(k.marks)
-	for _, link := range t.State().Links() {
-		k.marks[link] = t.State().Mark(link)
+	k.marks = k.marks[:0]
+	for link, mark := range t.State().Marks() {
+		k.marks = append(k.marks, linkMark{link, mark})
 	}
 	k.generation = t.Generation
 }
@@ -117,6 +123,9 @@ func (k *tracker) steersTo(command bakery.Command) bool {
 }
 
 func (k *tracker) isMapped(address string, upload bool) bool {
+	if len(k.mapped) == 0 {
+		return false
+	}
 	p, err := parsePrefix(address)
 	_, there := k.mapped[mappingKey{p.String(), upload}]
 	return err == nil && there
@@ -128,34 +137,35 @@ func (k *tracker) touched(t *bakery.Tree, command bakery.Command) []bakery.Class
 	if !k.target.named() {
 		return nil
 	}
-	found := map[bakery.ClassRef]bool{}
+	var found []bakery.ClassRef
 	consider := func(at bakery.ClassRef) {
 		if k.classes[at] != nil || k.target.has(t, at) {
-			found[at] = true
+			found = append(found, at)
 		}
 	}
 	consider(setBy(command)) // it may have another name now, and nothing else
 	_, all := command.(bakery.Commit)
-	all = all || len(t.State().Links()) != len(k.marks)
-	for _, link := range t.State().Links() {
-		if k.target.Link != "" && k.target.Link != link {
-			continue
+	n := 0
+	for link, mark := range t.State().Marks() {
+		if n >= len(k.marks) || k.marks[n].link != link {
+			all = true
+			break
 		}
-		at, known := t.State().Touched(link, k.marks[link])
-		all = all || !known
-		for _, h := range at {
-			consider(bakery.ClassRef{Link: link, ID: h})
+		if since := k.marks[n].mark; since != mark && (k.target.Link == "" || k.target.Link == link) {
+			known := t.State().EachTouched(link, since, func(h tc.Handle) { consider(bakery.ClassRef{Link: link, ID: h}) })
+			all = all || !known
 		}
+		n++
 	}
+	all = all || n != len(k.marks)
 	if all {
-		for at := range k.classes {
-			found[at] = true
-		}
-		for _, at := range k.target.all(t) {
-			found[at] = true
-		}
+		found = slices.AppendSeq(found, maps.Keys(k.classes))
+		found = append(found, k.target.all(t)...)
 	}
-	return sortedRefs(maps.Keys(found))
+	if len(found) < 2 {
+		return found
+	}
+	return slices.Compact(sortedRefs(slices.Values(found)))
 }
 
 func sortedRefs(refs iter.Seq[bakery.ClassRef]) []bakery.ClassRef {

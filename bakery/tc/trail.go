@@ -2,6 +2,7 @@ package tc
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"sync/atomic"
 )
@@ -73,6 +74,33 @@ func (s *State) Mark(link string) Mark {
 		return l.trail.mark()
 	}
 	return 0
+}
+
+// Marks are the links that hold anything, in order, with their Marks.
+func (s *State) Marks() iter.Seq2[string, Mark] {
+	return func(yield func(string, Mark) bool) {
+		for name, l := range s.links.All() {
+			if !yield(name, l.trail.mark()) {
+				return
+			}
+		}
+	}
+}
+
+// EachTouched visits the handles that Touched gives, as they were touched, some more than once. It is
+// false, and visits nothing, where Touched is.
+func (s *State) EachTouched(link string, since Mark, visit func(Handle)) (known bool) {
+	l, ok := s.links.Get(link)
+	if !ok {
+		return false
+	}
+	touches, known := l.trail.since(since)
+	if known {
+		for _, t := range touches {
+			visit(t.at)
+		}
+	}
+	return known
 }
 
 // Touched are the handles, in order, at which a link may have other contents than when it

@@ -19,7 +19,10 @@ const rootLong = `Reads an event log of lqosd.
 LOG is the directory STATE/eventlog, a copy of it, or unix:SOCKET for a consistent copy from
 the daemon that answers there.`
 
-func main() { cli.Main(rootCommand()) }
+func main() {
+	cli.CollectLess()
+	cli.Main(rootCommand())
+}
 
 func rootCommand() *cobra.Command {
 	root := cli.Root("bakery-replay", "Time travel through an event log of lqosd", version)

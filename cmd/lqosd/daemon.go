@@ -16,6 +16,7 @@ import (
 	"lqosd/bakery/kernel"
 	"lqosd/bus"
 	"lqosd/eventlog"
+	"lqosd/internal/cli"
 	"lqosd/internal/host"
 	"lqosd/xdp"
 )
@@ -186,6 +187,8 @@ func (d *daemon) warnOfGroups() {
 // without it; only a log or a tc file that another daemon has ends this one.
 func (d *daemon) startBakery(ctx context.Context) error {
 	s := d.settings.Bakery
+	collectAsUsual := cli.CollectLess() // while the log is folded
+	defer collectAsUsual()
 	h, err := bakery.Start(ctx, d.applyOptions(bakery.Options{
 		OpenLog: d.openLog,
 		Setup:   d.readSetup,

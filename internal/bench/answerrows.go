@@ -87,6 +87,7 @@ func prepareAnswer(ctx context.Context, s *stand, q question) (pair, error) {
 	if err := src.Close(); err != nil {
 		return nil, err
 	}
+	s.collectLess()
 	args = append(args[:1:1], append([]string{log}, args[1:]...)...)
 	return func(ctx context.Context) (ours, other sample, err error) {
 		began := time.Now()

@@ -16,6 +16,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/bus"
 	"lqosd/eventlog"
+	"lqosd/internal/cli"
 	"lqosd/internal/lqosconf"
 	"lqosd/replay"
 )
@@ -84,6 +85,12 @@ func replayAll(ctx context.Context, log string) (sample, error) {
 	return sample{took: time.Since(began), units: int(t.Seq), unit: "record"}, nil
 }
 
+// collectLess sets the collector as bakery-replay does, for what is measured in this process.
+func (s *stand) collectLess() {
+	undo := cli.CollectLess()
+	s.later(func() error { undo(); return nil })
+}
+
 func prepareReplay(ctx context.Context, s *stand) (pair, error) {
 	dir, err := s.longLog(ctx)
 	if err != nil {
@@ -93,6 +100,7 @@ func prepareReplay(ctx context.Context, s *stand) (pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.collectLess()
 	return func(ctx context.Context) (ours, other sample, err error) {
 		runtime.GC()
 		if ours, err = replayAll(ctx, eventlogOf(dir)); err != nil {
@@ -178,6 +186,7 @@ func prepareStart(ctx context.Context, s *stand) (pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.collectLess()
 	return func(ctx context.Context) (ours, other sample, err error) {
 		began := time.Now()
 		d, err := s.startIn(ctx, dir)
