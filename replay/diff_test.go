@@ -205,7 +205,7 @@ func TestGoldenState(t *testing.T) {
 // checkTreeJSON counts what the JSON of a tree holds.
 func checkTreeJSON(t *testing.T, name string, tree *bakery.Tree) {
 	t.Helper()
-	b, err := json.Marshal(NewTreeJSON(tree, ""))
+	b, err := json.Marshal(NewTreeJSON(tree, TreeView{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,12 +235,12 @@ func checkTreeJSON(t *testing.T, name string, tree *bakery.Tree) {
 		t.Errorf("%s: the JSON holds %d objects, want %d; hash %s", name, got, want, j.Hash)
 	}
 	var text strings.Builder
-	if err := WriteTree(&text, tree, ""); err != nil {
+	if err := WriteTree(&text, tree, TreeView{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, link := range tree.State().Links() {
 		for c := range tree.State().Classes(link) {
-			if !strings.Contains(text.String(), " "+c.ID.String()+"  ") {
+			if !strings.Contains(text.String(), " "+c.ID.String()+" ") {
 				t.Fatalf("%s: class %s of %s isn't listed", name, c.ID, link)
 			}
 		}

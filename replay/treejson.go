@@ -18,9 +18,11 @@ type TreeJSON struct {
 
 // LinkJSON is one link of it.
 type LinkJSON struct {
-	Link    string      `json:"link"`
-	Qdiscs  []QdiscJSON `json:"qdiscs"`
-	Classes []ClassJSON `json:"classes"`
+	Link string `json:"link"`
+	// Directions are what it carries, by the last setup: one, two on a stick, none without a setup.
+	Directions []DirectionLoad `json:"directions"`
+	Qdiscs     []QdiscJSON     `json:"qdiscs"`
+	Classes    []ClassJSON     `json:"classes"`
 }
 
 // QdiscJSON is a qdisc; its options are words of tc(8).
@@ -29,6 +31,7 @@ type QdiscJSON struct {
 	Parent  tc.Handle `json:"parent"`
 	Kind    string    `json:"kind"`
 	Options string    `json:"options"`
+	Load    *Load     `json:"load,omitempty"` // of a queue's HTB: LoadOfQueue
 }
 
 // ClassJSON is an HTB class; rates are in bits per second.
@@ -40,30 +43,39 @@ type ClassJSON struct {
 	Prio    uint32       `json:"prio"`
 	Quantum uint32       `json:"quantum"`
 	Note    *bakery.Note `json:"note,omitempty"`
+	Load    *Load        `json:"load,omitempty"` // of a class that has others below it: LoadOf
 }
 
-// NewTreeJSON describes t; link chooses one of its links, "" takes all.
-func NewTreeJSON(t *bakery.Tree, link string) TreeJSON {
+// NewTreeJSON describes what a view chooses of t; Most and Depth leave nothing out here.
+func NewTreeJSON(t *bakery.Tree, v TreeView) TreeJSON {
 	j := TreeJSON{Seq: t.Seq, Generation: t.Generation, Hash: t.Hash(), Links: []LinkJSON{},
 		Mappings: []bakery.Mapping{}, Opaque: append([]bakery.OpaqueLine{}, t.Opaque()...)}
+	selected := v.selection(t)
 	for _, l := range t.State().Links() {
-		if link == "" || l == link {
-			j.Links = append(j.Links, newLinkJSON(t, l))
+		if (v.Link == "" || l == v.Link) && selected.onLink(l) {
+			j.Links = append(j.Links, newLinkJSON(t, l, selected))
 		}
 	}
 	for m := range t.Mappings {
-		j.Mappings = append(j.Mappings, m)
+		if selected.hasMapping(t, m) {
+			j.Mappings = append(j.Mappings, m)
+		}
 	}
 	return j
 }
 
-func newLinkJSON(t *bakery.Tree, link string) LinkJSON {
-	l := LinkJSON{Link: link, Qdiscs: []QdiscJSON{}, Classes: []ClassJSON{}}
+func newLinkJSON(t *bakery.Tree, link string, selected *selection) LinkJSON {
+	l := LinkJSON{Link: link, Directions: append([]DirectionLoad{}, DirectionLoads(t, link)...), Qdiscs: []QdiscJSON{}, Classes: []ClassJSON{}}
 	for q := range t.State().Qdiscs(link) {
-		l.Qdiscs = append(l.Qdiscs, QdiscJSON{q.Handle, q.Parent, q.Options.Kind(), q.Options.String()})
+		if selected.hasQdisc(t, q) {
+			l.Qdiscs = append(l.Qdiscs, QdiscJSON{q.Handle, q.Parent, q.Options.Kind(), q.Options.String(), LoadOfQueue(t, link, q.Handle)})
+		}
 	}
 	for c := range t.State().Classes(link) {
-		j := ClassJSON{ID: c.ID, Parent: c.Parent, Rate: c.HTB.Rate, Ceil: c.HTB.Ceil, Prio: c.HTB.Prio, Quantum: c.HTB.Quantum}
+		if !selected.has(t, c) {
+			continue
+		}
+		j := ClassJSON{ID: c.ID, Parent: c.Parent, Rate: c.HTB.Rate, Ceil: c.HTB.Ceil, Prio: c.HTB.Prio, Quantum: c.HTB.Quantum, Load: LoadOf(t, c)}
 		if n, ok := t.Note(link, c.ID); ok {
 			j.Note = &n
 		}

@@ -28,6 +28,6 @@ func rootCommand() *cobra.Command {
 	root := cli.Root("bakery-replay", "Time travel through an event log of lqosd", version)
 	root.Long = rootLong
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
-		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(), planCommand())
+		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(), planCommand(), reportCommand())
 	return root
 }

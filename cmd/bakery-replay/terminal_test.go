@@ -65,18 +65,24 @@ func TestColour(t *testing.T) {
 	if err := writeLog(dir, string(network)); err != nil {
 		t.Fatal(err)
 	}
+	diff := []string{"diff", dir, "--from", "9", "--to", "13"}
+	tree := []string{"tree", dir, "--at", "13"}
 	for _, tc := range []struct {
 		name   string
 		env    []string
-		format string
+		args   []string
+		shows  string
 		colour bool
 	}{
-		{"on a terminal", []string{"NO_COLOR="}, "text", true},
-		{"NO_COLOR", []string{"NO_COLOR=1"}, "text", false},
-		{"JSON", []string{"NO_COLOR="}, "json", false},
+		{"on a terminal", []string{"NO_COLOR="}, diff, "classid 1:5", true},
+		{"NO_COLOR", []string{"NO_COLOR=1"}, diff, "classid 1:5", false},
+		{"JSON", []string{"NO_COLOR="}, append(diff, "--format", "json"), "classid 1:5", false},
+		{"tree", []string{"NO_COLOR="}, tree, "×12.4", true},
+		{"tree, NO_COLOR", []string{"NO_COLOR=1"}, tree, "×12.4", false},
+		{"tree, JSON", []string{"NO_COLOR="}, append(tree, "--json"), "oversubscribed", false},
 	} {
-		shown := onTerminal(t, tc.env, "diff", dir, "--from", "9", "--to", "13", "--format", tc.format)
-		if !strings.Contains(shown, "classid 1:5") {
+		shown := onTerminal(t, tc.env, tc.args...)
+		if !strings.Contains(shown, tc.shows) {
 			t.Errorf("%s: it shows %q", tc.name, shown)
 		}
 		if got := strings.Contains(shown, "\x1b[3"); got != tc.colour {

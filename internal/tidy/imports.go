@@ -27,6 +27,7 @@ var importTable = []row{
 	{folder: "bus", imports: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/sys"}},
 	{folder: "xdp", imports: []string{"bakery/tc", "github.com/cilium/ebpf", "golang.org/x/sys"}, tests: []string{"bakery/kernel"}},
 	{folder: "replay", imports: []string{"eventlog", "bakery", "bakery/tc"}},
+	{folder: "replay/report", imports: []string{"replay", "eventlog", "bakery", "bakery/tc"}, tests: []string{"golang.org/x/net"}},
 	{folder: "internal/lqosconf", imports: []string{"github.com/pelletier/go-toml/v2"}},
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/skeleton", imports: []string{"bakery", "internal/host", "internal/lqosconf"}},
