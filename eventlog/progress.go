@@ -24,6 +24,15 @@ func progress(ctx context.Context) func(done, total uint64) {
 	return func(uint64, uint64) {}
 }
 
+// PartOf makes what is read with the context it gives count as a part: after done of total records.
+func PartOf(ctx context.Context, done, total uint64) context.Context {
+	if ctx.Value(progressKey{}) == nil {
+		return ctx
+	}
+	report := progress(ctx)
+	return WithProgress(ctx, func(n, _ uint64) { report(done+n, total) })
+}
+
 // Watched are records, which go from one seq to another, with reports to whom WithProgress named.
 func Watched(ctx context.Context, records iter.Seq2[Record, error], from, to Seq) iter.Seq2[Record, error] {
 	if ctx.Value(progressKey{}) == nil || to < from {

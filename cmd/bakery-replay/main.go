@@ -8,6 +8,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"lqosd/eventlog"
 	"lqosd/internal/cli"
 )
 
@@ -26,5 +27,6 @@ func rootCommand() *cobra.Command {
 	root.Long = rootLong
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
 		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand())
+	cli.Screen{Watch: eventlog.WithProgress, Paged: []string{"log", "tree", "diff", "blame", "stats", "plan"}}.Equip(root)
 	return root
 }
