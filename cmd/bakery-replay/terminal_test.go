@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"lqosd/internal/cli"
 	"lqosd/internal/testenv"
 )
 
@@ -113,6 +114,32 @@ func TestPagerLeft(t *testing.T) {
 		shown, code := screen(t, []string{"PAGER=head -n 1"}, strings.Fields(strings.Replace(args, "LOG", dir, 1))...)
 		if strings.Count(shown, "\n") != 1 || code != want {
 			t.Errorf("%s: exit code %d, want %d: %.1000q", args, code, want, shown)
+		}
+	}
+}
+
+// TestBars: whatever reads a log for long shows how far it is.
+func TestBars(t *testing.T) {
+	old := cli.BarAfter
+	cli.BarAfter = 0
+	defer func() { cli.BarAfter = old }()
+	dir := wideLog(t)
+	for _, args := range []string{"verify LOG", "salvage LOG -o SAVED", "copy LOG -o COPY", "prune LOG --keep-generations 9", "whois LOG 1:17cf", "diff LOG --from 3 --to 15", "tree LOG", "blame LOG --circuit 1", "stats LOG", "log LOG --changes"} {
+		master, tty := testenv.Terminal(t, 24, 80)
+		root := rootCommand()
+		root.SetArgs(strings.Fields(strings.NewReplacer("LOG", dir, "COPY", filepath.Join(t.TempDir(), "copy"), "SAVED", filepath.Join(t.TempDir(), "saved")).Replace(args)))
+		root.SetOut(io.Discard)
+		root.SetErr(tty)
+		err := root.ExecuteContext(t.Context())
+		if closeErr := tty.Close(); closeErr != nil || err != nil && !errors.As(err, new(cli.ExitError)) { // a diff finds something
+			t.Errorf("%s: %v", args, errors.Join(err, closeErr))
+		}
+		shown, err := io.ReadAll(master)
+		if err != nil && !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(shown), " records ") || !strings.HasSuffix(string(shown), "\x1b[J") {
+			t.Errorf("%s: it shows %q", args, shown)
 		}
 	}
 }
