@@ -71,7 +71,7 @@ func (s *Source) dropped(seq eventlog.Seq) error {
 }
 
 // Tree is the Tree after record at; 0 gives the empty one. It starts from the
-// snapshot before.
+// snapshot before. Where the fold ends early it gives an error, and the Tree so far.
 func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error) {
 	if at > s.Last() {
 		return nil, fmt.Errorf("record %d: %w, which ends at %d", at, ErrOutside, s.Last())

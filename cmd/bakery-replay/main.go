@@ -28,5 +28,6 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
 		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand())
 	cli.Screen{Watch: eventlog.WithProgress, Paged: []string{"log", "tree", "diff", "blame", "stats", "plan"}}.Equip(root)
+	cli.Complete(root, completions)
 	return root
 }

@@ -26,5 +26,6 @@ func main() { cli.Main(rootCommand()) }
 func rootCommand() *cobra.Command {
 	root := cli.Root("lqosd", "An event-sourced traffic shaper daemon", version)
 	root.AddCommand(serveCommand(), statusCommand(), waitCommand(), sendCommand(), trafficCommand(), doctorCommand(), detachCommand())
+	cli.Complete(root, nil)
 	return root
 }
