@@ -20,6 +20,8 @@ func treeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tree LOG",
 		Short: "Show the tree at any moment",
+		Long: `Shows the tree of classes as it was at a moment: each class with its site or circuit, rate … ceil,
+and its leaf, then the address mappings.`,
 		Example: `  bakery-replay tree lqosd-state/eventlog --link eth1
   bakery-replay tree lqosd-state/eventlog --at "yesterday 14:00" --json`,
 		Args: cli.Args("LOG"),
