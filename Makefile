@@ -139,7 +139,7 @@ lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; inst
 	$(GO) mod tidy -diff
 	cd internal/bench/peers && CGO_ENABLED=0 $(GO) vet . && $(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
-	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
+	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests ../../docs/ci/network.py
 
 $(LINT): internal/tools/go.mod internal/tools/go.sum
 	CGO_ENABLED=0 $(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -11,7 +11,7 @@ trap 'rm -f "$body"' EXIT
 # GitHub takes 65,536 characters. What is cut off is in the artifacts.
 {
 	echo "$marker"
-	head -c 60000 "$2"
+	head -c 60000 "$2" | iconv -c -f UTF-8 -t UTF-8
 	[ "$(wc -c <"$2")" -le 60000 ] || printf '\n\n…and more: see the artifacts of the job.\n'
 } >"$body"
 

@@ -85,8 +85,9 @@ def add_circuit(bakery: Bakery, numbers: Numbers, rows: List[Dict[str, str]], pl
     if parent in places:
         major, above = places[parent]
     addresses = [a.strip() for row in rows for a in (row["IPv4"] + "," + row["IPv6"]).split(",") if a.strip()]
-    rates = [float(first[column + " Mbps"]) for column in ("Download Min", "Upload Min", "Download Max", "Upload Max")]
-    bakery.add_circuit(name, parent or None, above, above, numbers.minor(major, "circuit " + name), *rates, major, major, ",".join(addresses))
+    low_down, low_up, down, up = (float(first[column + " Mbps"]) for column in ("Download Min", "Upload Min", "Download Max", "Upload Max"))
+    minor = numbers.minor(major, "circuit " + name)
+    bakery.add_circuit(name, parent or None, above, above, minor, low_down, low_up, down, up, major, major, ",".join(addresses))
 
 
 def main() -> int:

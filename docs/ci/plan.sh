@@ -11,7 +11,7 @@
 #   network.json, ShapedDevices.csv          LibreQoS's files, by network.py beside this script (Python 3.9, and PYTHONPATH with bus/python)
 #   anything                                 where LQOS_SEND is set: that command, run in the directory, with the bus at $LQOSD_SOCKET
 #
-# A lqos.conf in the directory is the daemon's configuration. LQOSD_WAIT is how long a daemon may take to start (1m).
+# A lqos.conf in the directory is the daemon's configuration. LQOSD_WAIT is how many seconds a daemon may take to start (60).
 #
 # Exit code 0: the plan is there, whether anything changes or not; 1: something of HEAD was refused, and the plan is of the rest;
 # 2: there is no plan.
@@ -49,7 +49,11 @@ record() {
 	shift 2
 	lqosd "$@" 2>>"$out/lqosd.log" &
 	daemon=$!
-	lqosd wait --socket "$LQOSD_SOCKET" --timeout "${LQOSD_WAIT:-1m}" >/dev/null || fail "no daemon with the configuration in $dir: $(tail -n 1 "$out/lqosd.log")"
+	tries=${LQOSD_WAIT:-60}
+	until lqosd wait --socket "$LQOSD_SOCKET" --timeout 1s >/dev/null 2>&1; do
+		tries=$((tries - 1))
+		kill -0 "$daemon" 2>/dev/null && [ $tries -gt 0 ] || fail "no daemon with the configuration in $dir: $(tail -n 1 "$out/lqosd.log")"
+	done
 	(cd "$dir" && send) >"$refusals" 2>&1
 	sent=$?
 	lqosd wait --socket "$LQOSD_SOCKET" >"$state/seq" || fail "the daemon didn't answer after the network of $dir"
