@@ -93,8 +93,8 @@ func TestBarBeginsAnew(t *testing.T) {
 	bar.Set(1, 1)
 	begun := bar.begun
 	bar.Set(1, 2) // the next part
-	if bar.begun != begun {
-		t.Error("the next part begins anew")
+	if bar.begun != begun || !bar.rested.IsZero() {
+		t.Error("the next part begins anew, or counts as rest")
 	}
 	bar.Set(2, 2)
 	bar.rested = bar.rested.Add(-time.Hour)
