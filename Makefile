@@ -31,7 +31,7 @@ PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|ReadBack
 packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
 NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3 \
-	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace systemd-analyze:systemd
+	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace systemd-analyze:systemd mandoc:mandoc
 MUST  := gcc
 # The clients in Python, and what checks their types.
 PYTHON := bus/python
@@ -40,7 +40,7 @@ MYPY   := mypy:mypy
 GENERATED := xdp/bpf_bpfel.go xdp/bpf_bpfel.o
 CLANG     := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev /usr/include/linux/bpf.h:linux-libc-dev
 
-.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench bench-smoke microbench fuzz lint tidy install install-units uninstall clean needs FORCE
+.PHONY: help build demo generate generated test nightly figures sim test-unit test-netns test-vm bench bench-smoke microbench fuzz lint tidy man install install-built install-units uninstall clean needs FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -139,7 +139,7 @@ lint: $(LINT) ## run golangci-lint and mypy, and check that go.mod is tidy; inst
 	$(GO) mod tidy -diff
 	cd internal/bench/peers && CGO_ENABLED=0 $(GO) vet . && $(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory needs NEEDS="$(MYPY)" MUST=mypy
-	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests
+	cd $(PYTHON) && mypy --cache-dir=/dev/null --strict *.py lqosd tests ../../docs/ci/network.py
 
 $(LINT): internal/tools/go.mod internal/tools/go.sum
 	CGO_ENABLED=0 $(GO) build -C internal/tools -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -147,9 +147,25 @@ $(LINT): internal/tools/go.mod internal/tools/go.sum
 tidy: ## bring go.mod and go.sum up to date
 	$(GO) mod tidy
 
-install: build ## install the binaries below DESTDIR and PREFIX=/usr/local
-	install -D -m 0755 bin/lqosd $(DESTDIR)$(PREFIX)/sbin/lqosd
-	install -D -m 0755 bin/bakery-replay $(DESTDIR)$(PREFIX)/bin/bakery-replay
+man: build ## write the manual pages into bin/man; man -l shows one
+	bin/lqosd man -o bin/man
+	bin/bakery-replay man -o bin/man
+
+install: build install-built ## install binaries, manual pages and the shells' completion below DESTDIR and PREFIX=/usr/local
+
+# What was built tells its pages and completion itself, so it has to run here.
+SHARE = $(DESTDIR)$(PREFIX)/share
+BIN  ?= bin
+install-built:
+	install -D -m 0755 $(BIN)/lqosd $(DESTDIR)$(PREFIX)/sbin/lqosd
+	install -D -m 0755 $(BIN)/bakery-replay $(DESTDIR)$(PREFIX)/bin/bakery-replay
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	for program in lqosd bakery-replay; do \
+		$(BIN)/$$program man -o $(SHARE)/man && \
+		$(BIN)/$$program completion bash > $(SHARE)/bash-completion/completions/$$program && \
+		$(BIN)/$$program completion zsh > $(SHARE)/zsh/site-functions/_$$program && \
+		$(BIN)/$$program completion fish > $(SHARE)/fish/vendor_completions.d/$$program.fish || exit 1; \
+	done
 
 install-units: ## install the units of packaging below DESTDIR, for what install installs
 	for unit in lqosd.service lqosd.socket run-lqosd-bpf.mount; do \
@@ -163,7 +179,10 @@ install-units: ## install the units of packaging below DESTDIR, for what install
 uninstall: ## remove what install and install-units installed, with the same DESTDIR and PREFIX
 	rm -f $(DESTDIR)$(PREFIX)/sbin/lqosd $(DESTDIR)$(PREFIX)/bin/bakery-replay \
 		$(foreach unit,lqosd.service lqosd.socket run-lqosd-bpf.mount,$(DESTDIR)$(PREFIX)/lib/systemd/system/$(unit)) \
-		$(foreach kind,sysusers tmpfiles modules-load,$(DESTDIR)$(PREFIX)/lib/$(kind).d/lqosd.conf)
+		$(foreach kind,sysusers tmpfiles modules-load,$(DESTDIR)$(PREFIX)/lib/$(kind).d/lqosd.conf) \
+		$(foreach program,lqosd bakery-replay,$(SHARE)/bash-completion/completions/$(program) $(SHARE)/zsh/site-functions/_$(program) \
+			$(SHARE)/fish/vendor_completions.d/$(program).fish) \
+		$(SHARE)/man/man8/lqosd.8 $(SHARE)/man/man8/lqosd-*.8 $(SHARE)/man/man1/bakery-replay.1 $(SHARE)/man/man1/bakery-replay-*.1
 
 clean: ## remove what was built
 	rm -rf bin

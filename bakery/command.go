@@ -76,6 +76,14 @@ func ParseKind(s string) (Kind, error) {
 	return 0, fmt.Errorf("unknown kind %q", s)
 }
 
+// KindNames are the names of all kinds, without the bus's "Bakery".
+func KindNames() (names []string) {
+	for k := KindClearPriorSettings; k <= KindChangeSiteSpeedLive; k++ {
+		names = append(names, k.String())
+	}
+	return names
+}
+
 // ClearPriorSettings empties the Tree: a new generation. Address mappings stay.
 type ClearPriorSettings struct {
 	// Links are those that had an mq root, the subscribers' side first: filled in when

@@ -101,10 +101,13 @@ func (s *salvor) close() error {
 }
 
 func (s *salvor) take(ctx context.Context, firsts []Seq) error {
+	total := uint64(firsts[len(firsts)-1] - firsts[0])
+	defer progress(ctx)(total, total)
 	for i, first := range firsts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		progress(ctx)(uint64(first-firsts[0]), total)
 		w, err := readWreck(filepath.Join(s.from, segmentName(first)))
 		if err != nil {
 			return err

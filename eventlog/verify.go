@@ -57,7 +57,8 @@ func Verify(ctx context.Context, dir string) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("verifying event log %s: %w", dir, err)
 	}
-	v := &verifier{ctx: ctx, report: Report{First: firsts[0], Last: firsts[0] - 1, LastGood: firsts[0] - 1}}
+	v := &verifier{ctx: ctx, progress: progress(ctx), last: firsts[len(firsts)-1] - 1, report: Report{First: firsts[0], Last: firsts[0] - 1, LastGood: firsts[0] - 1}}
+	defer func() { v.progress(v.report.Records, v.report.Records) }()
 	for i, first := range firsts {
 		if err := v.segment(filepath.Join(dir, segmentName(first)), i == len(firsts)-1); err != nil {
 			return v.report, fmt.Errorf("verifying event log %s: %w", dir, err)
@@ -70,6 +71,10 @@ func Verify(ctx context.Context, dir string) (Report, error) {
 type verifier struct {
 	ctx    context.Context
 	report Report
+
+	progress func(done, total uint64)
+	last     Seq // of the log, as far as that is known
+
 	name   string       // of the segment being checked
 	before *segmentMeta // of the segment before; nil for the first and after one that could not be read
 	end    tally        // of the segment before
@@ -121,10 +126,19 @@ func (v *verifier) opened(s *segment, live bool) error {
 	if v.link(s); s.oneMeta {
 		v.problem(0, "one of two meta pages is damaged; the last commit before that may be missing")
 	}
+	if live {
+		_ = s.view(func(tx *bolt.Tx) error { // what can't be read the scan finds
+			v.last = max(v.last, Seq(tx.Bucket(bucketLog).Sequence()))
+			return nil
+		})
+	}
 	var epochs []uint32 // of the frames; they ascend
 	end, err := s.scan(func(r Record) error {
 		if n := len(epochs); n == 0 || epochs[n-1] != r.Epoch {
 			epochs = append(epochs, r.Epoch)
+		}
+		if r.Seq%progressStep == 0 {
+			v.progress(uint64(r.Seq-v.report.First), uint64(v.last-v.report.First)+1)
 		}
 		return v.ctx.Err()
 	})

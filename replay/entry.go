@@ -116,7 +116,8 @@ func (s *Source) walk(ctx context.Context, t *bakery.Tree, to eventlog.Seq, befo
 	if t.Seq >= to {
 		return nil
 	}
-	return bakery.PlayBeside(ctx, t, s.r.Records(t.Seq+1), to, bakery.Visitor{Before: before, After: after})
+	records := eventlog.Watched(ctx, s.r.Records(t.Seq+1), t.Seq+1, to)
+	return bakery.PlayBeside(ctx, t, records, to, bakery.Visitor{Before: before, After: after})
 }
 
 // linksOf are the links that a command names.

@@ -49,7 +49,8 @@ func (s *Source) Records(ctx context.Context, from, to eventlog.Seq) func(yield 
 		case max(from, s.First()) > to:
 			return
 		}
-		for raw, err := range s.r.Records(max(from, s.First())) {
+		first := max(from, s.First())
+		for raw, err := range eventlog.Watched(ctx, s.r.Records(first), first, to) {
 			var r bakery.Record
 			if err == nil {
 				err = ctx.Err()
@@ -70,7 +71,7 @@ func (s *Source) dropped(seq eventlog.Seq) error {
 }
 
 // Tree is the Tree after record at; 0 gives the empty one. It starts from the
-// snapshot before.
+// snapshot before. Where the fold ends early it gives an error, and the Tree so far.
 func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error) {
 	if at > s.Last() {
 		return nil, fmt.Errorf("record %d: %w, which ends at %d", at, ErrOutside, s.Last())
@@ -107,7 +108,7 @@ func (s *Source) Fold(ctx context.Context, t *bakery.Tree, to eventlog.Seq) erro
 	case t.Seq+1 < s.First():
 		return s.dropped(t.Seq + 1)
 	}
-	return bakery.Play(ctx, t, s.r.Records(t.Seq+1), to)
+	return bakery.Play(ctx, t, eventlog.Watched(ctx, s.r.Records(t.Seq+1), t.Seq+1, to), to)
 }
 
 // SeqAt is the last record that was accepted at or before when; 0 if when is before the

@@ -40,10 +40,11 @@ func (v *Traveller) At(ctx context.Context, seq eventlog.Seq) (*bakery.Tree, err
 	if err != nil {
 		return nil, err
 	}
+	start := t.Seq
 	for t.Seq < seq {
 		to := min(seq, (t.Seq/v.stride+1)*v.stride)
 		from := t.Seq
-		if err := v.s.Fold(ctx, t, to); err != nil {
+		if err := v.s.Fold(eventlog.PartOf(ctx, uint64(t.Seq-start), uint64(seq-start)), t, to); err != nil {
 			return nil, err
 		}
 		v.folded += uint64(t.Seq - from)

@@ -47,6 +47,8 @@ func (s *Source) verifyFold(ctx context.Context, r *Report) error {
 		return err
 	}
 	var t *bakery.Tree
+	first := s.First()
+	total := uint64(s.Last()-first) + 1
 	for _, seg := range stats.Segments {
 		kept, err := s.base(seg.First - 1)
 		switch {
@@ -58,7 +60,7 @@ func (s *Source) verifyFold(ctx context.Context, r *Report) error {
 		case kept.Seq == t.Seq && !kept.Equal(t):
 			r.Snapshots = append(r.Snapshots, seg.Name+": the snapshot isn't what the records before it give")
 		}
-		if err := s.Fold(ctx, t, seg.Last); err != nil {
+		if err := s.Fold(eventlog.PartOf(ctx, uint64(seg.First-first), total), t, seg.Last); err != nil {
 			if ctx.Err() == nil {
 				r.Fold = err.Error()
 			}

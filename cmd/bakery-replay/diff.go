@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -93,7 +94,7 @@ func runDiff(cmd *cobra.Command, s *replay.Source, f diffFlags) error {
 		r = r.OnLink(f.link)
 	}
 	err = output(cmd, f.out, func(w io.Writer) error { return r.Write(w, f.format, colourful(w)) })
-	if err == nil && !r.Same() {
+	if (err == nil || errors.Is(err, cli.ErrLeft)) && !r.Same() {
 		return cli.Quiet()
 	}
 	return err

@@ -38,7 +38,7 @@ func wideLog(t *testing.T) string {
 // TestInterrupted: the first signal ends a command whose output nobody takes.
 func TestInterrupted(t *testing.T) {
 	dir := wideLog(t)
-	for _, args := range [][]string{{"render", dir}, {"tree", dir}, {"log", dir, "--lines"}} {
+	for _, args := range [][]string{{"render", dir}, {"tree", dir, "--all"}, {"log", dir, "--lines"}} {
 		t.Run(args[0], func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

@@ -19,9 +19,11 @@ import (
 func copyCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:     "copy LOG -o DIR",
-		Short:   "Make a consistent copy",
-		Example: "  bakery-replay copy unix:/run/lqos/bus -o eventlog.copy",
+		Use:   "copy LOG -o DIR",
+		Short: "Make a consistent copy",
+		Long: `Makes a copy of a log as it is at one moment, of a running daemon with unix:SOCKET, and verifies it.
+DIR must not exist. A log is a directory of files that a running daemon writes: cp may tear them.`,
+		Example: "  bakery-replay copy unix:/run/lqos/bus -o eventlog.copy\n  bakery-replay copy /var/lib/lqosd/eventlog -o eventlog.copy",
 		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
@@ -43,7 +45,7 @@ func pruneCommand() *cobra.Command {
 		Short: "Drop old segments of a log that no daemon holds",
 		Long: `Drops whole segments, oldest first, never the newest. A running daemon drops its own by
 retain_days and retain_generations.`,
-		Example: "  bakery-replay prune lqosd-state/eventlog --older-than 720h --dry-run",
+		Example: "  bakery-replay prune lqosd-state/eventlog --older-than 720h --dry-run\n  bakery-replay prune lqosd-state/eventlog --keep-generations 10",
 		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keep == 0 && older == "" {

@@ -8,6 +8,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"lqosd/eventlog"
 	"lqosd/internal/cli"
 )
 
@@ -19,6 +20,10 @@ const rootLong = `Reads an event log of lqosd.
 LOG is the directory STATE/eventlog, a copy of it, or unix:SOCKET for a consistent copy from
 the daemon that answers there.`
 
+const rootExample = `  bakery-replay log unix:/run/lqos/bus --since 2h
+  bakery-replay diff lqosd-state/eventlog --from "yesterday 14:00" --to now
+  bakery-replay verify lqosd-state/eventlog`
+
 func main() {
 	cli.CollectLess()
 	cli.Main(rootCommand())
@@ -27,7 +32,11 @@ func main() {
 func rootCommand() *cobra.Command {
 	root := cli.Root("bakery-replay", "Time travel through an event log of lqosd", version)
 	root.Long = rootLong
+	root.Example = rootExample
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
 		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(), planCommand(), reportCommand())
+	root.AddCommand(manual.Command(root))
+	cli.Screen{Watch: eventlog.WithProgress, Paged: []string{"log", "tree", "diff", "blame", "stats", "plan"}}.Equip(root)
+	cli.Complete(root, completions)
 	return root
 }

@@ -108,7 +108,7 @@ func fetch(ctx context.Context, diag io.Writer, socket, dir string) error {
 // pieceSize is how much one request reads, in bytes.
 const pieceSize = 1 << 20
 
-func fetchFile(ctx context.Context, c *bus.Client, path, name string, size int64, bar cli.Bar) (err error) {
+func fetchFile(ctx context.Context, c *bus.Client, path, name string, size int64, bar *cli.Bar) (err error) {
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

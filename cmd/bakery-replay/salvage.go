@@ -21,7 +21,7 @@ func salvageCommand() *cobra.Command {
 		Long: `Takes the records from the first on, up to the first that is damaged or missing, or to the
 last whole transaction before it, and makes a new log of them. Nothing behind that is
 taken. LOG isn't changed; DIR must not exist, and appears whole or not at all.`,
-		Example: "  bakery-replay salvage lqosd-state/eventlog -o lqosd-state/eventlog.salvaged",
+		Example: "  bakery-replay salvage lqosd-state/eventlog -o lqosd-state/eventlog.salvaged\n  bakery-replay salvage lqosd-state/eventlog -o saved --json",
 		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {

@@ -16,9 +16,11 @@ import (
 func statsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "stats LOG",
-		Short:   "Sum the log up: sizes, kinds, senders",
-		Example: "  bakery-replay stats lqosd-state/eventlog --json",
+		Use:   "stats LOG",
+		Short: "Sum the log up: sizes, kinds, senders",
+		Long: `Sums the log up: how many records there are, from when to when, in how many generations of the
+tree and segments, what they take on disk, and how many there are of each kind and sender.`,
+		Example: "  bakery-replay stats unix:/run/lqos/bus\n  bakery-replay stats lqosd-state/eventlog --json",
 		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			st, err := s.Statistics(cmd.Context())

@@ -18,7 +18,7 @@ func verifyCommand() *cobra.Command {
 		Short: "Check every byte that a record depends on, and fold all",
 		Long: `Checks checksums, chain, seals, snapshots and the gaplessness of every segment, and folds
 every record. Exit code 0: whole, 1: damaged, 2: it could not be checked.`,
-		Example: "  bakery-replay verify lqosd-state/eventlog",
+		Example: "  bakery-replay verify lqosd-state/eventlog\n  bakery-replay verify unix:/run/lqos/bus --json",
 		Args:    cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, done, err := localLog(cmd.Context(), cmd.ErrOrStderr(), args[0])

@@ -43,8 +43,10 @@ func statusCommand() *cobra.Command {
 	var socket string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show what the running daemon holds",
+		Use:   "status",
+		Short: "Show what the running daemon holds",
+		Long: `Shows what the running daemon holds: mode, log, tree, clients, the kernel's links in apply mode,
+and what is wrong with any of it. Exit code 0 also when something is wrong, 1 when no daemon answers.`,
 		Example: "  lqosd status --socket lqosd-state/bus\n  lqosd status --json | jq .tree.circuits",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,7 +88,7 @@ func waitCommand() *cobra.Command {
 		Use:     "wait",
 		Short:   "Wait until a record is durable, or applied",
 		Long:    waitLong,
-		Example: "  lqosd wait --seq 4347 --applied --timeout 30s",
+		Example: "  lqosd wait --applied\n  lqosd wait --seq 4347 --applied --timeout 30s",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)

@@ -37,8 +37,9 @@ type finding struct {
 	waits bool // apply mode starts without it, and waits
 }
 
-const doctorLong = `Tells what this host has and lacks. Exit code 1 when the mode that the configuration asks
-for can't work.`
+const doctorLong = `Tells what this host has and lacks: capabilities, qdiscs of its kernel, links and their queues, BPF,
+what the configuration names. It changes nothing. Exit code 1 when the mode that the configuration
+asks for can't work.`
 
 func doctorCommand() *cobra.Command {
 	var config string
@@ -47,7 +48,7 @@ func doctorCommand() *cobra.Command {
 		Use:     "doctor",
 		Short:   "Tell what this host has and lacks",
 		Long:    doctorLong,
-		Example: "  lqosd doctor --config /etc/lqos.conf",
+		Example: "  lqosd doctor --config /etc/lqos.conf\n  lqosd doctor --json | jq '.[] | select(.verdict != \"ok\")'",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, mode := examine(config, thisHost())

@@ -21,10 +21,21 @@ import (
 // version is set by the linker.
 var version = "devel"
 
+const rootLong = `Shapes the subscribers of an internet provider as its clients ask for over a local socket, in the
+protocol of LibreQoS. Every command is durable in an event log before it is acknowledged, and before
+anything is done with it. bakery-replay reads that log.`
+
+const rootExample = `  lqosd serve --config /etc/lqos.conf
+  lqosd wait --applied && lqosd status`
+
 func main() { cli.Main(rootCommand()) }
 
 func rootCommand() *cobra.Command {
 	root := cli.Root("lqosd", "An event-sourced traffic shaper daemon", version)
+	root.Long = rootLong
+	root.Example = rootExample
 	root.AddCommand(serveCommand(), statusCommand(), waitCommand(), sendCommand(), trafficCommand(), doctorCommand(), detachCommand())
+	root.AddCommand(manual.Command(root))
+	cli.Complete(root, nil)
 	return root
 }

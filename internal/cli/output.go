@@ -63,8 +63,13 @@ func Create(ctx context.Context, path string, write func(io.Writer) error) (err 
 
 // File is the file that a command prints to, if it is one.
 func File(w io.Writer) (f *os.File, ok bool) {
-	if o, is := w.(output); is {
-		return o.file, true
+	switch w := w.(type) {
+	case output:
+		return w.file, true
+	case *shown:
+		return w.file, true
+	case besideBar:
+		return File(w.Writer)
 	}
 	f, ok = w.(*os.File)
 	return f, ok

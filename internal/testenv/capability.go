@@ -28,6 +28,8 @@ const (
 	// E2fsprogs: mkfs.ext4(8), e2fsck(8) and debugfs(8) are there, which make, recover and read an ext4 file system in a file, for anybody.
 	E2fsprogs Capability = "e2fsprogs"
 
+	Mandoc Capability = "mandoc" // mandoc(1) is there, which finds what is wrong in manual pages
+
 	Systemd Capability = "systemd" // systemd(1), systemctl(1) and systemd-analyze(1) are there, whether systemd runs or not
 )
 
@@ -45,6 +47,8 @@ var probes = map[Capability]func() error{
 	VM:     sync.OnceValue(probeVM),
 
 	E2fsprogs: sync.OnceValue(probeE2fsprogs),
+
+	Mandoc: sync.OnceValue(func() error { return probeProgram("mandoc", "mandoc") }),
 
 	Systemd: sync.OnceValue(probeSystemd),
 }

@@ -34,7 +34,7 @@ var importTable = []row{
 	{folder: "internal/testenv", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/powercut", imports: []string{"github.com/hanwen/go-fuse/v2"}},
 	{folder: "internal/tidy"},
-	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
+	{folder: "internal/cli", imports: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "charm.land/lipgloss/v2", "golang.org/x/term"}},
 	{folder: "internal/testsum"},
 	{folder: "internal/scripts", imports: []string{"github.com/rogpeppe/go-internal/testscript", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
