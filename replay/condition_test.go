@@ -1,8 +1,11 @@
 package replay
 
 import (
+	"math"
 	"strings"
 	"testing"
+
+	"lqosd/bakery"
 )
 
 func TestCondition(t *testing.T) {
@@ -91,6 +94,24 @@ func TestBadCondition(t *testing.T) {
 	} {
 		if c, err := ParseCondition(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: condition %q, error %v; want one with %s", text, c, err, want)
+		}
+	}
+}
+
+func TestCalled(t *testing.T) {
+	for _, test := range []struct {
+		hash    int64
+		comment string
+		name    string
+		want    bool
+	}{
+		{7, "", "7", true}, {-5, "", "-5", true}, {-5, "", "5", false}, {10, "", "10", true}, {10, "", "20", false},
+		{math.MinInt64, "", "-9223372036854775808", true}, {0, "", "0", false}, {7, "Site 7", "Site 7", true},
+		{7, "Site", "x7", false}, {7, "", "", false}, {17, "", "1-7", false}, {0, "7", "7", true},
+	} {
+		n := bakery.Note{Hash: test.hash, Comment: test.comment}
+		if Called(n, test.name) != test.want {
+			t.Errorf("%+v by %q: want %v", n, test.name, test.want)
 		}
 	}
 }

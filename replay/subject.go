@@ -117,8 +117,9 @@ func Called(n bakery.Note, name string) bool {
 	if name == "" || n.Comment == name {
 		return name != ""
 	}
-	if n.Hash == 0 || strings.Trim(name, "-0123456789") != "" { // what isn't a number is told from one without an error
-		return false
+	last := n.Hash % 10
+	if n.Hash == 0 || name[len(name)-1] != byte('0'+max(last, -last)) || strings.Trim(name, "-0123456789") != "" {
+		return false // told without parsing it: this is asked of each record of a log
 	}
 	hash, err := strconv.ParseInt(name, 10, 64)
 	return err == nil && n.Hash == hash

@@ -20,6 +20,7 @@ type tracker struct {
 	names      map[bakery.ClassRef]string // of those, and of what was
 	mapped     map[mappingKey]bakery.Mapping
 	generation uint64
+	digits     [16]bool // the last of the ids of those classes, and of those that were
 }
 
 // linkMark is the Mark of a link.
@@ -50,6 +51,7 @@ func newTracker(g Target, t *bakery.Tree) *tracker {
 func (k *tracker) keep(t *bakery.Tree, at bakery.ClassRef) {
 	n, _ := t.Note(at.Link, at.ID)
 	k.classes[at], k.names[at] = part(t, at), n.Name(at.ID)
+	k.digits[at.ID&15] = true
 }
 
 // name is what a class is called, or was.
@@ -73,7 +75,7 @@ func (k *tracker) mark(t *bakery.Tree) {
 func (k *tracker) look(t *bakery.Tree, command bakery.Command) concern {
 	c := concern{asked: k.target.asks(command)}
 	if !changesMappings(command) {
-		c.classes = k.touched(t, command)
+		c.classes = k.touched(t, command, c.asked)
 	}
 	switch command.(type) {
 	case bakery.MapIPToFlow, bakery.DelIPFlow:
@@ -133,7 +135,7 @@ func (k *tracker) isMapped(address string, upload bool) bool {
 
 // touched are the Target's classes at which the State may have changed, and which it may have
 // gained, in order.
-func (k *tracker) touched(t *bakery.Tree, command bakery.Command) []bakery.ClassRef {
+func (k *tracker) touched(t *bakery.Tree, command bakery.Command, asked bool) []bakery.ClassRef {
 	if !k.target.named() {
 		return nil
 	}
@@ -143,7 +145,9 @@ func (k *tracker) touched(t *bakery.Tree, command bakery.Command) []bakery.Class
 			found = append(found, at)
 		}
 	}
-	consider(setBy(command)) // it may have another name now, and nothing else
+	if asked || k.mayBe(command) {
+		consider(setBy(command)) // it may have another name now, and nothing else
+	}
 	_, all := command.(bakery.Commit)
 	n := 0
 	for link, mark := range t.State().Marks() {
@@ -172,6 +176,29 @@ func sortedRefs(refs iter.Seq[bakery.ClassRef]) []bakery.ClassRef {
 	return slices.SortedFunc(refs, func(a, b bakery.ClassRef) int {
 		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(a.ID, b.ID))
 	})
+}
+
+// mayBe reports whether a command may set a class of the Target, by the last digit of its id: few do, and to read an id takes time.
+func (k *tracker) mayBe(command bakery.Command) bool {
+	id := ""
+	switch c := command.(type) {
+	case bakery.AddStructuralHTBClass:
+		id = c.ClassID
+	case bakery.AddCircuitHTBClass:
+		id = c.ClassID
+	case bakery.AddCircuitQdisc:
+		return k.digits[c.ParentMinor&15]
+	}
+	if id == "" {
+		return false
+	}
+	switch d := id[len(id)-1]; {
+	case '0' <= d && d <= '9':
+		return k.digits[d-'0']
+	case 'a' <= d|32 && d|32 <= 'f':
+		return k.digits[d|32-'a'+10]
+	}
+	return false
 }
 
 // setBy is the class that a command of one class sets.
