@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -44,7 +43,7 @@ func LineOf(raw eventlog.Record) (Line, error) {
 	}
 	r, err := DecodeRecord(raw.Seq, raw.Data)
 	if err != nil || !bytes.Equal(AppendRecord(nil, r), raw.Data) {
-		l.Payload = slices.Concat([]byte{}, raw.Data) // one without bytes is there, too
+		l.Payload = append([]byte{}, raw.Data...) // one without bytes is there, too
 		return l, nil
 	}
 	l.Time, l.Sender, l.Kind = r.Time, &r.Sender, r.Command.Kind().String()

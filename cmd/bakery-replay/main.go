@@ -25,6 +25,7 @@ func rootCommand() *cobra.Command {
 	root := cli.Root("bakery-replay", "Time travel through an event log of lqosd", version)
 	root.Long = rootLong
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
-		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand())
+		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(),
+		exportCommand(), importCommand())
 	return root
 }
