@@ -175,3 +175,21 @@ func TestFollowFilters(t *testing.T) {
 func mapTo(address string, major, minor int) string {
 	return fmt.Sprintf(`{"MapIpToFlow":{"ip_address":%q,"tc_handle":%d,"cpu":0,"upload":false}}`, address, major<<16|minor)
 }
+
+// TestWaitersDontHoldUpTheEnd: who waits for a record that nobody sends is answered when the daemon ends.
+func TestWaitersDontHoldUpTheEnd(t *testing.T) {
+	p := newPlace(t, "example")
+	end := p.serveHere(t)
+	c := connect(t, p, bus.CBOR)
+	expect(t, talk(t, c, "", mqSetup), ackText)
+	future := c.Go(bus.Call{Name: "LqosdWait", Args: map[string]any{"seq": 2, "timeout_ms": 3_600_000}})
+	expect(t, talk(t, c, "", `"Ping"`), ackText) // it has arrived
+	end()
+	replies, err := future.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := replies[0].JSON(); err != nil || !strings.Contains(string(text), "the newest is 1: the daemon ends") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
