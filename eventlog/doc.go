@@ -40,6 +40,7 @@
 //	old sealed and retired              nothing to do
 //	some of the oldest segments gone    pruning was interrupted: nothing to do
 //
-// Inside of a file bbolt's own commit is atomic: data pages, fsync, meta page, fsync. A copy appears under its name when it is
-// complete; "DIR.partial-*" is left by a copy that was interrupted. A bucket "room" is what a commit left to the next one, which deletes it.
+// Inside of a file bbolt's own commit is atomic: data pages, fsync, meta page, fsync. A copy, and a log that Make or Salvage
+// makes, appears under its name when it is complete; "DIR.partial-*" is left by one that was interrupted. A
+// bucket "room" is what a commit left to the next one, which deletes it.
 package eventlog

@@ -82,31 +82,16 @@ func (s *Source) foldedEntries(ctx context.Context, f Filter, to eventlog.Seq, v
 	if err != nil {
 		return err
 	}
-	k := newTracker(f.Target, t)
-	before := t
+	w := newFollower(f, t)
 	var look func(bakery.Record)
 	if f.Changes {
-		look = func(r bakery.Record) {
-			if f.takes(r) {
-				before = t.Clone()
-			}
-		}
+		look = w.before
 	}
 	return s.walk(ctx, t, to, look, func(r bakery.Record) error {
-		takes := f.takes(r)
-		if f.Target.folds() {
-			c := k.look(t, r.Command)
-			k.follow(t, c)
-			takes = takes && !c.isNone()
+		if e, ok := w.after(r); ok {
+			return visit(e)
 		}
-		if !takes {
-			return nil
-		}
-		e := newEntry(r)
-		if f.Changes {
-			e.Changes = Changes(before, t, r.Command)
-		}
-		return visit(e)
+		return nil
 	})
 }
 

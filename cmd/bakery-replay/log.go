@@ -24,7 +24,7 @@ type logFlags struct {
 	from, to, since, until, kind, sender string
 	target                               targetFlags
 	tail                                 int
-	lines, changes, json                 bool
+	lines, changes, json, follow         bool
 }
 
 const logLong = `Lists the records: who asked what, when; with --changes also what it changed.
@@ -41,9 +41,15 @@ func logCommand() *cobra.Command {
 		Long:  logLong,
 		Example: `  bakery-replay log lqosd-state/eventlog --since "yesterday 14:00" --changes
   bakery-replay log lqosd-state/eventlog --circuit "Smith & Sons" -p
-  bakery-replay log unix:/run/lqos/bus --kind MqSetup --json`,
+  bakery-replay log unix:/run/lqos/bus --kind MqSetup --json
+  bakery-replay log unix:/run/lqos/bus --follow --tail 20 --circuit "Smith & Sons"`,
 		Args: cli.Args("LOG"),
-		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error { return printLog(cmd, s, f) }),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.follow {
+				return followLog(cmd, args, f)
+			}
+			return withLog(func(cmd *cobra.Command, s *replay.Source) error { return printLog(cmd, s, f) })(cmd, args)
+		},
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.from, "from", "", "from this record or time on, `SEQ|TIME`")
@@ -57,6 +63,7 @@ func logCommand() *cobra.Command {
 	fs.BoolVarP(&f.lines, "lines", "p", false, "with the tc lines of each record")
 	fs.BoolVar(&f.changes, "changes", false, "with what each record changed in the tree")
 	fs.BoolVar(&f.json, "json", false, "print JSON, one record a line")
+	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes, until Ctrl-C: needs unix:SOCKET")
 	return cmd
 }
 
@@ -138,7 +145,10 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	if err != nil {
 		return err
 	}
-	p := f.printer(cmd.OutOrStdout())
+	return f.printEntries(cmd, s, filter, f.printer(cmd.OutOrStdout()))
+}
+
+func (f logFlags) printEntries(cmd *cobra.Command, s *replay.Source, filter replay.Filter, p entryPrinter) (err error) {
 	if f.tail > 0 {
 		var newest []replay.Entry
 		err = s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
@@ -156,6 +166,38 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	// What stands before a damaged record is good.
 	if flushed := p.out.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("writing: %w", flushed)
+	}
+	return err
+}
+
+// followLog prints what is there, then what comes, until the command is interrupted.
+func followLog(cmd *cobra.Command, args []string, f logFlags) error {
+	socket, err := socketOf(args[0])
+	if err != nil {
+		return err
+	}
+	if f.to != "" || f.until != "" {
+		return cli.Usagef("--follow has no end: leave out --to and --until")
+	}
+	t := &tail{socket: socket, diag: cmd.ErrOrStderr()}
+	err = withLog(func(cmd *cobra.Command, s *replay.Source) error {
+		filter, err := f.filter()
+		if err != nil {
+			return err
+		}
+		p := f.printer(cmd.OutOrStdout())
+		t.print, t.flush = p.print, p.out.Flush
+		if err := f.printEntries(cmd, s, filter, p); err != nil {
+			return err
+		}
+		t.view, err = s.Follow(cmd.Context(), filter)
+		return err
+	})(cmd, args)
+	if err == nil {
+		err = t.run(cmd.Context())
+	}
+	if cmd.Context().Err() != nil {
+		return nil // that is how it ends
 	}
 	return err
 }

@@ -34,7 +34,8 @@ func rootCommand() *cobra.Command {
 	root.Long = rootLong
 	root.Example = rootExample
 	root.AddCommand(logCommand(), blameCommand(), whoisCommand(), treeCommand(), renderCommand(), diffCommand(), verifyCommand(),
-		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(), planCommand(), reportCommand())
+		statsCommand(), copyCommand(), salvageCommand(), pruneCommand(), bisectCommand(), planCommand(), reportCommand(),
+		exportCommand(), importCommand())
 	root.AddCommand(manual.Command(root))
 	cli.Screen{Watch: eventlog.WithProgress, Paged: []string{"log", "tree", "diff", "blame", "stats", "plan"}}.Equip(root)
 	cli.Complete(root, completions)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,17 +14,23 @@ import (
 	"lqosd/replay"
 )
 
+const statsLong = `Sums the log up: how much, how fast, of what and from whom; the biggest refreshes; and how much
+each day brought. A refresh is a commit, or a reset (MqSetup, ClearPriorSettings) with what
+follows it without a pause of 10 s. Unchanged are records after which the tree was what it was
+before. Days are those of this host's time zone.`
+
 func statsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "stats LOG",
-		Short: "Sum the log up: sizes, kinds, senders",
-		Long: `Sums the log up: how many records there are, from when to when, in how many generations of the
-tree and segments, what they take on disk, and how many there are of each kind and sender.`,
-		Example: "  bakery-replay stats unix:/run/lqos/bus\n  bakery-replay stats lqosd-state/eventlog --json",
+		Use:     "stats LOG",
+		Short:   "Sum the log up: sizes, rates, kinds, senders, refreshes",
+		Long:    statsLong,
+		Example: "  bakery-replay stats lqosd-state/eventlog\n  bakery-replay stats unix:/run/lqos/bus --json | jq .refreshes[0]",
 		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
-			st, err := s.Statistics(cmd.Context())
+			bar := cli.NewBar(cmd.ErrOrStderr(), int(s.Last()+1-s.First()), "records")
+			st, err := s.Statistics(cmd.Context(), bar.Add)
+			bar.End()
 			if err != nil {
 				return err
 			}
@@ -42,11 +49,14 @@ func printStatistics(out io.Writer, st replay.Statistics) error {
 	if st.Records == 0 {
 		fmt.Fprintln(w, "records\tnone")
 	} else {
-		fmt.Fprintf(w, "records\t%d (%d to %d)\n", st.Records, st.First, st.Last)
+		fmt.Fprintf(w, "records\t%d (%d to %d) in %s; %d changed nothing\n", st.Records, st.First, st.Last, number(st.Resets, "generation"), st.Unchanged)
 		fmt.Fprintf(w, "time\t%s to %s\n", st.Begin.Local().Format(time.DateTime), st.End.Local().Format(time.DateTime))
 	}
-	fmt.Fprintf(w, "generations\t%d\n", st.Resets)
-	fmt.Fprintf(w, "segments\t%d, %d bytes on disk\n", len(st.Log.Segments), st.Log.Bytes)
+	if st.Rates.PerHour > 0 {
+		fmt.Fprintf(w, "rate\t%.4g an hour; busiest minute %s with %d, busiest hour %s with %d\n", st.Rates.PerHour,
+			clock(st.Rates.Minute.Begin), st.Rates.Minute.Records, clock(st.Rates.Hour.Begin), st.Rates.Hour.Records)
+	}
+	fmt.Fprintf(w, "size\t%s, %d bytes on disk\n", number(uint64(len(st.Log.Segments)), "segment"), st.Log.Bytes)
 	if st.Log.Stored > 0 {
 		fmt.Fprintf(w, "payload\t%d bytes, stored in %d (%.2f ×)\n", st.Log.Raw, st.Log.Stored, float64(st.Log.Raw)/float64(st.Log.Stored))
 	}
@@ -64,5 +74,39 @@ func printStatistics(out io.Writer, st replay.Statistics) error {
 	}
 	counts("kind", st.Kinds)
 	counts("sender", st.Senders)
+	printRefreshes(w, st)
+	for _, d := range st.Days {
+		fmt.Fprintf(w, "day\t%s\t%s, %d bytes\n", d.Date, number(d.Records, "record"), d.Bytes)
+	}
 	return w.Flush()
+}
+
+func printRefreshes(w io.Writer, st replay.Statistics) {
+	if st.Refreshes == 0 {
+		return
+	}
+	fmt.Fprintf(w, "refreshes\t%d", st.Refreshes)
+	if st.Refreshes > len(st.Biggest) {
+		fmt.Fprintf(w, ", of which the %d biggest:", len(st.Biggest))
+	}
+	fmt.Fprintln(w)
+	for _, f := range st.Biggest {
+		fmt.Fprintf(w, "refresh\t%d\t%s  %s  %s, %s, %s in %s\n", f.Seq, f.Time.Local().Format(time.DateTime), f.Kind,
+			number(uint64(f.Records), "record"), number(uint64(f.Lines), "line"), number(uint64(f.Classes), "class"),
+			time.Duration(f.Took*float64(time.Second)).Round(time.Millisecond))
+	}
+}
+
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// number is so many of a thing.
+func number(n uint64, thing string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(thing, "s"):
+		thing += "es"
+	default:
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }

@@ -28,6 +28,7 @@ type daemon struct {
 	log      *slog.Logger
 	host     host.Host
 	started  time.Time
+	ending   <-chan struct{} // closed when nothing more is taken
 	access   access
 	server   *bus.Server
 	tc       *tcFile        // nil in apply mode
@@ -60,7 +61,8 @@ func serve(ctx context.Context, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), layouts: make(chan xdp.Layout, 1), batches: newBatches(), open: f.openLog}
+	d := &daemon{settings: s, log: log, host: thisHost(), started: time.Now(), ending: ctx.Done(), layouts: make(chan xdp.Layout, 1), batches: newBatches(),
+		open: f.openLog}
 	if d.open == nil {
 		d.open = eventlog.Open
 	}

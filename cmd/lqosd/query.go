@@ -189,7 +189,7 @@ func (c *conn) waitDurable(ctx context.Context, wanted *uint64) (eventlog.Seq, e
 		if seq == 0 {
 			return 0, nil
 		}
-		switch err := l.Wait(ctx, seq-1); {
+		switch err := c.waitRecord(ctx, l, seq); {
 		case err == nil:
 			return seq, nil
 		case errors.Is(err, eventlog.ErrPoisoned), errors.Is(err, eventlog.ErrClosed):
@@ -198,6 +198,37 @@ func (c *conn) waitDurable(ctx context.Context, wanted *uint64) (eventlog.Seq, e
 			return 0, fmt.Errorf("record %d is not in the log: the newest is %d: %w", seq, l.LastSeq(), err)
 		}
 	}
+}
+
+// errEnding says that no more records come: who waits for one must not hold up the end.
+var errEnding = errors.New("the daemon ends")
+
+// waitRecord waits until l has record seq, or can't get it any more.
+func (c *conn) waitRecord(ctx context.Context, l *eventlog.Log, seq eventlog.Seq) error {
+	if l.LastSeq() >= seq {
+		return nil
+	}
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.d.ending:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	err := l.Wait(waiting, seq-1)
+	if err == nil || waiting.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	// What was submitted before may yet become durable; a read passes behind it.
+	if _, err := c.tree(ctx); err != nil {
+		return err
+	}
+	if l.LastSeq() >= seq {
+		return nil
+	}
+	return errEnding
 }
 
 // record answers whether a Seq is in the log, and what it holds: how a client learns
