@@ -1,0 +1,188 @@
+package replay
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lqosd/bakery"
+	"lqosd/bakery/tc"
+)
+
+// view is a side of a comparison, as people see it: where each class is, and who it is.
+type view struct {
+	states map[string]*tc.State // by link
+	names  []*bakery.Tree       // the first that knows a class names it
+	paths  map[bakery.ClassRef][]string
+}
+
+func newView(states map[string]*tc.State, names ...*bakery.Tree) *view {
+	return &view{states, names, map[bakery.ClassRef][]string{}}
+}
+
+func treeView(t, other *bakery.Tree) *view { return newView(byLink(t.State()), t, other) }
+
+func byLink(s *tc.State) map[string]*tc.State {
+	states := map[string]*tc.State{}
+	for _, link := range s.Links() {
+		states[link] = s
+	}
+	return states
+}
+
+func (v *view) class(link string, id tc.Handle) (tc.Class, bool) {
+	s, there := v.states[link]
+	if !there {
+		return tc.Class{}, false
+	}
+	return s.Class(link, id)
+}
+
+func (v *view) note(link string, id tc.Handle) bakery.Note {
+	for _, t := range v.names {
+		if n, ok := t.Note(link, id); ok {
+			return n
+		}
+	}
+	return bakery.Note{}
+}
+
+// path names the sites that a class is in, from the outermost, and itself if it is one.
+func (v *view) path(link string, id tc.Handle) []string {
+	at := bakery.ClassRef{Link: link, ID: id}
+	if p, known := v.paths[at]; known {
+		return p
+	}
+	v.paths[at] = nil // where classes go round in a circle
+	var path []string
+	class, there := v.class(link, id)
+	if there && class.Parent.Minor() != 0 {
+		path = v.path(link, class.Parent)
+	}
+	if n := v.note(link, id); n.Role == bakery.RoleSite {
+		path = append(slices.Clone(path), siteName(n, id))
+	}
+	v.paths[at] = path
+	return path
+}
+
+// above is path without the class itself.
+func (v *view) above(link string, id tc.Handle) []string {
+	class, there := v.class(link, id)
+	if !there || class.Parent.Minor() == 0 {
+		return nil
+	}
+	return v.path(link, class.Parent)
+}
+
+// siteName is the name that people gave a site, or else what listings call it.
+func siteName(n bakery.Note, id tc.Handle) string {
+	if n.Comment == "" {
+		return n.Name(id)
+	}
+	return printable(n.Comment)
+}
+
+// printable is text without what would spoil a line: control characters are written as in Go.
+func printable(s string) string {
+	q := strconv.Quote(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+}
+
+// place tells of each difference in which sites it is and whose, and puts them in order.
+func (r *DiffReport) place(from, to *view) {
+	for i := range r.Differences {
+		d := &r.Differences[i]
+		switch d.Object {
+		case "class", "qdisc":
+			d.placeClass(from, to)
+		case "mapping":
+			d.placeMapping(from, to)
+		}
+	}
+	r.sort()
+	r.Network = countNetwork(r.Differences)
+}
+
+func (d *Difference) placeClass(from, to *view) {
+	v := to
+	if d.To == "" {
+		v = from
+	}
+	n := v.note(d.Link, d.Class)
+	d.Site = v.path(d.Link, d.Class)
+	if d.Name == "" {
+		d.Name = n.Name(d.Class)
+	}
+	if v.has(d.Link, d.Class) {
+		d.Role, d.Hash = n.Role.String(), n.Hash
+	}
+	if d.Object != "class" || d.From == "" || d.To == "" {
+		return
+	}
+	was := d.Class
+	if d.WasID != "" {
+		was, _ = tc.ParseHandle(d.WasID)
+	}
+	if before, now := from.above(d.Link, was), to.above(d.Link, d.Class); !slices.Equal(before, now) {
+		d.Change, d.Was = "moved", from.path(d.Link, was)
+		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"site", pathText(before), pathText(now)})
+	}
+}
+
+func (v *view) has(link string, id tc.Handle) bool {
+	_, there := v.class(link, id)
+	return there
+}
+
+// pathText is the names of sites in one line; "" for none.
+func pathText(path []string) string { return strings.Join(path, " › ") }
+
+func (d *Difference) placeMapping(from, to *view) {
+	v, other, was := to, from, d.Class
+	if d.To == "" {
+		v, other = from, to
+	}
+	for _, f := range d.Fields {
+		if f.Name == "tc_handle" {
+			was, _ = tc.ParseHandle(f.From)
+		}
+	}
+	link, n := v.steered(d.Link, d.Upload, d.Class)
+	d.Site, d.Name = v.path(link, d.Class), n.Name(d.Class)
+	if n.Role == bakery.RoleCircuit || n.Role == bakery.RoleSite {
+		d.Role, d.Hash = n.Role.String(), n.Hash
+	}
+	if d.From == "" || d.To == "" {
+		return
+	}
+	_, before := other.steered(d.Link, d.Upload, was)
+	if old := before.Name(was); old != d.Name {
+		d.Fields = slices.DeleteFunc(d.Fields, func(f FieldChange) bool { return f.Name == "circuit" })
+		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"circuit", old, d.Name})
+	}
+}
+
+// steered is the link and the note of the class that a mapping steers to; link is "" where the mapping doesn't say.
+func (v *view) steered(link string, upload bool, class tc.Handle) (string, bakery.Note) {
+	if link == "" {
+		link = v.linkOf(upload, class)
+	}
+	return link, v.note(link, class)
+}
+
+// linkOf is the link of the class that a mapping steers to.
+func (v *view) linkOf(upload bool, class tc.Handle) string {
+	if t := v.names[0]; t.Setup != nil {
+		if link := t.Setup.Roles().Link(upload); v.has(link, class) {
+			return link
+		}
+	}
+	for _, link := range slices.Sorted(maps.Keys(v.states)) {
+		if v.has(link, class) {
+			return link
+		}
+	}
+	return ""
+}
