@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // The JUnit XML that CI systems read: a suite for each site, in it a test case for each difference, failed.
@@ -74,7 +75,7 @@ func (r DiffReport) writeJUnit(w io.Writer) error {
 
 // junit is the difference as a test case; CI systems show its name in lists, and the message when it is opened.
 func (d Difference) junit(site string) junitCase {
-	name := d.subject()
+	name := strings.ReplaceAll(d.subject(), "  ", " ")
 	if s := d.section(); s != "" && d.Object != "mapping" {
 		name += " on " + s
 	}

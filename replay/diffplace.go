@@ -154,13 +154,13 @@ func (d *Difference) placeMapping(from, to *view) {
 	if n.Role == bakery.RoleCircuit || n.Role == bakery.RoleSite {
 		d.Role, d.Hash = n.Role.String(), n.Hash
 	}
-	if d.From == "" || d.To == "" {
-		return
+	if d.From == "" || d.To == "" || d.Link != "" {
+		return // the maps of a kernel know no names
 	}
 	_, before := other.steered(d.Link, d.Upload, was)
 	if old := before.Name(was); old != d.Name {
 		d.Fields = slices.DeleteFunc(d.Fields, func(f FieldChange) bool { return f.Name == "circuit" })
-		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"circuit", old, d.Name})
+		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"owner", old, d.Name})
 	}
 }
 

@@ -77,8 +77,8 @@ type (
 
 // objectWords say what an object is.
 var objectWords = map[string]string{
-	"class": "The HTB class of a site or circuit, its rates and its place", "qdisc": "A queueing discipline: the root of a link or the leaf of a class",
-	"mapping": "The mapping of an address to a class", "line": "A line that is passed to tc as it is", "link": "A network link",
+	"class": "The class of a site or circuit", "qdisc": "A queueing discipline", "mapping": "The mapping of an address to a class",
+	"line": "A line that is passed to tc as it is,", "link": "A link",
 }
 
 func (r DiffReport) writeSARIF(w io.Writer) error {

@@ -27,7 +27,7 @@ var (
 		"link": nil, "site": nil, "circuit": nil,
 	}
 	// fieldWords are the fields that a difference can have: our own, and those of tc(8).
-	fieldWords = strings.Fields(`site class parent kind handle tc_handle cpu circuit circuit_id device_id stated
+	fieldWords = strings.Fields(`site class parent kind handle tc_handle cpu owner circuit circuit_id device_id stated
 		rate ceil burst cburst prio quantum mtu mpu overhead linklayer
 		ack-filter atm autorate avpkt bandwidth buckets ce_threshold ce_threshold_selector corrupt default defrate delay depth
 		diffserv direct_qlen distribution divisor drop_batch duplicate ecn flow-mode flow_limit flows fwmark gap harddrop headdrop

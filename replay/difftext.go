@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"lqosd/bakery/tc"
@@ -79,7 +80,7 @@ func (d Difference) subject() string {
 		return at
 	case d.Object == "class" && d.WasID != "":
 		at = "class " + d.WasID + " → " + d.ID
-	case d.Object == "mapping" && d.Upload:
+	case d.Object == "mapping" && d.Upload && d.sign() == "~":
 		at = d.ID + " upload"
 	case d.Object == "mapping":
 		at = d.ID
@@ -90,7 +91,8 @@ func (d Difference) subject() string {
 	case d.Object == "qdisc":
 		at = "qdisc at " + d.ID
 	}
-	if d.Name == "" {
+	owned := slices.ContainsFunc(d.Fields, func(f FieldChange) bool { return f.Name == "owner" })
+	if d.Name == "" || owned {
 		return at
 	}
 	if d.Object == "mapping" {
@@ -113,6 +115,8 @@ func (d Difference) what() string {
 		switch {
 		case f.Name == "site":
 			moves = fmt.Sprintf("moves from %s to %s", inSite(f.From), inSite(f.To))
+		case f.Name == "owner":
+			fields = append(fields, fmt.Sprintf("%s → %s", orNone(f.From), orNone(f.To)))
 		case f.Name == "class" && d.WasID != "", f.Name == "parent" && (moves != "" || d.WasID != ""):
 		default:
 			fields = append(fields, fmt.Sprintf("%s %s → %s", f.Name, orNone(f.From), orNone(f.To)))
