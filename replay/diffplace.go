@@ -125,15 +125,42 @@ func (d *Difference) placeClass(from, to *view) {
 	if d.WasID != "" {
 		was, _ = tc.ParseHandle(d.WasID)
 	}
-	if before, now := from.above(d.Link, was), to.above(d.Link, d.Class); !slices.Equal(before, now) {
+	switch before, now := from.siteOf(d.Link, was), to.siteOf(d.Link, d.Class); {
+	case before != now:
 		d.Change, d.Was = "moved", from.path(d.Link, was)
-		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"site", pathText(before), pathText(now)})
+		d.Fields = slices.Insert(d.Fields, 0, FieldChange{"site", pathText(from.above(d.Link, was)), pathText(to.above(d.Link, d.Class))})
+	case d.Change == "moved" && before.next && now.next:
+		d.Change = "changed" // it is its site that has another handle
 	}
 }
 
-func (v *view) has(link string, id tc.Handle) bool {
-	_, there := v.class(link, id)
-	return there
+// nearestSite is who the site is that a class is in; zero where it is in none.
+type nearestSite struct {
+	hash int64
+	id   tc.Handle // where there is no hash
+	next bool      // the class is directly below
+}
+
+// siteOf is the site around a class. HTB's classes lie no deeper than deepest.
+func (v *view) siteOf(link string, id tc.Handle) nearestSite {
+	const deepest = 8
+	for depth := range deepest {
+		class, there := v.class(link, id)
+		if !there {
+			break
+		}
+		if id = class.Parent; id.Minor() == 0 {
+			break
+		}
+		switch n := v.note(link, id); {
+		case n.Role != bakery.RoleSite:
+		case n.Hash != 0:
+			return nearestSite{hash: n.Hash, next: depth == 0}
+		default:
+			return nearestSite{id: id, next: depth == 0}
+		}
+	}
+	return nearestSite{}
 }
 
 // pathText is the names of sites in one line; "" for none.
@@ -185,4 +212,9 @@ func (v *view) linkOf(upload bool, class tc.Handle) string {
 		}
 	}
 	return ""
+}
+
+func (v *view) has(link string, id tc.Handle) bool {
+	_, there := v.class(link, id)
+	return there
 }
