@@ -157,7 +157,7 @@ func TestMoves(t *testing.T) {
 			"    ~ circuit 101  class 1:4 → 1:3  is numbered anew\n    ~ circuit 100  class 1:3 → 1:4  is numbered anew"},
 		"another one in the same class": {network{100: {0, 3, 10}}, network{101: {0, 3, 10}},
 			"    - circuit 100  class 1:3  rate 1mbit ceil 10mbit prio 3 quantum 125000\n    + circuit 101  class 1:3  rate 1mbit ceil 10mbit prio 3 quantum 125000\n" +
-				"    - circuit 100  leaf of 1:3  handle 6f49: cake diffserv4\n    + circuit 101  leaf of 1:3  handle 6f49: cake diffserv4"},
+				"    - circuit 100  leaf of 1:3  handle c77d: cake diffserv4\n    + circuit 101  leaf of 1:3  handle 6f49: cake diffserv4"},
 		"a site moves, with what is in it": {network{1: {0, 3, 20}, 2: {0, 4, 20}, 100: {2, 5, 10}}, network{1: {0, 3, 20}, 2: {1, 4, 20}, 100: {2, 5, 10}},
 			"    ~ site 2  class 1:4  moves from no site to site 1"},
 		"a site is numbered anew": {network{1: {0, 3, 20}, 100: {1, 5, 10}}, network{1: {0, 4, 20}, 100: {1, 5, 10}},
