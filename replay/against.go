@@ -14,6 +14,27 @@ import (
 	"lqosd/eventlog"
 )
 
+// CompareLogs tells what differs between the Tree of a log after record a and that of another after record b.
+// The names are what people call the logs.
+func CompareLogs(ctx context.Context, a, b LogMoment) (DiffReport, error) {
+	var sides [2]Side
+	for i, m := range []LogMoment{a, b} {
+		t, err := m.Source.Tree(ctx, m.At)
+		if err != nil {
+			return DiffReport{}, fmt.Errorf("%s: %w", m.Name, err)
+		}
+		sides[i] = Side{fmt.Sprintf("%s, record %d", m.Name, m.At), t}
+	}
+	return Compare(sides[0], sides[1]), nil
+}
+
+// LogMoment is a moment of a log that has a name.
+type LogMoment struct {
+	Name   string
+	Source *Source
+	At     eventlog.Seq
+}
+
 // CompareMoments tells what turned the Tree after record a into the one after b.
 func (s *Source) CompareMoments(ctx context.Context, a, b eventlog.Seq) (DiffReport, error) {
 	v := s.Travel()
@@ -54,19 +75,18 @@ func (s *Source) CompareFiles(ctx context.Context, at eventlog.Seq, link string,
 	if err != nil {
 		return DiffReport{}, fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
-	r := DiffReport{From: strings.Join(files, ", "), To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
-	name := func(link string, id tc.Handle) string {
-		n, _ := t.Note(link, id)
-		return n.Name(id)
-	}
-	for _, c := range tc.Diff(tc.Canonical(state, tc.Host{}), tc.Canonical(t.State(), tc.Host{})) {
-		if d := newDifference(c, name); f.shows(d) && !onlyLeafHandle(c, t.State()) {
+	r := DiffReport{From: strings.Join(files, ", "), To: fmt.Sprintf("record %d", at), Differences: []Difference{}, Files: f.compared,
+		trees: []*bakery.Tree{t}}
+	has, wanted := tc.Canonical(state, tc.Host{}), tc.Canonical(t.State(), tc.Host{})
+	for _, c := range tc.Diff(has, wanted) {
+		if d := newDifference(c, nameOf(t, t)); f.shows(d) && !onlyLeafHandle(c, t.State()) {
 			r.add(d)
 		}
 	}
 	if f.lines != nil {
 		r.opaque(lineTexts(f.lines), lineTexts(t))
 	}
+	r.place(newView(byLink(has), t), newView(byLink(wanted), t))
 	return r, nil
 }
 
@@ -86,6 +106,7 @@ type fileSide struct {
 
 	lines           *bakery.Tree // nil: no file of tc lines
 	qdiscs, classes []byte       // listings; nil: none
+	compared        []ComparedFile
 }
 
 // readFile is os.ReadFile, but doesn't wait longer than ctx for what writes to a FIFO.
@@ -113,6 +134,7 @@ func (f *fileSide) read(ctx context.Context, name string) error {
 	listing := &f.qdiscs
 	switch trimmed := bytes.TrimSpace(data); {
 	case len(trimmed) == 0 || trimmed[0] != '[':
+		f.compared = append(f.compared, newComparedFile(name, data))
 		return f.readLines(data)
 	case bytes.Contains(trimmed, []byte(`"class":`)):
 		listing = &f.classes
@@ -121,6 +143,7 @@ func (f *fileSide) read(ctx context.Context, name string) error {
 		return errors.New("a comparison takes one file of tc lines, or one listing of qdiscs and one of classes")
 	}
 	*listing = data
+	f.compared = append(f.compared, ComparedFile{Name: name})
 	return nil
 }
 

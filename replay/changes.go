@@ -21,7 +21,7 @@ func Changes(before, after *bakery.Tree, c bakery.Command) []Difference {
 			} else {
 				from, to = from.Only(link), to.Only(link)
 			}
-			r.states(from, to, nameOf(before, after))
+			r.states(from, to, nameOf(before, after), nil)
 		}
 		r.opaque(lineTexts(before), lineTexts(after))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
@@ -13,13 +14,23 @@ import (
 // Difference is one thing that differs between two trees.
 type Difference struct {
 	Change string        `json:"change"` // added, removed, changed, moved, replaced
-	Object string        `json:"object"` // class, qdisc, mapping, line
+	Object string        `json:"object"` // class, qdisc, mapping, line, link
 	Link   string        `json:"link,omitempty"`
 	ID     string        `json:"id"`             // classid, a qdisc's parent, a prefix
 	Name   string        `json:"name,omitempty"` // of the site or circuit
 	From   string        `json:"from,omitempty"` // as a tc line; "" for what was added
 	To     string        `json:"to,omitempty"`   // as a tc line; "" for what was removed
 	Fields []FieldChange `json:"fields"`
+
+	// What Compare, CompareFiles and CompareKernel add.
+
+	Role   string    `json:"role,omitempty"`   // of the class: site, circuit, skeleton, tc
+	Hash   int64     `json:"hash,omitempty"`   // the client's name for the site or circuit
+	Site   []string  `json:"site,omitempty"`   // the sites that it is in, from the outermost; a site is in itself
+	Was    []string  `json:"was_in,omitempty"` // the sites that what has moved was in
+	WasID  string    `json:"was_id,omitempty"` // the class that it had
+	Upload bool      `json:"upload,omitempty"` // of a mapping
+	Class  tc.Handle `json:"-"`                // that it is about
 }
 
 // FieldChange is a field that differs.
@@ -29,19 +40,21 @@ type FieldChange struct {
 	To   string `json:"to"`
 }
 
-// Totals counts differences by what happened.
-type Totals struct {
-	Added   int `json:"added"`
-	Removed int `json:"removed"`
-	Changed int `json:"changed"`
-}
-
 // DiffReport is what Compare found.
 type DiffReport struct {
-	From        string       `json:"from"` // what was compared, in words
-	To          string       `json:"to"`
-	Differences []Difference `json:"differences"`
-	Totals      Totals       `json:"totals"`
+	From        string        `json:"from"` // what was compared, in words
+	To          string        `json:"to"`
+	Live        bool          `json:"live"` // From is a kernel, and every difference drift
+	Differences []Difference  `json:"differences"`
+	Totals      Totals        `json:"totals"`
+	Network     NetworkTotals `json:"network"`
+
+	// Took is how long the comparison took, for reports of CI systems.
+	Took time.Duration `json:"-"`
+	// Files are what was compared with, where that were files.
+	Files []ComparedFile `json:"-"`
+
+	trees []*bakery.Tree // that were compared
 }
 
 // Same reports no difference.
@@ -49,13 +62,20 @@ func (r DiffReport) Same() bool { return len(r.Differences) == 0 }
 
 // OnLink leaves out what is on other links, or on none.
 func (r DiffReport) OnLink(link string) DiffReport {
-	on := DiffReport{From: r.From, To: r.To, Differences: []Difference{}}
-	for _, d := range r.Differences {
-		if d.Link == link {
-			on.add(d)
+	return r.filter(func(d Difference) (Difference, bool) { return d, d.Link == link })
+}
+
+// filter makes a report of what keep keeps.
+func (r DiffReport) filter(keep func(Difference) (Difference, bool)) DiffReport {
+	all := r.Differences
+	r.Differences, r.Totals, r.Network = []Difference{}, Totals{}, NetworkTotals{}
+	for _, d := range all {
+		if d, kept := keep(d); kept {
+			r.add(d)
 		}
 	}
-	return on
+	r.Network = countNetwork(r.Differences)
+	return r
 }
 
 // Side is one side of a comparison.
@@ -65,13 +85,16 @@ type Side struct {
 }
 
 // Compare tells what has to happen to turn from into to: kernel state, address
-// mappings and opaque lines.
+// mappings and opaque lines. A site or circuit that both have is the same one whatever its class
+// is, and another one that has its class now is another one.
 func Compare(from, to Side) DiffReport {
-	r := DiffReport{From: from.Label, To: to.Label, Differences: []Difference{}}
-	names := nameOf(from.Tree, to.Tree)
-	r.states(from.Tree.State(), to.Tree.State(), names)
+	r := DiffReport{From: from.Label, To: to.Label, Differences: []Difference{}, trees: []*bakery.Tree{from.Tree, to.Tree}}
+	p := newPairs(from.Tree, to.Tree)
+	r.states(from.Tree.State(), to.Tree.State(), nameOf(from.Tree, to.Tree), p.claims)
+	p.add(&r)
 	r.mappings(from.Tree.Mappings, to.Tree.Mappings)
 	r.opaque(lineTexts(from.Tree), lineTexts(to.Tree))
+	r.place(treeView(from.Tree, to.Tree), treeView(to.Tree, from.Tree))
 	return r
 }
 
@@ -113,10 +136,13 @@ func (r *DiffReport) add(d Difference) {
 	r.Differences = append(r.Differences, d)
 }
 
-// states adds the differences of two States.
-func (r *DiffReport) states(from, to *tc.State, name func(string, tc.Handle) string) {
+// states adds the differences of two States, but those at classes that are left out.
+func (r *DiffReport) states(from, to *tc.State, name func(string, tc.Handle) string, without func(bakery.ClassRef) bool) {
 	for _, c := range tc.Diff(from, to) {
-		r.add(newDifference(c, name))
+		d := newDifference(c, name)
+		if without == nil || !without(bakery.ClassRef{Link: d.Link, ID: d.Class}) {
+			r.add(d)
+		}
 	}
 }
 
@@ -126,13 +152,12 @@ func newDifference(c tc.Difference, name func(string, tc.Handle) string) Differe
 	if c.Kind == tc.Removed {
 		shown = c.From
 	}
-	var id tc.Handle
 	if shown.Class != nil {
-		d.Object, id = "class", shown.Class.ID
+		d.Object, d.Class = "class", shown.Class.ID
 	} else {
-		id = shown.Qdisc.Parent
+		d.Class = shown.Qdisc.Parent
 	}
-	d.ID, d.Name = id.String(), name(c.Link, id)
+	d.ID, d.Name = d.Class.String(), name(c.Link, d.Class)
 	for _, f := range c.Fields {
 		d.Fields = append(d.Fields, FieldChange(f))
 	}
@@ -164,36 +189,52 @@ func (r *DiffReport) mappings(from, to iter.Seq[bakery.Mapping]) {
 		if old.Generation = m.Generation; there && old == m { // mapped again is no difference
 			continue
 		}
-		d := Difference{Object: "mapping", ID: k.prefix, To: mappingText(m)}
+		d := newMappingDifference(m)
+		d.To = mappingText(m)
 		if there {
 			d.From = mappingText(old)
 			d.addField("tc_handle", old.Handle, m.Handle)
 			d.addField("cpu", old.CPU, m.CPU)
 			d.addField("circuit_id", old.CircuitID, m.CircuitID)
 			d.addField("device_id", old.DeviceID, m.DeviceID)
+			if len(d.Fields) == 0 { // who owns the class has changed, or whether a batch stated it
+				d.addField("circuit", old.Circuit, m.Circuit)
+				d.addField("stated", old.Stated, m.Stated)
+			}
 		}
 		r.add(d)
 	}
 	for m := range from {
 		if _, gone := was[mappingKey{m.Prefix.String(), m.Upload}]; gone {
-			r.add(Difference{Object: "mapping", ID: m.Prefix.String(), From: mappingText(m)})
+			d := newMappingDifference(m)
+			d.From = mappingText(m)
+			r.add(d)
 		}
 	}
+}
+
+func newMappingDifference(m bakery.Mapping) Difference {
+	return Difference{Object: "mapping", ID: m.Prefix.String(), Upload: m.Upload, Class: m.Handle}
 }
 
 func mappingText(m bakery.Mapping) string {
 	return fmt.Sprintf("%s → %s cpu %d%s", m.Prefix, m.Handle, m.CPU, direction(m.Upload))
 }
 
+// opaque adds the lines that one side alone has.
 func (r *DiffReport) opaque(from, to []string) {
-	for _, l := range to {
-		if !slices.Contains(from, l) {
-			r.add(Difference{Object: "line", ID: l, To: l})
-		}
+	for _, l := range without(to, from) {
+		r.add(Difference{Object: "line", ID: l, To: l})
 	}
-	for _, l := range from {
-		if !slices.Contains(to, l) {
-			r.add(Difference{Object: "line", ID: l, From: l})
-		}
+	for _, l := range without(from, to) {
+		r.add(Difference{Object: "line", ID: l, From: l})
 	}
+}
+
+func without(list, others []string) []string {
+	there := map[string]bool{}
+	for _, l := range others {
+		there[l] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(l string) bool { return there[l] })
 }

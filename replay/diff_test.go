@@ -154,7 +154,7 @@ func TestColour(t *testing.T) {
 	if err := r.Write(&colour, "text", true); err != nil {
 		t.Fatal(err)
 	}
-	stripped := strings.NewReplacer("\x1b[32m", "", "\x1b[31m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(colour.String())
+	stripped := strings.NewReplacer("\x1b[1m", "", "\x1b[32m", "", "\x1b[31m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(colour.String())
 	if strings.Contains(plain.String(), "\x1b") || stripped != plain.String() || stripped == colour.String() {
 		t.Errorf("plain:\n%s\ncoloured:\n%q", &plain, colour.String())
 	}

@@ -3,56 +3,173 @@ package replay
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"lqosd/bakery/tc"
 )
 
 // palette colours the signs of a text diff; the zero value doesn't.
-type palette struct{ added, removed, changed, off string }
+type palette struct{ added, removed, changed, title, off string }
 
 // ANSI gives the palette for terminals.
-func ansi() palette { return palette{"\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"} }
+func ansi() palette { return palette{"\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"} }
 
 // WriteText prints the report for people: what is to be added (+), removed (-) and
-// changed (~, old → new), by link, the totals last.
+// changed (~, old → new), by site and link, the totals last.
 func (r DiffReport) WriteText(w io.Writer, colour bool) error {
 	p := palette{}
 	if colour {
 		p = ansi()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "--- %s\n+++ %s\n", r.From, r.To)
-	section := ""
-	for _, d := range r.Differences {
-		if next := d.where(); next != section {
-			section = next
-			fmt.Fprintf(&b, "%s\n", section)
-		}
-		b.WriteString("  " + d.text(p) + "\n")
+	fmt.Fprintf(&b, "--- %s\n+++ %s\n", printable(r.From), printable(r.To))
+	for _, g := range r.groups() {
+		fmt.Fprintf(&b, "%s%s%s\n", p.title, g.title, p.off)
+		g.write(&b, p)
 	}
-	fmt.Fprintf(&b, "%s\n", r.Totals)
+	fmt.Fprintf(&b, "%s\n", r.summary())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// String is "1 to add, 0 to change, 2 to remove".
-func (t Totals) String() string {
-	if t == (Totals{}) {
-		return "no difference"
+// write lists a group by links.
+func (g group) write(b *strings.Builder, p palette) {
+	section := ""
+	for _, d := range g.list {
+		if next := d.section(); next != section {
+			section = next
+			fmt.Fprintf(b, "  %s\n", section)
+		}
+		indent := "    "
+		if section == "" {
+			indent = "  "
+		}
+		b.WriteString(indent + d.text(p) + "\n")
 	}
-	return fmt.Sprintf("%d to add, %d to change, %d to remove", t.Added, t.Changed, t.Removed)
 }
 
-// text is the difference on one line, for a list by links; located is it for any other list.
-func (d Difference) text(p palette) string { return d.line(p, "") }
+// sign is how text shows what happened.
+func (d Difference) sign() string {
+	switch {
+	case d.From == "":
+		return "+"
+	case d.To == "":
+		return "-"
+	}
+	return "~"
+}
 
+func (p palette) of(sign string) string {
+	return map[string]string{"+": p.added, "-": p.removed, "~": p.changed}[sign]
+}
+
+// text is the difference on one line of its group: who it is, then what.
+func (d Difference) text(p palette) string {
+	sign := d.sign()
+	return strings.TrimRight(p.of(sign)+sign+" "+d.subject()+p.off+"  "+d.what(), " ")
+}
+
+// subject is whose difference it is, and at what.
+func (d Difference) subject() string {
+	at := d.Object + " " + d.ID
+	switch {
+	case d.Object == "line":
+		return "line"
+	case d.Object == "link":
+		return at
+	case d.Object == "class" && d.WasID != "":
+		at = "class " + d.WasID + " → " + d.ID
+	case d.Object == "mapping" && d.Upload && d.sign() == "~":
+		at = d.ID + " upload"
+	case d.Object == "mapping":
+		at = d.ID
+	case d.Object == "qdisc" && d.Class == tc.Root:
+		at = "root qdisc"
+	case d.Object == "qdisc" && d.Role != "":
+		at = "leaf of " + d.ID
+	case d.Object == "qdisc":
+		at = "qdisc at " + d.ID
+	}
+	owned := slices.ContainsFunc(d.Fields, func(f FieldChange) bool { return f.Name == "owner" })
+	if d.Name == "" || owned {
+		return at
+	}
+	if d.Object == "mapping" {
+		return at + "  " + d.Name
+	}
+	return d.Name + "  " + at
+}
+
+// what is what it is or was, or what of it changes.
+func (d Difference) what() string {
+	switch d.sign() {
+	case "+":
+		return d.details(d.To)
+	case "-":
+		return d.details(d.From)
+	}
+	var moves string
+	fields := make([]string, 0, len(d.Fields))
+	for _, f := range d.Fields {
+		switch {
+		case f.Name == "site":
+			moves = fmt.Sprintf("moves from %s to %s", inSite(f.From), inSite(f.To))
+		case f.Name == "owner":
+			fields = append(fields, fmt.Sprintf("%s → %s", orNone(f.From), orNone(f.To)))
+		case f.Name == "class" && d.WasID != "", f.Name == "parent" && (moves != "" || d.WasID != ""):
+		default:
+			fields = append(fields, fmt.Sprintf("%s %s → %s", f.Name, orNone(f.From), orNone(f.To)))
+		}
+	}
+	if moves != "" {
+		fields = append([]string{moves}, fields...)
+	}
+	if len(fields) == 0 {
+		return "is numbered anew"
+	}
+	return strings.Join(fields, ", ")
+}
+
+func inSite(path string) string {
+	if path == "" {
+		return "no site"
+	}
+	return path
+}
+
+// details are what a line tells beyond the place, which the subject names.
+func (d Difference) details(line string) string {
+	switch d.Object {
+	case "class":
+		if _, params, ok := strings.Cut(line, " htb "); ok {
+			return params
+		}
+	case "qdisc":
+		if _, rest, ok := strings.Cut(line, " root "); ok {
+			return rest
+		}
+		if _, rest, ok := strings.Cut(line, " parent "+d.ID+" "); ok {
+			return rest
+		}
+	case "mapping":
+		if _, rest, ok := strings.Cut(line, " → "); ok {
+			return "→ " + rest
+		}
+	case "line":
+		return printable(line)
+	case "link":
+		return ""
+	}
+	return line
+}
+
+// located is the difference as a tc line on one line of any list.
 func (d Difference) located(p palette) string {
-	if d.Link == "" {
-		return d.line(p, "")
+	where := ""
+	if d.Link != "" {
+		where = " on " + d.Link
 	}
-	return d.line(p, " on "+d.Link)
-}
-
-func (d Difference) line(p palette, where string) string {
 	name := ""
 	if d.Name != "" {
 		name = "  # " + d.Name

@@ -165,7 +165,7 @@ func (h *historian) add(r bakery.Record, was, now *tc.State) bool {
 
 func (h *historian) differences(was, now *tc.State) []Difference {
 	d := DiffReport{}
-	d.states(orEmpty(was), orEmpty(now), h.k.name)
+	d.states(orEmpty(was), orEmpty(now), h.k.name, nil)
 	return d.Differences
 }
 

@@ -24,11 +24,9 @@ type Live struct {
 // kernel has on other links and on queues that the Tree leaves alone, and a clsact or ingress qdisc, or the root of a link on which
 // the Tree has nothing, isn't ours.
 func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
-	r := DiffReport{From: "kernel", To: fmt.Sprintf("record %d", at), Differences: []Difference{}}
-	name := func(link string, id tc.Handle) string {
-		n, _ := t.Note(link, id)
-		return n.Name(id)
-	}
+	r := DiffReport{From: "kernel", To: fmt.Sprintf("record %d", at), Live: true, Differences: []Difference{}, trees: []*bakery.Tree{t}}
+	name := nameOf(t, t)
+	kernel := map[string]*tc.State{} // by link
 	host := live.Host
 	host.Links = map[string]tc.LinkInfo{}
 	for link, o := range live.Links {
@@ -45,6 +43,7 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 			o.State = &tc.State{}
 		}
 		has := bakery.Scope(link, o.State, wanted)
+		kernel[link] = has
 		for _, c := range tc.Diff(has, bakery.KeepQueues(link, wanted, has)) {
 			if !onlyLeafHandle(c, t.State()) || t.HandleMatters(*c.To.Qdisc) {
 				r.add(newDifference(c, name))
@@ -57,5 +56,6 @@ func CompareKernel(at eventlog.Seq, t *bakery.Tree, live Live) DiffReport {
 	case live.Unsteered && n > 0:
 		r.add(Difference{Object: "mapping", ID: "all", To: fmt.Sprintf("%d address mappings, where nothing of lqosd steers", n)})
 	}
+	r.place(newView(kernel, t), treeView(t, t))
 	return r
 }

@@ -39,7 +39,7 @@ func (r *DiffReport) addSteer(roles bakery.Roles, from, to *tc.Steer) {
 	if to == nil {
 		shown = from
 	}
-	d := Difference{Object: "mapping", Link: roles.Link(shown.Upload), ID: shown.Prefix.String()}
+	d := Difference{Object: "mapping", Link: roles.Link(shown.Upload), ID: shown.Prefix.String(), Upload: shown.Upload, Class: shown.Class}
 	if from != nil {
 		d.From = from.String()
 	}

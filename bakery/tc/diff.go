@@ -188,11 +188,28 @@ func (d *differ) class(a, b *Class) {
 func (d *differ) inner(id Handle) bool { return d.from.hasChildren(id) && d.to.hasChildren(id) }
 
 func (d *differ) classFields(a, b *Class) []FieldChange {
+	return ClassFields(*a, *b, d.inner(a.ID))
+}
+
+// ClassFields are the parameters that differ between two classes, wherever they are. Those of inner classes, which
+// have children on both sides, lack quantum and prio.
+func ClassFields(a, b Class, inner bool) []FieldChange {
 	was := a.HTB
-	if d.inner(a.ID) {
+	if inner {
 		was.Quantum, was.Prio = b.HTB.Quantum, b.HTB.Prio
 	}
 	return fieldChanges(was.fields(), b.HTB.fields())
+}
+
+// QdiscFields are kind or options that differ between two qdiscs, wherever they are.
+func QdiscFields(a, b Qdisc) []FieldChange {
+	switch {
+	case a.Options.Kind() != b.Options.Kind():
+		return []FieldChange{{"kind", a.Options.Kind(), b.Options.Kind()}}
+	case sameOptions(a.Options, b.Options):
+		return nil
+	}
+	return optionChanges(a.Options, b.Options)
 }
 
 // fieldChanges are the fields that differ, in the order in which to has them,

@@ -41,7 +41,7 @@ func TestCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ args, want string }{
-		{"dif", "diff\tTell what differs between two moments, or from a file :4"},
+		{"dif", "diff\tTell what differs between two moments or logs, from a file or the kernel :4"},
 		{"diff x --forma", "--format\t`FORMAT`: text, json, markdown, junit, sarif, github :4"},
 		{"diff x --format ", "text json markdown junit sarif github :36"},
 		{"render x --form=", "commands state :36"},

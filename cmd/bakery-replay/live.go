@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lqosd/bakery"
 	"lqosd/bakery/kernel"
 	"lqosd/bakery/tc"
+	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/replay"
 	"lqosd/xdp"
@@ -90,4 +92,35 @@ func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *rep
 		return err
 	}
 	return nil
+}
+
+// hintFileMode tells on stderr that the daemon of a log doesn't program the kernel, where it says so: then all that differs is no wonder.
+func hintFileMode(cmd *cobra.Command, log string, s *replay.Source) {
+	socket := askable(log, s)
+	if socket == "" {
+		return
+	}
+	c, err := bus.Dial(cmd.Context(), socket, bus.DialOptions{Codec: bus.CBOR})
+	if err != nil {
+		return // a hint is all that is lost
+	}
+	defer func() { _ = c.Close() }()
+	var status struct {
+		Mode string `json:"mode"`
+	}
+	if err := c.Ask(cmd.Context(), bus.Call{Name: "LqosdStatus"}, &status); err == nil && status.Mode == "file" {
+		cmd.PrintErrf("bakery-replay: the daemon at %s runs in file mode: it writes tc lines and doesn't program this kernel; compare with --against, or serve with --mode apply\n", socket)
+	}
+}
+
+// askable is the socket of the daemon that has a log; "" for none.
+func askable(log string, s *replay.Source) string {
+	if socket, remote := strings.CutPrefix(log, "unix:"); remote {
+		return socket
+	}
+	var held *eventlog.HeldError
+	if errors.As(s.Held(), &held) {
+		return strings.TrimPrefix(held.Holder.Bus, "unix:")
+	}
+	return ""
 }

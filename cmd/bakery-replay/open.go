@@ -21,19 +21,28 @@ import (
 // withLog opens the log that the first argument names, and closes it after use.
 func withLog(use func(cmd *cobra.Command, s *replay.Source) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		dir, done, err := localLog(cmd.Context(), cmd.ErrOrStderr(), args[0])
+		s, done, err := openLog(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		s, err := replay.Open(dir)
-		if err != nil {
-			return errors.Join(explainHeld(err), done())
-		}
-		if s.Held() != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "bakery-replay: only records up to %d: %v\n", s.Last(), explainHeld(s.Held()))
-		}
-		return errors.Join(use(cmd, s), s.Close(), done())
+		return errors.Join(use(cmd, s), done())
 	}
+}
+
+// openLog opens the log that an argument names; done closes it.
+func openLog(cmd *cobra.Command, arg string) (s *replay.Source, done func() error, err error) {
+	dir, remove, err := localLog(cmd.Context(), cmd.ErrOrStderr(), arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err = replay.Open(dir)
+	if err != nil {
+		return nil, nil, errors.Join(explainHeld(err), remove())
+	}
+	if s.Held() != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "bakery-replay: only records up to %d: %v\n", s.Last(), explainHeld(s.Held()))
+	}
+	return s, func() error { return errors.Join(s.Close(), remove()) }, nil
 }
 
 // explainHeld says how to read a log that a daemon holds.

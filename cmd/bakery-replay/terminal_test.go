@@ -55,8 +55,8 @@ func TestColour(t *testing.T) {
 		shows  string
 		colour bool
 	}{
-		{"on a terminal", []string{"NO_COLOR=", "PAGER=cat"}, diff, "classid 1:5", true},
-		{"NO_COLOR", []string{"NO_COLOR=1", "PAGER=cat"}, diff, "classid 1:5", false},
+		{"on a terminal", []string{"NO_COLOR=", "PAGER=cat"}, diff, "class 1:5", true},
+		{"NO_COLOR", []string{"NO_COLOR=1", "PAGER=cat"}, diff, "class 1:5", false},
 		{"JSON", []string{"NO_COLOR=", "PAGER=cat"}, append(diff, "--format", "json"), "classid 1:5", false},
 		{"tree", []string{"NO_COLOR=", "PAGER=cat"}, tree, "×12.4", true},
 		{"tree, NO_COLOR", []string{"NO_COLOR=1", "PAGER=cat"}, tree, "×12.4", false},
@@ -95,13 +95,13 @@ func TestPager(t *testing.T) {
 	}{
 		{"a long tree", mark, "tree --all " + long, true, 0, "1:17cf"},
 		{"a long list", mark, "log " + long + " -p", true, 0, "paged:      16"},
-		{"a difference, in colour", mark, "diff " + long + " --from 15", true, 1, "paged:  \x1b[32m+"},
+		{"a difference, in colour", mark, "diff " + long + " --from 15", true, 1, "paged:    \x1b[32m+"},
 		{"less, as nothing is said", "PATH=" + bin + ":" + os.Getenv("PATH"), "tree --all " + long, true, 0, "less FRX\n"},
 		{"a pager that isn't there", "PAGER=no-such-pager", "tree --all " + long, false, 1, `the pager "no-such-pager" can't be run: set PAGER, or use --no-pager`},
 		{"what fits on the screen", mark, "stats " + short, false, 0, "generations"},
 		{"--no-pager", mark, "tree --all --no-pager " + long, false, 0, "1:17cf"},
 		{"JSON", mark, "tree --json " + long, false, 0, "1:17cf"},
-		{"markdown", mark, "diff --format markdown --from 15 " + long, false, 1, "1:17cf"},
+		{"markdown", mark, "diff --format markdown --from 15 " + long, false, 1, "class 1:1000"},
 		{"render", mark, "render " + long, false, 0, "1:17cf"},
 		{"no pager", "PAGER=", "tree --all " + long, false, 0, "1:17cf"},
 		{"a terminal that can't", "TERM=dumb", "tree --all " + long, false, 0, "1:17cf"},

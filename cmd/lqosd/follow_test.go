@@ -183,7 +183,17 @@ func TestWaitersDontHoldUpTheEnd(t *testing.T) {
 	c := connect(t, p, bus.CBOR)
 	expect(t, talk(t, c, "", mqSetup), ackText)
 	future := c.Go(bus.Call{Name: "LqosdWait", Args: map[string]any{"seq": 2, "timeout_ms": 3_600_000}})
-	expect(t, talk(t, c, "", `"Ping"`), ackText) // it has arrived
+	other := connect(t, p, bus.CBOR)
+	for arrived, asked := false, int64(0); !arrived; {
+		var status struct {
+			Bus bus.Stats `json:"bus"`
+		}
+		if err := other.Ask(t.Context(), bus.Call{Name: "LqosdStatus"}, &status); err != nil {
+			t.Fatal(err)
+		}
+		asked++
+		arrived = status.Bus.Sessions == asked+2 // and MqSetup, and the waiting one
+	}
 	end()
 	replies, err := future.Wait(t.Context())
 	if err != nil {

@@ -49,6 +49,7 @@ var testImports = []string{
 	"internal/testenv", "internal/golden", "internal/powercut", "bakery/kerneltest",
 	"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "golang.org/x/tools/txtar",
 	"github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/florianl/go-tc", "github.com/hanwen/go-fuse/v2",
+	"github.com/santhosh-tekuri/jsonschema/v6",
 }
 
 func checkImports(tree Tree) []Finding {
