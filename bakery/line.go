@@ -42,7 +42,8 @@ func LineOf(raw eventlog.Record) (Line, error) {
 		l.KeyBytes = []byte(raw.Key)
 	}
 	r, err := DecodeRecord(raw.Seq, raw.Data)
-	if err != nil || !bytes.Equal(AppendRecord(nil, r), raw.Data) {
+	plain := err == nil && bytes.Equal(AppendRecord(nil, r), raw.Data)
+	if !plain {
 		l.Payload = append([]byte{}, raw.Data...) // one without bytes is there, too
 		return l, nil
 	}

@@ -26,7 +26,7 @@ func written(t testing.TB, r DiffReport, format string) string {
 
 // hostileNames are names that mean something to one format or another, or to none.
 var hostileNames = []string{`"quotes" & <tags>`, "</details>", "```\n# heading", "a`b", "::error::x%0A", "]]>", "\x00\x1b[31m", "\xff\xfe",
-	"line\nbreak\r\n", "\u2028", "@everyone", "<!-- -->", `\`, "\ufffe", "‮", "{{x}}", "*_~|", " › ", ""}
+	"line\nbreak\r\n", "\u2028", "@everyone", "<!-- -->", `\`, "\ufffe", "\u202e", "{{x}}", "*_~|", " › ", ""}
 
 // TestReportsOfAnyName: no name breaks a format, or out of its place in it.
 func TestReportsOfAnyName(t *testing.T) {

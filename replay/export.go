@@ -94,12 +94,17 @@ func (s *Source) exportBeginning(ctx context.Context, w io.Writer, from eventlog
 	return json.NewEncoder(w).Encode(beginning{&b})
 }
 
-// parseBeginning reads a first line; ok is false where it is a record's.
-func parseBeginning(text []byte) (b eventlog.Beginning, tree *bakery.Tree, ok bool, err error) {
+func hasBegin(text []byte) bool {
 	var probe struct {
 		Begin json.RawMessage `json:"begin"`
 	}
-	if json.Unmarshal(text, &probe) != nil || probe.Begin == nil {
+	err := json.Unmarshal(text, &probe)
+	return err == nil && probe.Begin != nil
+}
+
+// parseBeginning reads a first line; ok is false where it is a record's.
+func parseBeginning(text []byte) (b eventlog.Beginning, tree *bakery.Tree, ok bool, err error) {
+	if !hasBegin(text) {
 		return b, bakery.NewTree(), false, nil
 	}
 	var line beginning

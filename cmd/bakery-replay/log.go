@@ -196,10 +196,12 @@ func followLog(cmd *cobra.Command, args []string, f logFlags) error {
 	if err == nil {
 		err = t.run(cmd.Context())
 	}
-	if cmd.Context().Err() != nil {
-		return nil // that is how it ends
+	select {
+	case <-cmd.Context().Done(): // by Ctrl-C, as it should
+		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // entryPrinter prints entries as the flags ask for.
