@@ -164,7 +164,7 @@ func TestDetach(t *testing.T) {
 			flags []string
 			code  int
 			says  string
-		}{{nil, 1, "+ 23 address mappings, where nothing of lqosd steers"}, {[]string{"--no-maps"}, 0, "no difference"}} {
+		}{{nil, 1, "23 address mappings, where nothing of lqosd steers"}, {[]string{"--no-maps"}, 0, "no difference"}} {
 			code, out, _ = f.run(f.t, program(f.t, "bakery-replay"), append([]string{"diff", f.logDir(), "--live"}, c.flags...)...)
 			if code != c.code || !strings.Contains(out, c.says) {
 				f.t.Errorf("diff without a dataplane, %v: exit code %d, %q", c.flags, code, out)
