@@ -66,6 +66,41 @@ func TestCommitIsAppliedAtOnce(t *testing.T) {
 	}
 }
 
+// TestGenerationsChange: a recorded client of the second generation takes over the tree of one of
+// the first, and the other way round; the tree and the kernel have what each of them wrote.
+func TestGenerationsChange(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := headSetup(t, c)
+				k := kerneltest.New(kerneltest.Link{Name: s.DownLink, TxQueues: 64})
+				if s.UpLink != s.DownLink {
+					k.AddLink(kerneltest.Link{Name: s.UpLink, TxQueues: 64})
+				}
+				r := newApplyRig(t, s, k)
+				for range 2 {
+					for i, o := range r.submit(commandsOf(t, c, "trace.jsonl")...) {
+						if o.Err != nil {
+							t.Fatalf("command %d: %v", i+1, o.Err)
+						}
+					}
+					r.quiet(settleMax)
+					checkStateIs(t, r.tree(), c)
+					r.inSync()
+					r.must(headBatch(t, c).Commit())
+					r.applied()
+					checkStateIsHead(t, r.tree(), c)
+					r.inSync()
+				}
+				r.restart()
+				r.k.Reset()
+				r.applied()
+				r.wrote()
+			})
+		})
+	}
+}
+
 const (
 	five81  = "10.0.0.5/32 down → 1:5 cpu 0"
 	six82   = "10.0.0.6/32 down → 1:6 cpu 0"

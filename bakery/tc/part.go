@@ -81,25 +81,36 @@ func (l *link) differs(o *link) (at []Handle, few bool) {
 	if !count(l.qdiscs.Len(), o.qdiscs.Len()) || !count(l.classes.Len(), o.classes.Len()) {
 		return nil, false
 	}
-	at = differing(differing(nil, &l.qdiscs, &o.qdiscs), &l.classes, &o.classes)
+	leaves, few := differing(&l.qdiscs, &o.qdiscs)
+	if !few {
+		return nil, false
+	}
+	classes, few := differing(&l.classes, &o.classes)
+	if !few {
+		return nil, false
+	}
+	at = append(leaves, classes...)
 	slices.Sort(at)
 	at = slices.Compact(at) // a class and its leaf
 	return at, len(at) <= maxTouches/2
 }
 
-// differing appends the handles at which two maps differ.
-func differing[T comparable](at []Handle, a, b *radix.Map[Handle, *T]) []Handle {
+// differing are the handles at which two maps differ; false, and not all of them, if they are
+// too many.
+func differing[T comparable](a, b *radix.Map[Handle, *T]) (at []Handle, few bool) {
+	few = true
+	add := func(h Handle) bool {
+		at = append(at, h)
+		few = len(at) <= maxTouches/2
+		return few
+	}
 	a.Scan(func(h Handle, p *T) bool {
-		if q, ok := b.Get(h); !ok || p != q && *p != *q {
-			at = append(at, h)
-		}
-		return len(at) <= maxTouches/2
+		q, ok := b.Get(h)
+		return ok && (p == q || *p == *q) || add(h)
 	})
-	b.Scan(func(h Handle, _ *T) bool {
-		if !a.Has(h) {
-			at = append(at, h)
-		}
-		return len(at) <= maxTouches/2
-	})
-	return at
+	if !few {
+		return nil, false
+	}
+	b.Scan(func(h Handle, _ *T) bool { return a.Has(h) || add(h) })
+	return at, few
 }

@@ -5,13 +5,39 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"lqosd/bakery/radix"
 )
 
 // differences are the handles at which two States have something else.
 func differences(a, b *State, link string) []Handle {
-	at := differing(differing(nil, &a.link(link).qdiscs, &b.link(link).qdiscs), &a.link(link).classes, &b.link(link).classes)
+	var at []Handle
+	for h, q := range union(&a.link(link).qdiscs, &b.link(link).qdiscs) {
+		if q[0] == nil || q[1] == nil || *q[0] != *q[1] {
+			at = append(at, h)
+		}
+	}
+	for h, c := range union(&a.link(link).classes, &b.link(link).classes) {
+		if c[0] == nil || c[1] == nil || *c[0] != *c[1] {
+			at = append(at, h)
+		}
+	}
 	slices.Sort(at)
 	return slices.Compact(at)
+}
+
+// union has of each handle what two maps have.
+func union[T any](a, b *radix.Map[Handle, *T]) map[Handle][2]*T {
+	all := map[Handle][2]*T{}
+	for i, m := range []*radix.Map[Handle, *T]{a, b} {
+		m.Scan(func(h Handle, p *T) bool {
+			both := all[h]
+			both[i] = p
+			all[h] = both
+			return true
+		})
+	}
+	return all
 }
 
 // TestTouched: what differs from the State that a Mark was taken of is touched, whatever
@@ -92,6 +118,44 @@ func TestRestate(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRestateOfMany: whatever share of a big link differs, classes with or without their leaves.
+func TestRestateOfMany(t *testing.T) {
+	const classes = 3000
+	build := func(differ, leaves int) *State {
+		qdiscs := []Qdisc{{Handle: NewHandle(1, 0), Parent: Root, Options: HTB{}}}
+		var list []Class
+		for i := range classes {
+			c := Class{ID: NewHandle(1, uint16(i+1)), Parent: NewHandle(1, 0), HTB: HTBClass{Rate: 1e6}}
+			leaf := Qdisc{Handle: NewHandle(uint16(0x8000+i), 0), Parent: c.ID, Options: Pfifo{}}
+			if i < differ {
+				c.HTB.Rate = 2e6
+			}
+			if i < leaves {
+				leaf.Options = Bfifo{}
+			}
+			list, qdiscs = append(list, c), append(qdiscs, leaf)
+		}
+		s, err := NewState("e0", qdiscs, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	old := build(0, 0)
+	for _, differ := range []int{0, 1, maxTouches / 4, maxTouches/4 + 1, maxTouches/2 - 1, maxTouches / 2, maxTouches/2 + 1, classes} {
+		for _, leaves := range []int{0, differ * 2 / 3, differ} {
+			s, want := build(differ, leaves), build(differ, leaves)
+			s.Restate(old)
+			if !s.Equal(want) {
+				t.Errorf("%d classes differ, %d with their leaves, and Restate changed %d things", differ, leaves, len(Diff(want, s)))
+			}
+			if at, known := s.Touched("e0", old.Mark("e0")); known != (differ <= maxTouches/2) || known && len(at) != differ {
+				t.Errorf("%d and %d differ: known %v, %d touched", differ, leaves, known, len(at))
+			}
+		}
+	}
 }
 
 // TestTrailForgets: a Mark that is long ago isn't known, and no list grows without end.

@@ -55,9 +55,8 @@ func TestREADME(t *testing.T) {
 		t.Fatalf("only %d commands found", len(steps))
 	}
 	bin, dir := t.TempDir(), t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/lqosd", "../../cmd/bakery-replay").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, bin, "cmd/lqosd")
+	build(t, bin, "cmd/bakery-replay")
 	const mark = "=== next"
 	var script bytes.Buffer
 	script.WriteString("trap 'kill -9 $! 2>/dev/null' EXIT\n")
