@@ -133,37 +133,6 @@ func (t *Tree) pruneNotes(link string) {
 	}
 }
 
-// identity is who a class was before ClearPriorSettings. First-generation clients
-// name every class, clear, and send the same classes again as tc lines, which have no
-// names: a class of the same handle and parent is then the same site or circuit.
-type identity struct {
-	parent tc.Handle
-	note   Note
-}
-
-// keepIdentities remembers the classes that commands named since the last reset.
-func (t *Tree) keepIdentities() {
-	var kept tc.ByLink[*radix.Map[tc.Handle, identity]]
-	for link, notes := range t.notes.All() {
-		m := &radix.Map[tc.Handle, identity]{}
-		notes.Scan(func(id tc.Handle, n Note) bool {
-			if n.From != 0 || n.Role == RoleTC {
-				return true
-			}
-			if class, ok := t.state.Class(link, id); ok {
-				m.Set(id, identity{class.Parent, n})
-			}
-			return true
-		})
-		if m.Len() > 0 {
-			kept.Set(link, m)
-		}
-	}
-	if kept.Len() > 0 {
-		t.former = kept
-	}
-}
-
 // identify gives the note for a class that a tc line sets: what it was named
 // already, or before the reset.
 func (t *Tree) identify(class *tc.Class) Note {
@@ -173,8 +142,8 @@ func (t *Tree) identify(class *tc.Class) Note {
 		}
 		return n
 	}
-	if m, ok := t.former.Get(class.Link); ok {
-		if was, ok := m.Get(class.ID); ok && was.parent == class.Parent {
+	if f, ok := t.former.Get(class.Link); ok {
+		if was, ok := f.get(class.ID); ok && was.parent == class.Parent {
 			return Note{Role: was.note.Role, Hash: was.note.Hash, Comment: was.note.Comment, From: was.note.Seq}
 		}
 	}

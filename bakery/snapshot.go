@@ -160,49 +160,61 @@ func (d *decoder) note() Note {
 }
 
 func (e *encoder) notes(t *Tree) {
-	encodeByLink(e, t.notes, e.note)
-}
-
-func (d *decoder) notes(t *Tree) {
-	t.notes = decodeByLink(d, d.note)
-}
-
-func (e *encoder) identities(t *Tree) {
-	encodeByLink(e, t.former, func(i identity) {
-		e.uvarint(uint64(i.parent))
-		e.note(i.note)
-	})
-}
-
-func (d *decoder) identities(t *Tree) {
-	t.former = decodeByLink(d, func() identity {
-		return identity{parent: tc.Handle(d.uint32()), note: d.note()}
-	})
-}
-
-func encodeByLink[V any](e *encoder, links tc.ByLink[*radix.Map[tc.Handle, V]], value func(V)) {
-	e.uvarint(uint64(links.Len()))
-	for link, m := range links.All() {
+	e.uvarint(uint64(t.notes.Len()))
+	for link, m := range t.notes.All() {
 		e.string(link)
 		e.uvarint(uint64(m.Len()))
-		m.Scan(func(id tc.Handle, v V) bool {
+		m.Scan(func(id tc.Handle, n Note) bool {
 			e.uvarint(uint64(id))
-			value(v)
+			e.note(n)
 			return true
 		})
 	}
 }
 
-func decodeByLink[V any](d *decoder, value func() V) (links tc.ByLink[*radix.Map[tc.Handle, V]]) {
+func (d *decoder) notes(t *Tree) {
 	for range d.count() {
-		m := &radix.Map[tc.Handle, V]{}
-		links.Set(d.string(), m)
+		m := &radix.Map[tc.Handle, Note]{}
+		t.notes.Set(d.string(), m)
 		for range d.count() {
 			id := tc.Handle(d.uint32())
-			m.Set(id, value())
+			m.Set(id, d.note())
 		}
 	}
-	return links
+}
+
+func (e *encoder) identities(t *Tree) {
+	e.uvarint(uint64(t.former.Len()))
+	for link, f := range t.former.All() {
+		e.string(link)
+		n := 0
+		for range f.all() {
+			n++
+		}
+		e.uvarint(uint64(n))
+		for id, i := range f.all() {
+			e.uvarint(uint64(id))
+			e.uvarint(uint64(i.parent))
+			e.note(i.note)
+		}
+	}
+}
+
+func (d *decoder) identities(t *Tree) {
+	for range d.count() {
+		parents := &radix.Map[tc.Handle, tc.Handle]{}
+		f := &former{notes: &radix.Map[tc.Handle, Note]{}, parent: parents.Get}
+		t.former.Set(d.string(), f)
+		for range d.count() {
+			id := tc.Handle(d.uint32())
+			parents.Set(id, tc.Handle(d.uint32()))
+			n := d.note()
+			if !n.named() {
+				d.fail(fmt.Errorf("class %s was named by nobody", id))
+			}
+			f.notes.Set(id, n)
+		}
+	}
 }
 
 func (e *encoder) handles(t *Tree) {

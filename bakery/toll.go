@@ -36,8 +36,8 @@ func (t *Tree) size() int {
 	for _, h := range t.handles.All() {
 		n += h.bySlot.Len()
 	}
-	for _, m := range t.former.All() {
-		n += m.Len()
+	for _, f := range t.former.All() {
+		n += f.notes.Len()
 	}
 	return n
 }

@@ -23,7 +23,7 @@ type Tree struct {
 
 	state    *tc.State
 	notes    tc.ByLink[*radix.Map[tc.Handle, Note]]
-	former   tc.ByLink[*radix.Map[tc.Handle, identity]]
+	former   tc.ByLink[*former]
 	handles  tc.ByLink[*leafHandles]
 	mappings *btree.BTreeG[Mapping]
 	opaque   *btree.Map[string, OpaqueLine] // by Text
@@ -61,7 +61,7 @@ func (t *Tree) Clone() *Tree {
 	c := *t
 	c.state = t.state.Clone()
 	c.notes = t.notes.Clone((*radix.Map[tc.Handle, Note]).Copy)
-	c.former = t.former.Clone((*radix.Map[tc.Handle, identity]).Copy)
+	c.former = t.former.Clone(func(f *former) *former { return f })
 	c.placed = t.placed.Clone((*radix.Map[tc.Handle, eventlog.Seq]).Copy)
 	c.handles = t.handles.Clone((*leafHandles).clone)
 	c.mappings, c.opaque = t.mappings.Copy(), t.opaque.Copy()
