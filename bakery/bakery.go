@@ -147,6 +147,7 @@ func Start(ctx context.Context, o Options) (*Handle, error) {
 		f.run(ctx)
 		close(f.out)
 		rim.Wait()
+		f.end()
 		if err := f.close(); err != nil {
 			o.Logger.Error("closing the event log", "err", err)
 		}

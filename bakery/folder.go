@@ -209,6 +209,11 @@ func (f *folder) rollIfFull() bool {
 	if !f.log.NeedsRoll() && !f.tree.needsSnapshot() || f.o.Now().Before(f.noRollBefore) {
 		return true
 	}
+	return f.beginRoll()
+}
+
+// beginRoll begins the next segment; false when the log has to be opened again.
+func (f *folder) beginRoll() bool {
 	tree := f.tree.Clone()
 	encoded := f.encodeSnapshot(tree)
 	p, err := f.log.Roll(eventlog.Snapshot{Mark: tree.Generation, Write: func(w io.Writer) error {
@@ -221,6 +226,16 @@ func (f *folder) rollIfFull() bool {
 	}
 	f.roll, f.rollMark, f.rollFolds = p, tree.Generation, tree.folds
 	return true
+}
+
+// end leaves a snapshot for the next start to begin with, where that saves it work.
+func (f *folder) end() {
+	if f.log == nil || f.roll != nil && !f.rolled() {
+		return
+	}
+	if f.tree.deservesSnapshot() && !f.o.Now().Before(f.noRollBefore) && f.beginRoll() {
+		f.rolled()
+	}
 }
 
 // encodeSnapshot encodes a snapshot while the committer still has other things to do: acks wait for a roll.

@@ -35,3 +35,26 @@ func TestSnapshotWhenAStartWouldFoldMuch(t *testing.T) {
 		t.Error("the tree is another one after a restart")
 	}
 }
+
+// TestSnapshotAtTheEnd: who ends leaves a snapshot where the next start would fold much, and only there.
+func TestSnapshotAtTheEnd(t *testing.T) {
+	r := newRig(t, twoLinks)
+	r.must(smallNetwork()...)
+	restarted := func(want int) {
+		t.Helper()
+		before := r.tree()
+		r.restart()
+		if n := r.segments(); n != want {
+			t.Errorf("%d segments, want %d", n, want)
+		}
+		if !r.tree().Equal(before) {
+			t.Error("the tree is another one after a restart")
+		}
+	}
+	restarted(1)
+	r.must(lines(slices.Repeat([]string{"class change dev eth1 classid 1:3 htb rate 10mbit"}, 6000)...))
+	restarted(2)
+	restarted(2)
+	r.must(aSite("9", 10))
+	restarted(2)
+}

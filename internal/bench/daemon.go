@@ -99,6 +99,13 @@ func (d *daemon) end() error {
 	return nil
 }
 
+// kill ends the daemon as a crash would.
+func (d *daemon) kill() error {
+	err := d.cmd.Process.Kill()
+	_ = d.cmd.Wait() // it says that it was killed
+	return err
+}
+
 // do sends sessions of n calls each, without waiting in between, and waits for all answers; a call that isn't acknowledged is an error.
 func do(ctx context.Context, c *bus.Client, calls []bus.Call, n int) error {
 	var futures []*bus.Future

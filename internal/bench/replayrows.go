@@ -31,11 +31,16 @@ var replayRows = []row{
 	{
 		key: "start", pairs: 7, goal: goal{atLeast: 20}, sizes: []int{10_000, 100_000, 1_000_000},
 		what: "lqosd from its start until it answers, 1,000,000 records in its log", against: "replay of all of them",
-		prepare: prepareStart,
+		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareStart(ctx, s, (*daemon).end) },
+	},
+	{
+		key: "start_killed", pairs: 7, sizes: []int{10_000, 100_000, 1_000_000},
+		what: "the same after kill -9", against: "replay of all of them",
+		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareStart(ctx, s, (*daemon).kill) },
 	},
 }
 
-// longLog is a log that a daemon made of the recorded network sent again and again.
+// longLog is a log that a daemon, which was killed, made of the recorded network sent again and again.
 func (s *stand) longLog(ctx context.Context) (dir string, err error) {
 	records := s.size(1_000_000, 20_000)
 	if dir, made := s.logs[records]; made {
@@ -65,7 +70,29 @@ func (s *stand) longLog(ctx context.Context) (dir string, err error) {
 		}
 	}
 	s.logs[records] = dir
-	return dir, errors.Join(c.Close(), d.end())
+	return dir, errors.Join(c.Close(), d.kill())
+}
+
+// stopped is a folder with the long log, of which a daemon has been stopped in a way.
+func (s *stand) stopped(ctx context.Context, stop func(*daemon) error) (dir string, err error) {
+	long, err := s.longLog(ctx)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = s.folder(); err != nil {
+		return "", err
+	}
+	if err := s.configure(dir, lqosconf.ModeFile); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(eventlogOf(dir), os.DirFS(eventlogOf(long))); err != nil {
+		return "", err
+	}
+	d, err := s.startIn(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	return dir, stop(d)
 }
 
 func eventlogOf(dir string) string { return filepath.Join(dir, "state", "eventlog") }
@@ -181,8 +208,8 @@ func scan(name string) (sample, error) {
 	}
 }
 
-func prepareStart(ctx context.Context, s *stand) (pair, error) {
-	dir, err := s.longLog(ctx)
+func prepareStart(ctx context.Context, s *stand, stop func(*daemon) error) (pair, error) {
+	dir, err := s.stopped(ctx, stop)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +228,7 @@ func prepareStart(ctx context.Context, s *stand) (pair, error) {
 			return ours, other, err
 		}
 		ours = sample{took: time.Since(began)}
-		if err := errors.Join(c.Close(), d.end()); err != nil {
+		if err := errors.Join(c.Close(), stop(d)); err != nil {
 			return ours, other, err
 		}
 		other, err = replayAll(ctx, eventlogOf(dir))
