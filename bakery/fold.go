@@ -76,7 +76,7 @@ func (t *Tree) fold(r prepared) error {
 // leaf handles, without which the next refresh would give every leaf a new one.
 func (t *Tree) reset() {
 	empty := NewTree()
-	t.state, t.notes = empty.state, empty.notes
+	t.state, t.notes, t.named = empty.state, empty.notes, false
 	t.opaque, t.Setup, t.placed = empty.opaque, nil, empty.placed
 	t.Generation++
 }

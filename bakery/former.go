@@ -48,6 +48,9 @@ func (n Note) named() bool { return n.From == 0 && n.Role != RoleTC }
 // keepIdentities remembers the classes that commands named since the last reset, which follows: nobody writes the State
 // and the notes any more, and they are kept as they are.
 func (t *Tree) keepIdentities() {
+	if !t.named {
+		return
+	}
 	var kept tc.ByLink[*former]
 	old := t.state
 	for link, notes := range t.notes.All() {

@@ -68,10 +68,10 @@ func (t *Tree) applyQdisc(op tc.Op, made **tc.Qdisc) error {
 		return t.state.Apply(op)
 	}
 	link, slot := op.Qdisc.Link, op.Qdisc.Parent
-	handle, there := t.state.HandleAt(link, slot)
-	if !there {
+	handle, known := t.state.HandleAt(link, slot)
+	if !known {
 		var err error
-		if handle, err = t.leafHandle(link, slot); err != nil {
+		if handle, known, err = t.leafHandle(link, slot); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (t *Tree) applyQdisc(op tc.Op, made **tc.Qdisc) error {
 	if err := t.state.Keep(kept); err != nil {
 		return err
 	}
-	if !there {
+	if !known {
 		t.rememberHandle(link, slot, handle)
 	}
 	return nil

@@ -56,26 +56,26 @@ func (h *leafHandles) forget(slot tc.Handle, major uint16) {
 func (h *leafHandles) count(major uint16, by uint32) { h.inRing[bits.Len16(major)-1] += by }
 
 // leafHandle chooses the handle of a new qdisc at slot: the one it had before,
-// else a free one, searched from a place that only the slot decides. It changes
-// nothing: rememberHandle does, once the qdisc is in the Tree.
-func (t *Tree) leafHandle(link string, slot tc.Handle) (tc.Handle, error) {
+// which is known, else a free one, searched from a place that only the slot decides.
+// It changes nothing: rememberHandle does, once the qdisc is in the Tree.
+func (t *Tree) leafHandle(link string, slot tc.Handle) (handle tc.Handle, known bool, err error) {
 	h, _ := t.handles.Get(link)
 	if h == nil {
 		h = &leafHandles{}
 	}
 	if major, ok := h.bySlot.Get(slot); ok && !t.state.HandleInUse(link, major) {
-		return tc.NewHandle(major, 0), nil
+		return tc.NewHandle(major, 0), true, nil
 	}
 	inUse := func(major uint16) bool { return t.state.HandleInUse(link, major) }
 	taken := func(major uint16) bool { _, ok := h.byMajor.Get(major); return ok || inUse(major) }
 	if major, ok := probe(slot, h.inRing, taken); ok {
-		return tc.NewHandle(major, 0), nil
+		return tc.NewHandle(major, 0), false, nil
 	}
 	// All are remembered: one whose qdisc is gone is given away.
 	if major, ok := probe(slot, [rings]uint32{}, inUse); ok {
-		return tc.NewHandle(major, 0), nil
+		return tc.NewHandle(major, 0), false, nil
 	}
-	return 0, fmt.Errorf("link %s: %w", link, errNoHandle)
+	return 0, false, fmt.Errorf("link %s: %w", link, errNoHandle)
 }
 
 // remembers reports a slot that was given a handle before.

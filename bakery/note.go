@@ -90,15 +90,22 @@ func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
 }
 
 func (t *Tree) setNote(link string, id tc.Handle, n Note) {
+	m := t.notesOf(link)
+	m.Set(id, n)
+	t.named = t.named || n.named()
+	if m.Len() > t.state.ClassCount(link) {
+		t.pruneNotes(link)
+	}
+}
+
+// notesOf are the notes of a link, to be written.
+func (t *Tree) notesOf(link string) *radix.Map[tc.Handle, Note] {
 	m, _ := t.notes.Get(link)
 	if m == nil {
 		m = &radix.Map[tc.Handle, Note]{}
 		t.notes.Set(link, m)
 	}
-	m.Set(id, n)
-	if m.Len() > t.state.ClassCount(link) {
-		t.pruneNotes(link)
-	}
+	return m
 }
 
 // noteLeaf notes which record set the leaf of a class.

@@ -178,7 +178,9 @@ func (d *decoder) notes(t *Tree) {
 		t.notes.Set(d.string(), m)
 		for range d.count() {
 			id := tc.Handle(d.uint32())
-			m.Set(id, d.note())
+			n := d.note()
+			m.Set(id, n)
+			t.named = t.named || n.named()
 		}
 	}
 }

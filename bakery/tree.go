@@ -24,6 +24,7 @@ type Tree struct {
 	state    *tc.State
 	notes    tc.ByLink[*radix.Map[tc.Handle, Note]]
 	former   tc.ByLink[*former]
+	named    bool // a note may be one that is named
 	handles  tc.ByLink[*leafHandles]
 	mappings *btree.BTreeG[Mapping]
 	opaque   *btree.Map[string, OpaqueLine] // by Text

@@ -11,6 +11,9 @@ import (
 // compared by looking at everything.
 const maxTouches = 4096
 
+// minTouches is the room that the first touch makes.
+const minTouches = 64
+
 // Mark stands for the contents that a link of a State had at a moment. The zero Mark stands
 // for nothing.
 type Mark uint64
@@ -40,6 +43,9 @@ func (t *trail) touch(at Handle) {
 		old := len(t.touches) - maxTouches/2
 		t.start = t.touches[old-1].mark
 		t.touches = append(make([]touch, 0, maxTouches), t.touches[old:]...)
+	}
+	if n := len(t.touches); n == cap(t.touches) { // append would grow it in more steps
+		t.touches = slices.Grow(t.touches, min(max(n, minTouches), maxTouches-n))
 	}
 	t.touches = append(t.touches, touch{Mark(marks.Add(1)), at})
 }
