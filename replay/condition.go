@@ -219,13 +219,13 @@ func checkName(subject, name string) error {
 	case subject == "class", subject == "qdisc" && name != "root":
 		_, err = tc.ParseHandle(name)
 	case subject == "address":
-		_, err = parsePrefix(name)
+		_, err = ParsePrefix(name)
 	}
 	return err
 }
 
-// parsePrefix reads an address or a prefix.
-func parsePrefix(s string) (netip.Prefix, error) {
+// ParsePrefix reads an address or a prefix.
+func ParsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil

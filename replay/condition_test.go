@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/replay/replaytest"
 )
 
 func TestCondition(t *testing.T) {
-	s := openLog(t, writeLog(t, someCommands()))
+	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
 	tree, err := s.Tree(t.Context(), s.Last())
 	if err != nil {
 		t.Fatal(err)

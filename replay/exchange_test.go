@@ -13,6 +13,7 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/eventlog"
+	"lqosd/replay/replaytest"
 )
 
 // writeTransactions makes a log with keys, transactions of several records, text that is no UTF-8, and a second segment, of which the first
@@ -29,7 +30,7 @@ func writeTransactions(t *testing.T, pruned bool) (dir string) {
 		t.Helper()
 		tx := eventlog.Tx{Key: key}
 		for i, c := range commands {
-			r := bakery.Record{Seq: tree.Seq + 1, Time: begin.Add(1234567*1000*1000 + 89), Sender: bakery.Sender{UID: uint32(i), PID: -1}, Command: c}
+			r := bakery.Record{Seq: tree.Seq + 1, Time: replaytest.Begin.Add(1234567*1000*1000 + 89), Sender: bakery.Sender{UID: uint32(i), PID: -1}, Command: c}
 			if err := bakery.Fold(tree, r); err != nil {
 				t.Fatal(err)
 			}
@@ -39,8 +40,8 @@ func writeTransactions(t *testing.T, pruned bool) (dir string) {
 			t.Fatal(err)
 		}
 	}
-	add("first", mqSetup(), circuit("4", 10, "Smith"))
-	add("", circuit("5", 20, "\xff<&>"))
+	add("first", replaytest.MqSetup(), replaytest.Circuit("4", 10, "Smith"))
+	add("", replaytest.Circuit("5", 20, "\xff<&>"))
 	p, err := l.Roll(eventlog.Snapshot{Mark: tree.Generation, Write: func(w io.Writer) error {
 		_, err := w.Write(tree.AppendSnapshot(nil))
 		return err
@@ -51,8 +52,8 @@ func writeTransactions(t *testing.T, pruned bool) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add("second \xfe", mapping("192.0.2.1", 0x10004, false), circuit("4", 30, "Smith"), bakery.ClearIPFlow{})
-	add("", circuit("6", 0.1, ""))
+	add("second \xfe", replaytest.MapIP("192.0.2.1", 0x10004, false), replaytest.Circuit("4", 30, "Smith"), bakery.ClearIPFlow{})
+	add("", replaytest.Circuit("6", 0.1, ""))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

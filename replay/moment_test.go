@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lqosd/eventlog"
+	"lqosd/replay/replaytest"
 )
 
 func TestParseMoment(t *testing.T) {
@@ -53,7 +54,7 @@ func TestParseMoment(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	s := openLog(t, writeLog(t, someCommands()))
+	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
 	for _, tc := range []struct {
 		name string
 		m    Moment
@@ -62,11 +63,11 @@ func TestResolve(t *testing.T) {
 		{"the empty tree", Moment{}, 0},
 		{"a record", Moment{Seq: 3}, 3},
 		{"the last record", Moment{Seq: 6}, 6},
-		{"before the first", Moment{Time: begin.Add(-time.Nanosecond)}, 0},
-		{"at the first", Moment{Time: begin}, 1},
-		{"between two", Moment{Time: begin.Add(90 * time.Second)}, 2},
-		{"at a record, in another zone", Moment{Time: begin.Add(2 * time.Minute).In(time.FixedZone("", -3600))}, 3},
-		{"after the last", Moment{Time: begin.AddDate(1, 0, 0)}, 6},
+		{"before the first", Moment{Time: replaytest.Begin.Add(-time.Nanosecond)}, 0},
+		{"at the first", Moment{Time: replaytest.Begin}, 1},
+		{"between two", Moment{Time: replaytest.Begin.Add(90 * time.Second)}, 2},
+		{"at a record, in another zone", Moment{Time: replaytest.Begin.Add(2 * time.Minute).In(time.FixedZone("", -3600))}, 3},
+		{"after the last", Moment{Time: replaytest.Begin.AddDate(1, 0, 0)}, 6},
 	} {
 		if got, err := s.Resolve(t.Context(), tc.m); err != nil || got != tc.want {
 			t.Errorf("%s: got %d, %v, want %d", tc.name, got, err, tc.want)

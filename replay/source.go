@@ -111,6 +111,16 @@ func (s *Source) Fold(ctx context.Context, t *bakery.Tree, to eventlog.Seq) erro
 	return bakery.Play(ctx, t, eventlog.Watched(ctx, s.r.Records(t.Seq+1), t.Seq+1, to), to)
 }
 
+// Walk folds the records after t into it, up to to. It calls before with each before that is
+// folded, and after when it is.
+func (s *Source) Walk(ctx context.Context, t *bakery.Tree, to eventlog.Seq, before func(bakery.Record), after func(bakery.Record) error) error {
+	if t.Seq >= to {
+		return nil
+	}
+	records := eventlog.Watched(ctx, s.r.Records(t.Seq+1), t.Seq+1, to)
+	return bakery.PlayBeside(ctx, t, records, to, bakery.Visitor{Before: before, After: after})
+}
+
 // SeqAt is the last record that was accepted at or before when; 0 if when is before the
 // first. Where older segments were dropped, such a moment is ErrOutside.
 func (s *Source) SeqAt(ctx context.Context, when time.Time) (eventlog.Seq, error) {
@@ -129,6 +139,9 @@ func (s *Source) SeqAt(ctx context.Context, when time.Time) (eventlog.Seq, error
 	}
 	return last, nil
 }
+
+// Stats tells what the log takes on disk.
+func (s *Source) Stats(ctx context.Context) (eventlog.Stats, error) { return s.r.Stats(ctx) }
 
 // Held tells who holds the live segment, when a daemon does: then the log can be
 // read up to Last, and goes on.

@@ -142,7 +142,7 @@ func findQdisc(t *bakery.Tree, c clause) iter.Seq[map[string]value] {
 
 func findAddress(t *bakery.Tree, c clause) iter.Seq[map[string]value] {
 	return func(yield func(map[string]value) bool) {
-		p, _ := parsePrefix(c.name)
+		p, _ := ParsePrefix(c.name)
 		for m := range t.Mappings {
 			if m.Prefix == p && !yield(map[string]value{"class": handleValue(m.Handle), "cpu": number(m.CPU), "circuit": number(m.Circuit)}) {
 				return

@@ -22,12 +22,12 @@ type Target struct {
 // IsZero reports a Target that chooses everything.
 func (g Target) IsZero() bool { return g == Target{} }
 
-// named reports a Target that only the Tree can find: names and handles aren't in every command
+// Named reports a Target that only the Tree can find: names and handles aren't in every command
 // that concerns them.
-func (g Target) named() bool { return g.Class != 0 || g.Site != "" || g.Circuit != "" }
+func (g Target) Named() bool { return g.Class != 0 || g.Site != "" || g.Circuit != "" }
 
-// folds reports a Target for which the log has to be folded.
-func (g Target) folds() bool { return g.named() || g.Address.IsValid() }
+// Folds reports a Target for which the log has to be folded.
+func (g Target) Folds() bool { return g.Named() || g.Address.IsValid() }
 
 // String is the Target in words.
 func (g Target) String() string {
@@ -45,9 +45,9 @@ func (g Target) String() string {
 	return strings.Join(words, " ")
 }
 
-// has reports whether a class of t is one of the Target's.
-func (g Target) has(t *bakery.Tree, at bakery.ClassRef) bool {
-	if g.Link != "" && at.Link != g.Link || g.Class != 0 && at.ID != g.Class || !g.named() {
+// Has reports whether a class of t is one of the Target's.
+func (g Target) Has(t *bakery.Tree, at bakery.ClassRef) bool {
+	if g.Link != "" && at.Link != g.Link || g.Class != 0 && at.ID != g.Class || !g.Named() {
 		return false
 	}
 	n, ok := t.Note(at.Link, at.ID)
@@ -60,30 +60,30 @@ func (g Target) has(t *bakery.Tree, at bakery.ClassRef) bool {
 	return g.Circuit == "" || n.Role == bakery.RoleCircuit && Called(n, g.Circuit)
 }
 
-// all are the classes of t that are the Target's.
-func (g Target) all(t *bakery.Tree) []bakery.ClassRef {
+// All are the classes of t that are the Target's.
+func (g Target) All(t *bakery.Tree) []bakery.ClassRef {
 	var list []bakery.ClassRef
 	if g.Class != 0 {
 		for _, link := range t.State().Links() {
-			if at := (bakery.ClassRef{Link: link, ID: g.Class}); g.has(t, at) {
+			if at := (bakery.ClassRef{Link: link, ID: g.Class}); g.Has(t, at) {
 				list = append(list, at)
 			}
 		}
 		return list
 	}
-	if !g.named() {
+	if !g.Named() {
 		return nil
 	}
 	for at := range t.Notes {
-		if g.has(t, at) {
+		if g.Has(t, at) {
 			list = append(list, at)
 		}
 	}
 	return list
 }
 
-// asks reports whether a command names the Target itself, whatever comes of it.
-func (g Target) asks(c bakery.Command) bool {
+// Asks reports whether a command names the Target itself, whatever comes of it.
+func (g Target) Asks(c bakery.Command) bool {
 	switch c := c.(type) {
 	case bakery.AddStructuralHTBClass:
 		return g.is(bakery.RoleSite, bakery.Note{Hash: c.SiteHash}, c.Link)
@@ -113,7 +113,7 @@ func (g Target) asksFor(address string, class tc.Handle) bool {
 	if !g.Address.IsValid() {
 		return g.Class != 0
 	}
-	p, err := parsePrefix(address)
+	p, err := ParsePrefix(address)
 	return err == nil && g.Address.Overlaps(p)
 }
 
@@ -128,8 +128,8 @@ func (g Target) is(role bakery.Role, n bakery.Note, link string) bool {
 	return g.Site == "" && Called(n, g.Circuit)
 }
 
-// steers reports whether a mapping is of the Target's address, or to its class.
-func (g Target) steers(m bakery.Mapping) bool {
+// Steers reports whether a mapping is of the Target's address, or to its class.
+func (g Target) Steers(m bakery.Mapping) bool {
 	if g.Address.IsValid() {
 		return g.Address.Overlaps(m.Prefix) && (g.Class == 0 || g.Class == m.Handle)
 	}

@@ -10,13 +10,14 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/eventlog"
+	"lqosd/replay/replaytest"
 )
 
 // growing is a log of a skeleton and n circuits.
 func growing(n int) []bakery.Command {
-	commands := []bakery.Command{mqSetup()}
+	commands := []bakery.Command{replaytest.MqSetup()}
 	for i := range n {
-		commands = append(commands, circuit(fmt.Sprintf("%x", 4+i), 10, ""))
+		commands = append(commands, replaytest.Circuit(fmt.Sprintf("%x", 4+i), 10, ""))
 	}
 	return commands
 }
@@ -24,10 +25,10 @@ func growing(n int) []bakery.Command {
 // TestTraveller: wherever it has been, it gives the Tree that Source.Tree gives, and that stays as it is.
 func TestTraveller(t *testing.T) {
 	for name, commands := range map[string][]bakery.Command{
-		"no snapshot": growing(60), "snapshots": append(append(growing(30), roll{}), growing(30)...),
+		"no snapshot": growing(60), "snapshots": append(append(growing(30), replaytest.Roll{}), growing(30)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openLog(t, writeLog(t, commands))
+			s := openLog(t, replaytest.WriteLog(t, commands))
 			seed := rand.Uint64()
 			dice := rand.New(rand.NewPCG(seed, 0))
 			v := s.Travel()
@@ -56,7 +57,7 @@ func TestTraveller(t *testing.T) {
 
 // TestTravellerHalves: a search in log₂ steps folds the log once and a sixteenth.
 func TestTravellerHalves(t *testing.T) {
-	s := openLog(t, writeLog(t, growing(255)))
+	s := openLog(t, replaytest.WriteLog(t, growing(255)))
 	v := s.Travel()
 	v.stride = s.Last() / stops
 	good, bad := eventlog.Seq(0), s.Last()
@@ -82,7 +83,7 @@ func TestTravellerHalves(t *testing.T) {
 }
 
 func TestTravellerOutside(t *testing.T) {
-	s := openLog(t, writeLog(t, someCommands()))
+	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
 	if _, err := s.Travel().At(t.Context(), s.Last()+1); !errors.Is(err, ErrOutside) {
 		t.Errorf("error %v", err)
 	}

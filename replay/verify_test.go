@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"lqosd/bakery"
+	"lqosd/replay/replaytest"
 )
 
 func verify(t *testing.T, commands []bakery.Command) (Report, string) {
 	t.Helper()
-	r, err := Verify(t.Context(), writeLog(t, commands))
+	r, err := Verify(t.Context(), replaytest.WriteLog(t, commands))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +35,13 @@ func TestVerify(t *testing.T) {
 		says  string
 	}{
 		{"nothing", nil, true, "whole: 6 records (1 to 6) in 1 segments"},
-		{"a segment begins", roll{}, true, "whole: 6 records (1 to 6) in 2 segments"},
-		{"a snapshot of something else", roll{snapshot: other}, false, "the snapshot isn't what the records before it give"},
-		{"a record that can't be read", raw{payload: "nonsense"}, false, "DAMAGED decoding record 4"},
-		{"a record of a newer version", raw{payload: "\x09\x01"}, false, "newer format"},
+		{"a segment begins", replaytest.Roll{}, true, "whole: 6 records (1 to 6) in 2 segments"},
+		{"a snapshot of something else", replaytest.Roll{Snapshot: other}, false, "the snapshot isn't what the records before it give"},
+		{"a record that can't be read", replaytest.Raw{Payload: "nonsense"}, false, "DAMAGED decoding record 4"},
+		{"a record of a newer version", replaytest.Raw{Payload: "\x09\x01"}, false, "newer format"},
 		{"a record that doesn't fold", bakery.AddCircuitHTBClass{Link: "eth1", Parent: "1:77", ClassID: "8", RateMbps: 1, CeilMbps: 1, R2Q: 10}, false, "no such parent"},
 	} {
-		commands := someCommands()
+		commands := replaytest.Commands()
 		if tc.put != nil {
 			commands = slices.Insert(commands, 3, tc.put)
 		}

@@ -15,6 +15,7 @@ import (
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/history"
 )
 
 const bisectLong = `Finds the first record after which a command fails, or a condition holds, in log₂ steps.
@@ -98,7 +99,7 @@ func bisect(cmd *cobra.Command, s *replay.Source, f bisectFlags) error {
 	if bad, err = firstBad(cmd, s, j, good, bad); err != nil {
 		return err
 	}
-	return s.Entries(cmd.Context(), replay.Filter{From: bad, To: bad}, func(e replay.Entry) error {
+	return history.Entries(cmd.Context(), s, history.Filter{From: bad, To: bad}, func(e history.Entry) error {
 		if f.json {
 			enc := json.NewEncoder(cmd.OutOrStdout())
 			enc.SetEscapeHTML(false)

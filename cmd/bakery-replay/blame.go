@@ -5,6 +5,7 @@ import (
 
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/history"
 )
 
 const blameLong = `Shows the whole history of a circuit, a site, a class or an address: each record that changed
@@ -44,7 +45,7 @@ func blameCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h, err := s.History(cmd.Context(), t, first, last)
+			h, err := history.Of(cmd.Context(), s, t, first, last)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 type diffFlags struct {
@@ -84,7 +85,7 @@ func (f *diffFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.only, "only", nil, "show only these differences, `KEY=VALUE`; may be repeated")
 	fs.StringArrayVar(&f.ignore, "ignore", nil, "leave these differences out, `KEY=VALUE`; may be repeated")
 	fs.StringSliceVar(&f.failOn, "fail-on", nil, "`CHANGES` that make the exit code 1: added, removed, changed, moved, replaced, drift (default all)")
-	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(replay.DiffFormats, ", "))
+	fs.StringVar(&f.format, "format", "text", "`FORMAT`: "+strings.Join(diff.Formats, ", "))
 	fs.StringVarP(&f.out, "output", "o", "", "write to `FILE`")
 }
 
@@ -105,25 +106,25 @@ func (f diffFlags) check(cmd *cobra.Command) error {
 		return cli.Usagef("--at goes with --against and --live: the moments are --from and --to")
 	case moments && f.from == "" && f.with == "":
 		return cli.Usagef("--to needs --from")
-	case !slices.Contains(replay.DiffFormats, f.format):
-		return cli.Usagef("--format %q: must be one of %s", f.format, strings.Join(replay.DiffFormats, ", "))
+	case !slices.Contains(diff.Formats, f.format):
+		return cli.Usagef("--format %q: must be one of %s", f.format, strings.Join(diff.Formats, ", "))
 	}
-	if err := replay.ParseFailOn(f.failOn); err != nil {
+	if err := diff.ParseFailOn(f.failOn); err != nil {
 		return cli.Usagef("--fail-on %w", err)
 	}
 	_, err := f.selection()
 	return err
 }
 
-func (f diffFlags) selection() (replay.Selection, error) {
-	var s replay.Selection
+func (f diffFlags) selection() (diff.Selection, error) {
+	var s diff.Selection
 	for _, flag := range []struct {
 		name string
 		text []string
-		to   *[]replay.Term
+		to   *[]diff.Term
 	}{{"only", f.only, &s.Only}, {"ignore", f.ignore, &s.Ignore}} {
 		for _, text := range flag.text {
-			t, err := replay.ParseTerm(text)
+			t, err := diff.ParseTerm(text)
 			if err != nil {
 				return s, cli.Usagef("--%s %w", flag.name, err)
 			}
@@ -160,33 +161,33 @@ func runDiff(cmd *cobra.Command, log string, s *replay.Source, f diffFlags) erro
 	return err
 }
 
-func compare(cmd *cobra.Command, log string, s *replay.Source, f diffFlags) (replay.DiffReport, error) {
+func compare(cmd *cobra.Command, log string, s *replay.Source, f diffFlags) (diff.Report, error) {
 	if len(f.against) > 0 || f.live {
 		at, err := moment(cmd.Context(), s, f.at)
 		switch {
 		case err != nil:
-			return replay.DiffReport{}, err
+			return diff.Report{}, err
 		case f.live:
 			return compareLive(cmd, s, at, f)
 		}
-		return s.CompareFiles(cmd.Context(), at, f.link, f.against)
+		return diff.CompareFiles(cmd.Context(), s, at, f.link, f.against)
 	}
 	a, err := moment(cmd.Context(), s, f.from)
 	if err != nil {
-		return replay.DiffReport{}, err
+		return diff.Report{}, err
 	}
 	if f.with != "" {
-		return compareLogs(cmd, replay.LogMoment{Name: log, Source: s, At: a}, f)
+		return compareLogs(cmd, diff.LogMoment{Name: log, Source: s, At: a}, f)
 	}
 	b, err := moment(cmd.Context(), s, f.to)
 	if err != nil {
-		return replay.DiffReport{}, err
+		return diff.Report{}, err
 	}
-	return s.CompareMoments(cmd.Context(), a, b)
+	return diff.CompareMoments(cmd.Context(), s, a, b)
 }
 
 // compareLogs compares with a moment of the log of --with.
-func compareLogs(cmd *cobra.Command, a replay.LogMoment, f diffFlags) (r replay.DiffReport, err error) {
+func compareLogs(cmd *cobra.Command, a diff.LogMoment, f diffFlags) (r diff.Report, err error) {
 	s, done, err := openLog(cmd, f.with)
 	if err != nil {
 		return r, fmt.Errorf("--with %s: %w", f.with, err)
@@ -196,7 +197,7 @@ func compareLogs(cmd *cobra.Command, a replay.LogMoment, f diffFlags) (r replay.
 	if err != nil {
 		return r, err
 	}
-	return replay.CompareLogs(cmd.Context(), a, replay.LogMoment{Name: f.with, Source: s, At: b})
+	return diff.CompareLogs(cmd.Context(), a, diff.LogMoment{Name: f.with, Source: s, At: b})
 }
 
 // colourful reports a terminal whose user doesn't mind colour (no-color.org).

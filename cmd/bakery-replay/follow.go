@@ -14,7 +14,7 @@ import (
 	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
-	"lqosd/replay"
+	"lqosd/replay/history"
 )
 
 const (
@@ -36,9 +36,9 @@ var errAway = errors.New("the daemon gives no record")
 type tail struct {
 	socket string
 	diag   io.Writer
-	view   *replay.Follower
+	view   *history.Follower
 	last   *bakery.Record // that was seen here; nil: none
-	print  func(replay.Entry) error
+	print  func(history.Entry) error
 	flush  func() error
 }
 

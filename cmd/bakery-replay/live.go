@@ -15,27 +15,28 @@ import (
 	"lqosd/bus"
 	"lqosd/eventlog"
 	"lqosd/replay"
+	"lqosd/replay/diff"
 	"lqosd/xdp"
 )
 
 // compareLive reads the links of the tree from the kernel of this network namespace.
-func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFlags) (replay.DiffReport, error) {
+func compareLive(cmd *cobra.Command, s *replay.Source, at eventlog.Seq, f diffFlags) (diff.Report, error) {
 	k, err := kernel.Open()
 	if err != nil {
-		return replay.DiffReport{}, err
+		return diff.Report{}, err
 	}
 	defer func() { _ = k.Close() }()
 	t, links, err := foldAndObserve(cmd.Context(), k, func(ctx context.Context) (*bakery.Tree, error) { return s.Tree(ctx, at) })
 	if err != nil {
-		return replay.DiffReport{}, err
+		return diff.Report{}, err
 	}
-	live := replay.Live{Host: k.Host(), Links: links}
+	live := diff.Live{Host: k.Host(), Links: links}
 	if !f.noMaps {
 		if err := lookAtDataplane(cmd, t, f.bpfFS, &live); err != nil {
-			return replay.DiffReport{}, err
+			return diff.Report{}, err
 		}
 	}
-	return replay.CompareKernel(at, t, live), nil
+	return diff.CompareKernel(at, t, live), nil
 }
 
 // liveKernel is what foldAndObserve needs of a kernel.
@@ -78,11 +79,11 @@ func foldAndObserve(ctx context.Context, k liveKernel, fold func(context.Context
 }
 
 // lookAtDataplane reads the maps that lqosd has pinned for this network namespace. Who may not is told on stderr.
-func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *replay.Live) error {
+func lookAtDataplane(cmd *cobra.Command, t *bakery.Tree, bpfFS string, live *diff.Live) error {
 	v, err := xdp.Look(cmd.Context(), xdp.Options{BPFFS: bpfFS})
 	switch {
 	case err == nil:
-		live.Dataplane = &replay.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}
+		live.Dataplane = &diff.LiveSteers{Roles: bakery.Roles{Down: v.Layout.Network, Up: v.Layout.Internet}, Steers: v.Steers}
 	case errors.Is(err, xdp.ErrNotThere):
 		live.Unsteered = true
 	case t.MappingCount() == 0:

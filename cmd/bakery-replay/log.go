@@ -18,6 +18,7 @@ import (
 	"lqosd/eventlog"
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/history"
 )
 
 type logFlags struct {
@@ -68,7 +69,7 @@ func logCommand() *cobra.Command {
 }
 
 // filter makes a Filter of the flags.
-func (f logFlags) filter() (filter replay.Filter, err error) {
+func (f logFlags) filter() (filter history.Filter, err error) {
 	filter.Changes = f.changes
 	if filter.Target, err = f.target.target(); err != nil {
 		return filter, err
@@ -112,7 +113,7 @@ func end(text, flag string) (seq eventlog.Seq, at time.Time, err error) {
 	return m.Seq, m.Time, nil
 }
 
-func (f logFlags) addSender(filter *replay.Filter) error {
+func (f logFlags) addSender(filter *history.Filter) error {
 	if f.sender == "" {
 		return nil
 	}
@@ -148,10 +149,10 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	return f.printEntries(cmd, s, filter, f.printer(cmd.OutOrStdout()))
 }
 
-func (f logFlags) printEntries(cmd *cobra.Command, s *replay.Source, filter replay.Filter, p entryPrinter) (err error) {
+func (f logFlags) printEntries(cmd *cobra.Command, s *replay.Source, filter history.Filter, p entryPrinter) (err error) {
 	if f.tail > 0 {
-		var newest []replay.Entry
-		err = s.Entries(cmd.Context(), filter, func(e replay.Entry) error {
+		var newest []history.Entry
+		err = history.Entries(cmd.Context(), s, filter, func(e history.Entry) error {
 			if newest = append(newest, e); len(newest) > 2*f.tail {
 				newest = slices.Delete(newest, 0, len(newest)-f.tail)
 			}
@@ -161,7 +162,7 @@ func (f logFlags) printEntries(cmd *cobra.Command, s *replay.Source, filter repl
 			err = errors.Join(err, p.print(e))
 		}
 	} else {
-		err = s.Entries(cmd.Context(), filter, p.print)
+		err = history.Entries(cmd.Context(), s, filter, p.print)
 	}
 	// What stands before a damaged record is good.
 	if flushed := p.out.Flush(); err == nil && flushed != nil {
@@ -190,7 +191,7 @@ func followLog(cmd *cobra.Command, args []string, f logFlags) error {
 		if err := f.printEntries(cmd, s, filter, p); err != nil {
 			return err
 		}
-		t.view, err = s.Follow(cmd.Context(), filter)
+		t.view, err = history.Follow(cmd.Context(), s, filter)
 		return err
 	})(cmd, args)
 	if err == nil {
@@ -207,7 +208,7 @@ func followLog(cmd *cobra.Command, args []string, f logFlags) error {
 // entryPrinter prints entries as the flags ask for.
 type entryPrinter struct {
 	out   *bufio.Writer
-	print func(replay.Entry) error
+	print func(history.Entry) error
 }
 
 func (f logFlags) printer(w io.Writer) entryPrinter {
@@ -215,7 +216,7 @@ func (f logFlags) printer(w io.Writer) entryPrinter {
 	colour := colourful(w)
 	enc := json.NewEncoder(p.out)
 	enc.SetEscapeHTML(false)
-	p.print = func(e replay.Entry) error {
+	p.print = func(e history.Entry) error {
 		switch {
 		case f.json:
 			return enc.Encode(e)

@@ -16,6 +16,8 @@ import (
 	"lqosd/internal/lqosconf"
 	"lqosd/internal/skeleton"
 	"lqosd/replay"
+	"lqosd/replay/diff"
+	"lqosd/replay/plan"
 )
 
 type planFlags struct {
@@ -111,36 +113,36 @@ func runPlan(cmd *cobra.Command, s *replay.Source, f planFlags) error {
 	if err := lookAtTarget(cmd, &planning, f); err != nil {
 		return err
 	}
-	plan := replay.NewPlan(planning)
-	plan.Commands, plan.Refused = r.commands, append(plan.Refused, r.refused...)
+	p := plan.New(planning)
+	p.Commands, p.Refused = r.commands, append(p.Refused, r.refused...)
 	err = output(cmd, f.out, func(w io.Writer) error {
 		if f.asJSON {
-			return plan.WriteJSON(w)
+			return p.WriteJSON(w)
 		}
-		return plan.WriteText(w, colourful(w))
+		return p.WriteText(w, colourful(w))
 	})
 	switch {
 	case err != nil:
 		return err
-	case len(plan.Refused) > 0 && !f.allowRefused:
+	case len(p.Refused) > 0 && !f.allowRefused:
 		return cli.ExitError{Code: cli.Trouble}
-	case !plan.Nothing():
+	case !p.Nothing():
 		return cli.Quiet()
 	}
 	return nil
 }
 
 // rehearse folds the requests into a copy of before.
-func rehearse(ctx context.Context, s *replay.Source, before *bakery.Tree, requests requests, f planFlags) (replay.Planning, *rehearser, error) {
+func rehearse(ctx context.Context, s *replay.Source, before *bakery.Tree, requests requests, f planFlags) (plan.Planning, *rehearser, error) {
 	setup, opaque, err := setupOf(ctx, s, before, requests, f)
 	if err != nil {
-		return replay.Planning{}, nil, err
+		return plan.Planning{}, nil, err
 	}
 	rehearsal, err := bakery.Rehearse(before, func() (bakery.Setup, error) { return setup, nil }, time.Now)
 	if err != nil {
-		return replay.Planning{}, nil, err
+		return plan.Planning{}, nil, err
 	}
-	p := replay.Planning{Before: before, RolesBefore: setup.Roles(), Against: "log"}
+	p := plan.Planning{Before: before, RolesBefore: setup.Roles(), Against: "log"}
 	if before.Setup != nil {
 		p.RolesBefore = before.Setup.Roles()
 	}
@@ -173,13 +175,13 @@ func setupOf(ctx context.Context, s *replay.Source, before *bakery.Tree, request
 }
 
 // lookAtTarget reads what the plan is for, where that isn't the log.
-func lookAtTarget(cmd *cobra.Command, p *replay.Planning, f planFlags) (err error) {
+func lookAtTarget(cmd *cobra.Command, p *plan.Planning, f planFlags) (err error) {
 	links := append(p.Before.Links(), p.After.Links()...)
 	slices.Sort(links)
 	links = slices.Compact(links)
 	if files := f.files(); len(files) > 0 {
 		p.Against = strings.Join(files, ", ")
-		p.Live, p.Only, err = replay.DescribedBy(cmd.Context(), f.link, links, files)
+		p.Live, p.Only, err = diff.DescribedBy(cmd.Context(), f.link, links, files)
 		return err
 	}
 	if !f.live() {
@@ -194,7 +196,7 @@ func lookAtTarget(cmd *cobra.Command, p *replay.Planning, f planFlags) (err erro
 	if err != nil {
 		return err
 	}
-	p.Against, p.Live = "the kernel", &replay.Live{Host: k.Host(), Links: seen, Unsteered: f.noMaps}
+	p.Against, p.Live = "the kernel", &diff.Live{Host: k.Host(), Links: seen, Unsteered: f.noMaps}
 	if f.noMaps {
 		return nil
 	}

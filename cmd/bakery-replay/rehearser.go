@@ -15,7 +15,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/bus"
 	"lqosd/internal/cli"
-	"lqosd/replay"
+	"lqosd/replay/plan"
 )
 
 // requests are the commands of a file: requests of the bus, or tc lines.
@@ -103,7 +103,7 @@ type rehearser struct {
 	batch     *bakery.Batch // between BakeryStart and BakeryCommit
 	begun     int           // its line
 	commands  int
-	refused   []replay.RefusedCommand
+	refused   []plan.RefusedCommand
 }
 
 func (r *rehearser) all(list requests) {
@@ -125,7 +125,7 @@ func (r *rehearser) all(list requests) {
 		}
 	}
 	if r.batch != nil {
-		r.refused = append(r.refused, replay.RefusedCommand{Line: r.begun, Request: "BakeryStart",
+		r.refused = append(r.refused, plan.RefusedCommand{Line: r.begun, Request: "BakeryStart",
 			Why: "the batch that begins here has no BakeryCommit: nothing of it is taken"})
 	}
 }
@@ -135,7 +135,7 @@ var changesNothing = map[string]bool{"Ping": true, "ClearHotCache": true, "ListI
 	"LqosdTraffic": true, "LqosdWait": true, "LqosdRecord": true, "LqosdCopy": true, "LqosdCopyRead": true, "BakeryReportPreflight": true}
 
 func (r *rehearser) refuse(n numbered, err error) {
-	r.refused = append(r.refused, replay.RefusedCommand{Line: n.number, Request: n.Name, Why: err.Error()})
+	r.refused = append(r.refused, plan.RefusedCommand{Line: n.number, Request: n.Name, Why: err.Error()})
 }
 
 var errNoBatch = errors.New("there is no batch on this connection: BakeryStart comes first")
@@ -219,6 +219,6 @@ func (r *rehearser) takeLines(lines []numberedLine) {
 	}
 	for _, l := range refused {
 		at := lines[l.Line-1]
-		r.refused = append(r.refused, replay.RefusedCommand{Line: at.number, Request: at.text, Why: l.Why})
+		r.refused = append(r.refused, plan.RefusedCommand{Line: at.number, Request: at.text, Why: l.Why})
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/history"
 )
 
 const statsLong = `Sums the log up: how much, how fast, of what and from whom; the biggest refreshes; and how much
@@ -29,7 +30,7 @@ func statsCommand() *cobra.Command {
 		Args:    cli.Args("LOG"),
 		RunE: withLog(func(cmd *cobra.Command, s *replay.Source) error {
 			bar := cli.NewBar(cmd.ErrOrStderr(), int(s.Last()+1-s.First()), "records")
-			st, err := s.Statistics(cmd.Context(), bar.Add)
+			st, err := history.NewStatistics(cmd.Context(), s, bar.Add)
 			bar.End()
 			if err != nil {
 				return err
@@ -44,7 +45,7 @@ func statsCommand() *cobra.Command {
 	return cmd
 }
 
-func printStatistics(out io.Writer, st replay.Statistics) error {
+func printStatistics(out io.Writer, st history.Statistics) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if st.Records == 0 {
 		fmt.Fprintln(w, "records\tnone")
@@ -81,7 +82,7 @@ func printStatistics(out io.Writer, st replay.Statistics) error {
 	return w.Flush()
 }
 
-func printRefreshes(w io.Writer, st replay.Statistics) {
+func printRefreshes(w io.Writer, st history.Statistics) {
 	if st.Refreshes == 0 {
 		return
 	}

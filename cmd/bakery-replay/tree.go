@@ -10,6 +10,7 @@ import (
 
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/tree"
 )
 
 const treeLong = `Shows links, queues and classes at any moment, with names, rates, leaves, and how much of each
@@ -65,7 +66,7 @@ func treeCommand() *cobra.Command {
 }
 
 func printTree(cmd *cobra.Command, s *replay.Source, f treeFlags) error {
-	v := replay.TreeView{Link: f.target.link, Most: f.most, Depth: f.depth, Colour: colourful(cmd.OutOrStdout())}
+	v := tree.View{Link: f.target.link, Most: f.most, Depth: f.depth, Colour: colourful(cmd.OutOrStdout())}
 	if f.all {
 		v.Most = 0
 	}
@@ -89,7 +90,7 @@ func printTree(cmd *cobra.Command, s *replay.Source, f treeFlags) error {
 		return fmt.Errorf("record %d: %w", seq, err)
 	}
 	if f.json {
-		return encodeIndented(cmd.OutOrStdout(), replay.NewTreeJSON(t, v))
+		return encodeIndented(cmd.OutOrStdout(), tree.NewJSON(t, v))
 	}
-	return replay.WriteTree(cmd.OutOrStdout(), t, v)
+	return tree.Write(cmd.OutOrStdout(), t, v)
 }

@@ -7,6 +7,7 @@ import (
 
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/tree"
 )
 
 func whoisCommand() *cobra.Command {
@@ -31,7 +32,7 @@ mappings; NAME is a name or hash of a site or circuit, or a part of a name. Exit
 			if err != nil {
 				return err
 			}
-			found := replay.Whois(t, args[1])
+			found := tree.Whois(t, args[1])
 			if len(found) == 0 {
 				return fmt.Errorf("record %d: nobody is %s", seq, args[1])
 			}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"lqosd/bakery"
-	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 // expectedDrift is what has to be reported of one object, made from what tc(8) shows before and after.
@@ -231,7 +231,7 @@ func checkChecker(got []bakery.Drift, want []*expectedDrift) (spoiled int, err e
 
 // checkLive compares what bakery-replay diff --live prints with all that differs: there everything is listed, and leaf
 // handles that no client chose aren't compared.
-func checkLive(r replay.DiffReport, all map[spot]*expectedDrift) error {
+func checkLive(r diff.Report, all map[spot]*expectedDrift) error {
 	reported := map[spot]bool{}
 	for _, d := range r.Differences {
 		reported[spot{d.Link, d.Object == "class", d.ID}] = true

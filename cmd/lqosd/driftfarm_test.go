@@ -19,7 +19,7 @@ import (
 	"lqosd/bakery/kernel"
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
-	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 // gatedKernel is the real kernel behind a gate: who meddles closes it, so that no look meets half of what he does. It knows
@@ -304,13 +304,13 @@ func (f *driftFarm) plant(ctx context.Context) (*plantedTree, error) {
 func (f *driftFarm) view() (tcView, error) { return f.shell.view(f.links...) }
 
 // live is what bakery-replay diff --live tells.
-func (f *driftFarm) live(ctx context.Context) (replay.DiffReport, error) {
+func (f *driftFarm) live(ctx context.Context) (diff.Report, error) {
 	tree, err := f.h.Tree(ctx)
 	if err != nil {
-		return replay.DiffReport{}, err
+		return diff.Report{}, err
 	}
 	links, err := f.other.Observe(ctx, tree.Links(), nil)
-	return replay.CompareKernel(tree.Seq, tree, replay.Live{Host: f.other.Host(), Links: links}), err
+	return diff.CompareKernel(tree.Seq, tree, diff.Live{Host: f.other.Host(), Links: links}), err
 }
 
 // traffic sends packets of several sizes over the links.

@@ -15,7 +15,7 @@ import (
 	"lqosd/bakery/tc"
 	"lqosd/internal/golden"
 	"lqosd/internal/lqosconf"
-	"lqosd/replay"
+	"lqosd/replay/plan"
 )
 
 // TestPlanIsDone plans against the kernel, lets a daemon do it, and compares what the kernel tells of.
@@ -30,7 +30,7 @@ func TestPlanIsDone(t *testing.T) {
 		p := f.comesTrue("all kinds of changes", plannedChanges(f.t))
 		for _, want := range []struct {
 			what string
-			got  []replay.Hit
+			got  []plan.Hit
 			name string
 		}{{"absent", p.Traffic.Absent, "C"}, {"queue", p.Traffic.Queue, "B"}, {"new", p.Traffic.New, "E"}, {"gone", p.Traffic.Gone, "D"}, {"unharmed", p.Traffic.Unharmed, "A"}} {
 			if len(want.got) != 1 || want.got[0].Name != fmt.Sprintf("circuit %q", want.name) {
@@ -110,7 +110,7 @@ func (f *field) disturb() {
 }
 
 // comesTrue plans requests, sends them in one session, and wants what the plan says to happen, and nothing else.
-func (f *field) comesTrue(what string, requests []golden.Request) replay.Plan {
+func (f *field) comesTrue(what string, requests []golden.Request) plan.Plan {
 	f.t.Helper()
 	plan := f.plan(what, requests, -1, "unix:"+f.socket())
 	f.watch.count()
@@ -132,7 +132,7 @@ func (f *field) comesTrue(what string, requests []golden.Request) replay.Plan {
 }
 
 // did wants the kernel to have told of the ops of the plan since the last count, in its order.
-func (f *field) did(what string, plan replay.Plan) {
+func (f *field) did(what string, plan plan.Plan) {
 	f.t.Helper()
 	names := map[string]string{}
 	for _, link := range f.links {
@@ -170,7 +170,7 @@ func (f *field) did(what string, plan replay.Plan) {
 }
 
 // plan runs bakery-replay plan --against live, which has to end with a code; -1: by what it says.
-func (f *field) plan(what string, requests []golden.Request, code int, log string) replay.Plan {
+func (f *field) plan(what string, requests []golden.Request, code int, log string) plan.Plan {
 	f.t.Helper()
 	path := filepath.Join(f.t.TempDir(), "commands.jsonl")
 	var text strings.Builder
@@ -181,7 +181,7 @@ func (f *field) plan(what string, requests []golden.Request, code int, log strin
 		f.t.Fatal(err)
 	}
 	got, out, diag := f.run(f.t, program(f.t, "bakery-replay"), "plan", log, "--commands", path, "--against", "live", "--config", f.config(), "--json")
-	var p replay.Plan
+	var p plan.Plan
 	if err := json.Unmarshal([]byte(out), &p); err != nil || len(p.Refused) > 0 || diag != "" {
 		f.t.Fatalf("%s: exit code %d, %v, refused %v, %s", what, got, err, p.Refused, diag)
 	}

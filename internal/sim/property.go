@@ -9,7 +9,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/bakery/kerneltest"
 	"lqosd/bakery/tc"
-	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 // bound is how long the daemon has to bring everything in order when nothing fails any more:
@@ -132,12 +132,12 @@ func brag(s *bakery.KernelStatus) string {
 
 // differences are those of kernel and dataplane from the tree.
 func (w *world) differences() string {
-	live := replay.Live{Host: w.k.Host(), Links: map[string]tc.Observed{},
-		Dataplane: &replay.LiveSteers{Roles: w.setup.Roles(), Steers: w.d.Entries()}}
+	live := diff.Live{Host: w.k.Host(), Links: map[string]tc.Observed{},
+		Dataplane: &diff.LiveSteers{Roles: w.setup.Roles(), Steers: w.d.Entries()}}
 	for _, link := range w.setup.Links() {
 		live.Links[link] = tc.Observed{State: w.k.State(link), LinkInfo: tc.LinkInfo{MTU: 1500, TxQueueLen: 1000}}
 	}
-	r := replay.CompareKernel(w.archive.last(), w.archive.tree, live)
+	r := diff.CompareKernel(w.archive.last(), w.archive.tree, live)
 	var list []string
 	for i, d := range r.Differences {
 		if i < 3 && d.Object != "line" {

@@ -27,7 +27,13 @@ var importTable = []row{
 	{folder: "bus", imports: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/sys"}},
 	{folder: "xdp", imports: []string{"bakery/tc", "github.com/cilium/ebpf", "golang.org/x/sys"}, tests: []string{"bakery/kernel"}},
 	{folder: "replay", imports: []string{"eventlog", "bakery", "bakery/tc"}},
-	{folder: "replay/report", imports: []string{"replay", "eventlog", "bakery", "bakery/tc"}, tests: []string{"golang.org/x/net"}},
+	{folder: "replay/replaytest", imports: []string{"eventlog", "bakery"}},
+	{folder: "replay/listing", imports: []string{"bakery"}},
+	{folder: "replay/diff", imports: []string{"replay", "replay/listing", "eventlog", "bakery", "bakery/tc"}},
+	{folder: "replay/plan", imports: []string{"replay/diff", "replay/listing", "eventlog", "bakery", "bakery/tc"}},
+	{folder: "replay/tree", imports: []string{"replay", "replay/listing", "eventlog", "bakery", "bakery/tc"}},
+	{folder: "replay/history", imports: []string{"replay", "replay/diff", "replay/listing", "eventlog", "bakery", "bakery/tc"}},
+	{folder: "replay/report", imports: []string{"replay", "replay/diff", "replay/history", "replay/tree", "eventlog", "bakery", "bakery/tc"}, tests: []string{"golang.org/x/net"}},
 	{folder: "internal/lqosconf", imports: []string{"github.com/pelletier/go-toml/v2"}},
 	{folder: "internal/host", imports: []string{"golang.org/x/sys"}},
 	{folder: "internal/skeleton", imports: []string{"bakery", "internal/host", "internal/lqosconf"}},
@@ -40,13 +46,13 @@ var importTable = []row{
 	{folder: "internal/golden", imports: []string{"internal/lqosconf"}},
 	{folder: "internal/demo", all: true},
 	{folder: "internal/bench", all: true},
-	{folder: "internal/sim", imports: []string{"eventlog", "eventlog/eventlogtest", "bakery", "bakery/tc", "bakery/kerneltest", "replay"}},
+	{folder: "internal/sim", imports: []string{"eventlog", "eventlog/eventlogtest", "bakery", "bakery/tc", "bakery/kerneltest", "replay/diff"}},
 	{folder: "cmd", all: true},
 }
 
 // testImports is what tests may import in addition, whatever they test.
 var testImports = []string{
-	"internal/testenv", "internal/golden", "internal/powercut", "bakery/kerneltest",
+	"internal/testenv", "internal/golden", "internal/powercut", "bakery/kerneltest", "replay/replaytest",
 	"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "golang.org/x/tools/txtar",
 	"github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/florianl/go-tc", "github.com/hanwen/go-fuse/v2",
 	"github.com/santhosh-tekuri/jsonschema/v6",

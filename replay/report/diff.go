@@ -6,12 +6,12 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
-	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
-type diff struct {
+type comparison struct {
 	From, To string
-	Totals   replay.Totals
+	Totals   diff.Totals
 	Same     bool
 	Groups   []group
 }
@@ -19,7 +19,7 @@ type diff struct {
 // group is what differs at one site, or at none.
 type group struct {
 	Name   string
-	Totals replay.Totals
+	Totals diff.Totals
 	Lines  []line
 	More   int
 	Open   bool
@@ -27,8 +27,8 @@ type group struct {
 }
 
 // newDiff groups a comparison by sites, which the trees before and after it tell.
-func (p *page) newDiff(r replay.DiffReport, before, after *bakery.Tree) diff {
-	d := diff{From: r.From, To: r.To, Totals: r.Totals, Same: r.Same()}
+func (p *page) newDiff(r diff.Report, before, after *bakery.Tree) comparison {
+	d := comparison{From: r.From, To: r.To, Totals: r.Totals, Same: r.Same()}
 	at := map[string]*group{}
 	for _, one := range r.Differences {
 		name, order := placeOf(one, after)
@@ -88,7 +88,7 @@ func keys(m map[string]*group) func(func(string) bool) {
 	}
 }
 
-func (g *group) add(d replay.Difference) {
+func (g *group) add(d diff.Difference) {
 	l := newLine(d)
 	switch l.Class {
 	case "added":
@@ -114,7 +114,7 @@ const (
 const rootMajor = 0x7fff
 
 // placeOf is where a difference belongs: its site, the queue, or what it is.
-func placeOf(d replay.Difference, t *bakery.Tree) (name string, order int) {
+func placeOf(d diff.Difference, t *bakery.Tree) (name string, order int) {
 	switch d.Object {
 	case "mapping":
 		return "Addresses", ofAddresses

@@ -14,6 +14,8 @@ import (
 	"lqosd/bakery"
 	"lqosd/eventlog"
 	"lqosd/replay"
+	"lqosd/replay/diff"
+	"lqosd/replay/history"
 )
 
 // Options say what a report is about.
@@ -22,7 +24,7 @@ type Options struct {
 	From, To eventlog.Seq // the moments; 0 is the empty tree
 	Made     time.Time    // when; times are shown in its zone
 	// Drift is what a kernel has otherwise than the tree after To; nil where none was looked at.
-	Drift *replay.DiffReport
+	Drift *diff.Report
 }
 
 // limits are what a page holds at most, so that browsers stay quick: what is over it is counted.
@@ -57,9 +59,9 @@ type page struct {
 	From, To      point
 	Facts         []fact
 	Timeline      timeline
-	Tree          tree
-	Diff          diff
-	Drift         *diff
+	Tree          structure
+	Diff          comparison
+	Drift         *comparison
 	LeftOut       []string
 	Data          data
 }
@@ -94,7 +96,7 @@ func New(ctx context.Context, s *replay.Source, o Options) (*Report, error) {
 }
 
 func makeReport(ctx context.Context, s *replay.Source, o Options, most limits) (*Report, error) {
-	l, err := s.Timeline(ctx, o.From, o.To, replay.Limits{Events: most.events, Refreshes: most.refreshes, Changes: most.changes, Each: most.each, Buckets: buckets})
+	l, err := history.NewTimeline(ctx, s, o.From, o.To, history.Limits{Events: most.events, Refreshes: most.refreshes, Changes: most.changes, Each: most.each, Buckets: buckets})
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +112,7 @@ func makeReport(ctx context.Context, s *replay.Source, o Options, most limits) (
 	p.Data = data{Rest: map[string][]restRow{}}
 	p.Timeline = p.newTimeline(l, zone)
 	p.Tree = p.newTree(l.After)
-	p.Diff = p.newDiff(replay.Compare(replay.Side{Label: p.From.String(), Tree: l.Before}, replay.Side{Label: p.To.String(), Tree: l.After}), l.Before, l.After)
+	p.Diff = p.newDiff(diff.Compare(diff.Side{Label: p.From.String(), Tree: l.Before}, diff.Side{Label: p.To.String(), Tree: l.After}), l.Before, l.After)
 	if o.Drift != nil {
 		d := p.newDiff(*o.Drift, l.After, l.After)
 		p.Drift = &d
@@ -148,7 +150,7 @@ func (p point) String() string {
 	return fmt.Sprintf("record %d", p.Seq)
 }
 
-func facts(l replay.Timeline) []fact {
+func facts(l history.Timeline) []fact {
 	sites := map[int64]bool{}
 	for _, n := range l.After.Notes {
 		if n.Role == bakery.RoleSite {

@@ -16,6 +16,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/eventlog"
 	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 var begin = time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
@@ -143,9 +144,9 @@ func content(n *html.Node) string {
 }
 
 // drift is what a kernel has otherwise, with a name of its own that is hostile.
-func drift() *replay.DiffReport {
-	return &replay.DiffReport{From: "kernel", To: "record 9", Totals: replay.Totals{Changed: 1, Removed: 1}, Differences: []replay.Difference{
-		{Change: "changed", Object: "class", Link: "eth1", ID: "1:10", Name: hostile, From: "a", To: "b", Fields: []replay.FieldChange{{Name: "rate", From: hostile, To: "5mbit"}}},
+func drift() *diff.Report {
+	return &diff.Report{From: "kernel", To: "record 9", Totals: diff.Totals{Changed: 1, Removed: 1}, Differences: []diff.Difference{
+		{Change: "changed", Object: "class", Link: "eth1", ID: "1:10", Name: hostile, From: "a", To: "b", Fields: []diff.FieldChange{{Name: "rate", From: hostile, To: "5mbit"}}},
 		{Change: "removed", Object: "line", ID: hostile, From: hostile},
 	}}
 }

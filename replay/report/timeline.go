@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"lqosd/bakery"
-	"lqosd/replay"
+	"lqosd/replay/diff"
+	"lqosd/replay/history"
 )
 
 type timeline struct {
@@ -28,7 +29,7 @@ type event struct {
 	Refresh  bool
 	Summary  string
 	Sender   string
-	Totals   replay.Totals
+	Totals   diff.Totals
 	Compared bool
 	Changes  []line
 	More     int   // that aren't among them
@@ -44,7 +45,7 @@ type bar struct {
 
 const height = 60
 
-func (p *page) newTimeline(l replay.Timeline, zone *time.Location) timeline {
+func (p *page) newTimeline(l history.Timeline, zone *time.Location) timeline {
 	var t timeline
 	for i := range l.Events {
 		t.Events = append(t.Events, newEvent(l.Events[len(l.Events)-1-i], zone))
@@ -70,7 +71,7 @@ func (p *page) newTimeline(l replay.Timeline, zone *time.Location) timeline {
 	return t
 }
 
-func newEvent(e replay.Event, zone *time.Location) event {
+func newEvent(e history.Event, zone *time.Location) event {
 	v := event{Begin: newMoment(e.Begin, zone), From: fmt.Sprint(e.From), Refresh: e.Refresh, Summary: clip(e.Summary),
 		Sender: fmt.Sprintf("uid %d pid %d", e.Sender.UID, e.Sender.PID), Totals: e.Totals, Compared: e.Compared}
 	if e.To > e.From {
@@ -94,7 +95,7 @@ func newEvent(e replay.Event, zone *time.Location) event {
 }
 
 // sort says what sort an event is.
-func sort(e replay.Event) string {
+func sort(e history.Event) string {
 	switch k := e.Kinds[0].Kind; {
 	case e.Refresh && k == bakery.KindClearPriorSettings && len(e.Kinds) == 1:
 		return "Cleared"
@@ -114,7 +115,7 @@ func sort(e replay.Event) string {
 }
 
 // bars draws a quarter of the buckets each as one; the script draws them all when it zooms.
-func (p *page) bars(t *timeline, l replay.Timeline, zone *time.Location) {
+func (p *page) bars(t *timeline, l history.Timeline, zone *time.Location) {
 	if len(l.Buckets) == 0 {
 		return
 	}
@@ -167,14 +168,14 @@ type line struct {
 	Link   string
 	ID     string
 	Name   string
-	Fields []replay.FieldChange
+	Fields []diff.FieldChange
 	Text   string // what was added or removed
 }
 
-func newLine(d replay.Difference) line {
+func newLine(d diff.Difference) line {
 	l := line{Sign: "~", Class: "changed", Word: d.Change, Object: d.Object, Link: d.Link, ID: clip(d.ID), Name: clip(d.Name)}
 	for _, f := range d.Fields {
-		l.Fields = append(l.Fields, replay.FieldChange{Name: f.Name, From: clip(f.From), To: clip(f.To)})
+		l.Fields = append(l.Fields, diff.FieldChange{Name: f.Name, From: clip(f.From), To: clip(f.To)})
 	}
 	switch {
 	case d.From == "":
@@ -187,7 +188,7 @@ func newLine(d replay.Difference) line {
 }
 
 // shorten leaves out of a tc line what other columns say.
-func shorten(text string, d replay.Difference) string {
+func shorten(text string, d diff.Difference) string {
 	for _, words := range []string{"class add dev " + d.Link + " ", "qdisc add dev " + d.Link + " "} {
 		text = strings.TrimPrefix(text, words)
 	}

@@ -7,10 +7,10 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
-	"lqosd/replay"
+	"lqosd/replay/tree"
 )
 
-type tree struct {
+type structure struct {
 	Links []link
 	Seq   string
 }
@@ -55,9 +55,9 @@ type rest struct {
 // restRow is a class of it: depth, id, name, role, rate, ceil, Σ rates, Σ ceils, leaf.
 type restRow [9]any
 
-func (p *page) newTree(t *bakery.Tree) tree {
+func (p *page) newTree(t *bakery.Tree) structure {
 	b := treeBuilder{t: t, page: p, choice: fitting(t, p.limits.rows)}
-	v := tree{Seq: fmt.Sprint(t.Seq)}
+	v := structure{Seq: fmt.Sprint(t.Seq)}
 	for _, name := range t.State().Links() {
 		v.Links = append(v.Links, b.link(name))
 	}
@@ -182,11 +182,11 @@ func isQueue(q tc.Qdisc) bool { return q.Options.Kind() == "htb" }
 
 func (b *treeBuilder) link(name string) link {
 	v := link{Name: name}
-	directions := replay.DirectionLoads(b.t, name)
+	directions := tree.DirectionLoads(b.t, name)
 	for _, d := range directions {
 		v.Directions = append(v.Directions, direction{Words: d.Words(), Capacity: d.Capacity.String(), Sites: thousands(d.Sites), Circuits: thousands(d.Circuits),
-			Rates: replay.RoundRate(d.Load.Rates), Guaranteed: replay.RatioText(d.Load.Guaranteed), Ceils: replay.RoundRate(d.Load.Ceils),
-			Oversubscribed: replay.RatioText(d.Load.Oversubscribed), Beyond: d.Load.Guaranteed > 1, IsOver: d.Load.Oversubscribed > 1, HasAnybody: d.Circuits > 0})
+			Rates: tree.RoundRate(d.Load.Rates), Guaranteed: tree.RatioText(d.Load.Guaranteed), Ceils: tree.RoundRate(d.Load.Ceils),
+			Oversubscribed: tree.RatioText(d.Load.Oversubscribed), Beyond: d.Load.Guaranteed > 1, IsOver: d.Load.Oversubscribed > 1, HasAnybody: d.Circuits > 0})
 	}
 	var queues []tc.Qdisc
 	for q := range b.t.State().Qdiscs(name) {
@@ -205,7 +205,7 @@ func (b *treeBuilder) link(name string) link {
 				n.Name += " " + d.Words()
 			}
 		}
-		n.load(replay.LoadOfQueue(b.t, name, q.Handle))
+		n.load(tree.LoadOfQueue(b.t, name, q.Handle))
 		n.Below = below(b.t, name, q.Handle)
 		b.children(n, name, q.Handle)
 		v.Queues = append(v.Queues, n)
@@ -218,9 +218,9 @@ func text(q tc.Qdisc) string {
 	return strings.TrimRight(q.Options.Kind()+" "+q.Options.String(), " ")
 }
 
-func (n *node) load(l *replay.Load) {
+func (n *node) load(l *tree.Load) {
 	if l != nil {
-		n.Rates, n.Ceils = replay.RatioText(l.Guaranteed), replay.RatioText(l.Oversubscribed)
+		n.Rates, n.Ceils = tree.RatioText(l.Guaranteed), tree.RatioText(l.Oversubscribed)
 		n.Beyond, n.Over = l.Guaranteed > 1, l.Oversubscribed > 1
 	}
 }
@@ -232,7 +232,7 @@ func (b *treeBuilder) class(c tc.Class, depth int) *node {
 	if q, ok := b.t.State().Qdisc(c.Link, c.ID); ok {
 		n.Leaf = text(q)
 	}
-	n.load(replay.LoadOf(b.t, c))
+	n.load(tree.LoadOf(b.t, c))
 	n.Below = below(b.t, c.Link, c.ID)
 	return n
 }
@@ -286,7 +286,7 @@ func (b *treeBuilder) children(n *node, link string, parent tc.Handle) {
 }
 
 func (b *treeBuilder) rest(classes []tc.Class, depth int, more bool) *rest {
-	r := &rest{Depth: depth, Text: replay.Rest(b.t, classes, more)}
+	r := &rest{Depth: depth, Text: tree.Rest(b.t, classes, more)}
 	var rows []restRow
 	for _, c := range classes {
 		rows = b.flat(rows, c, depth)
