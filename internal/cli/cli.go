@@ -104,6 +104,12 @@ func completion(root *cobra.Command) {
 		c.Args, c.RunE = cobra.ArbitraryArgs, helpAlone
 		for _, shell := range c.Commands() {
 			shell.Args = Args()
+			if shell.Name() == "bash" {
+				shell.RunE = func(cmd *cobra.Command, _ []string) error {
+					plain, _ := cmd.Flags().GetBool("no-descriptions")
+					return writeBash(root, cmd.OutOrStdout(), !plain)
+				}
+			}
 		}
 	}
 }
@@ -143,6 +149,9 @@ func Main(root *cobra.Command) {
 	context.AfterFunc(ctx, stop)
 	root.SetOut(output{os.Stdout, ctx.Done()})
 	completion(root)
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], cobra.ShellCompRequestCmd) {
+		describe(root)
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))
