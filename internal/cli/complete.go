@@ -96,6 +96,9 @@ func completeArgs(cmd *cobra.Command, values Values) cobra.CompletionFunc {
 }
 
 func complete(what Value, values Values) cobra.CompletionFunc {
+	if words, found := strings.CutSuffix(what.Placeholder, "|FILE"); found {
+		return cobra.FixedCompletions(strings.Split(words, "|"), cobra.ShellCompDirectiveDefault)
+	}
 	switch strings.TrimSuffix(what.Placeholder, "|-") {
 	case "FILE", "PATH":
 		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
