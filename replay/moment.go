@@ -21,7 +21,7 @@ var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:0
 
 // ParseMoment reads a Seq ("4347"), a time ("2026-11-23T14:00:00Z", "2026-11-23
 // 14:00", "14:00" for today's), "yesterday", "yesterday 14:00", "now", or how
-// long ago it was ("2h30m"). now is the present.
+// long ago it was ("2h30m", "7d"). now is the present.
 func ParseMoment(s string, now time.Time) (Moment, error) {
 	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
 		return Moment{Seq: eventlog.Seq(n)}, nil
@@ -29,7 +29,7 @@ func ParseMoment(s string, now time.Time) (Moment, error) {
 	if s == "now" {
 		return Moment{Time: now}, nil
 	}
-	if d, err := time.ParseDuration(strings.TrimSuffix(strings.TrimPrefix(s, "-"), " ago")); err == nil {
+	if d, ok := parseAgo(s); ok {
 		return Moment{Time: now.Add(-d)}, nil
 	}
 	if t, ok := parseClock(s, now); ok {
@@ -40,7 +40,25 @@ func ParseMoment(s string, now time.Time) (Moment, error) {
 			return Moment{Time: t}, nil
 		}
 	}
-	return Moment{}, fmt.Errorf("%q is neither a record's number nor a time: write 4347, 2026-11-23T14:00:00Z, \"2026-11-23 14:00\", \"yesterday 14:00\", 2h30m (ago) or now", s)
+	return Moment{}, fmt.Errorf("%q is neither a record's number nor a time: write 4347, 2026-11-23T14:00:00Z, \"2026-11-23 14:00\", \"yesterday 14:00\", 2h30m or 7d (ago), or now", s)
+}
+
+// parseAgo reads "2h30m", "7d", "1d12h", also with " ago" behind it: a day has 24 hours.
+func parseAgo(s string) (time.Duration, bool) {
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "-"), " ago")
+	var whole time.Duration
+	if days, rest, found := strings.Cut(s, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16) // more would be longer than a Duration can be
+		if err != nil {
+			return 0, false
+		}
+		whole = time.Duration(n) * 24 * time.Hour
+		if s = rest; s == "" {
+			return whole, true
+		}
+	}
+	d, err := time.ParseDuration(s)
+	return whole + d, err == nil
 }
 
 // parseClock reads "14:00", "yesterday" and "yesterday 14:00".

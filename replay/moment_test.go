@@ -26,6 +26,8 @@ func TestParseMoment(t *testing.T) {
 		{"2h30m", Moment{Time: now.Add(-150 * time.Minute)}},
 		{"-2h30m", Moment{Time: now.Add(-150 * time.Minute)}},
 		{"2h30m ago", Moment{Time: now.Add(-150 * time.Minute)}},
+		{"7d", Moment{Time: now.Add(-7 * 24 * time.Hour)}},
+		{"1d12h ago", Moment{Time: now.Add(-36 * time.Hour)}},
 		{"1.5s", Moment{Time: now.Add(-1500 * time.Millisecond)}},
 		{"08:00", at(2026, 3, 1, 8, 0, 0)},
 		{"08:00:09", at(2026, 3, 1, 8, 0, 9)},

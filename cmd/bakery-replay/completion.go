@@ -32,6 +32,17 @@ func completions(what cli.Value) func(ctx context.Context, args []string) []stri
 		return ofTree(named(bakery.RoleSite))
 	case what.Flag == "circuit":
 		return ofTree(named(bakery.RoleCircuit))
+	case what.Flag == "only", what.Flag == "ignore":
+		names := ofTree(func(t *bakery.Tree, add func(string)) []string {
+			term := func(key string) func(string) { return func(value string) { add(key + "=" + value) } }
+			for _, link := range t.State().Links() {
+				term("link")(link)
+			}
+			named(bakery.RoleSite)(t, term("site"))
+			named(bakery.RoleCircuit)(t, term("circuit"))
+			return nil
+		})
+		return func(ctx context.Context, args []string) []string { return slices.Concat(replay.KnownTerms(), names(ctx, args)) }
 	case what.Command == "whois" && what.Flag == "":
 		return ofTree(named(bakery.RoleSite, bakery.RoleCircuit))
 	case strings.Contains(what.Placeholder, "SEQ"):

@@ -142,11 +142,6 @@ func newestGeneration(ctx context.Context, dir string) (uint64, error) {
 
 // parseAge reads how old a record must be: "30d", "720h", or a time.
 func parseAge(s string, now time.Time) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil {
-			return 24 * d, nil
-		}
-	}
 	m, err := replay.ParseMoment(s, now)
 	if err != nil || m.Time.IsZero() || !m.Time.Before(now) {
 		return 0, cli.Usagef("--older-than %q: write 30d, 720h or 2026-10-01", s)

@@ -85,7 +85,7 @@ func isDir(path string) bool {
 func fetch(ctx context.Context, diag io.Writer, socket, dir string) error {
 	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
 	if err != nil {
-		return cli.NoDaemon(socket, errors.Is(err, bus.ErrClosed), err)
+		return cli.NoDaemon(socket, "unix:SOCKET", errors.Is(err, bus.ErrClosed), err)
 	}
 	defer func() { _ = c.Close() }()
 	var list struct {

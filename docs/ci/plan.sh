@@ -8,7 +8,7 @@
 # kernel modules: the daemon runs in file mode. What a directory holds decides how its network is sent:
 #
 #   network.jsonl                            requests, one a line (lqosd send)
-#   network.json, ShapedDevices.csv          LibreQoS's files, by network.py beside this script (Python 3.9, and PYTHONPATH with bus/python)
+#   network.json, ShapedDevices.csv          LibreQoS's files, by network.py beside this script (Python 3.9; bus/python of the checkout)
 #   anything                                 where LQOS_SEND is set: that command, run in the directory, with the bus at $LQOSD_SOCKET
 #
 # A lqos.conf in the directory is the daemon's configuration. LQOSD_WAIT is how many seconds a daemon may take to start (60).
@@ -74,7 +74,8 @@ state=$(mktemp -d) || fail "no temporary directory"
 trap clean EXIT
 trap 'exit 2' INT TERM
 LQOSD_SOCKET=$state/bus
-export LQOSD_SOCKET
+PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$here/../../bus/python # for what LQOS_SEND may run, too
+export LQOSD_SOCKET PYTHONPATH
 : >"$out/lqosd.log"
 
 record "$base" "$out/refused-base.txt" || echo "plan.sh: the network before the change has mistakes of its own: refused-base.txt" >&2

@@ -87,7 +87,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err, diff)
 	}
 	now := &table{Rows: []result{{Key: "good", What: "this", Ratio: 2.9, Met: true, goal: goal{atMost: 3}}, {Key: "bad", Ratio: 3.1, Goal: "≤ 3 ×", goal: goal{atMost: 3}},
-		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}}}}
+		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}, small: true}}}
 	var worse []string
 	for _, r := range now.Rows {
 		if then, ok, _ := read.earlier(r, 2e6); ok {
@@ -104,7 +104,7 @@ func TestTable(t *testing.T) {
 		t.Error("compared with nothing")
 	}
 	var text bytes.Buffer
-	if err := now.write(&text); err != nil || !strings.Contains(text.String(), "MISSED") || strings.Count(text.String(), " met") != 1 {
+	if err := now.write(&text); err != nil || strings.Count(text.String(), "MISSED") != 2 || strings.Count(text.String(), " met") != 1 || !strings.Contains(text.String(), "\ngood  this") {
 		t.Errorf("%v\n%s", err, &text)
 	}
 }
