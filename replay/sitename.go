@@ -2,8 +2,34 @@ package replay
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"io"
 	"math/bits"
 )
+
+// SiteNames are names of sites by the hashes that clients of the second generation make of them.
+type SiteNames map[int64]string
+
+// Read adds the sites of a network.json of LibreQoS: names of nodes, each with its own below it as "children".
+func (n SiteNames) Read(r io.Reader) error {
+	var nodes map[string]networkNode
+	if err := json.NewDecoder(r).Decode(&nodes); err != nil {
+		return err
+	}
+	n.add(nodes)
+	return nil
+}
+
+type networkNode struct {
+	Children map[string]networkNode `json:"children"`
+}
+
+func (n SiteNames) add(nodes map[string]networkNode) {
+	for name, node := range nodes {
+		n[siteHash(name)] = name
+		n.add(node.Children)
+	}
+}
 
 // siteHash is the number that a client of the second generation gives a site of this name: SipHash-1-3 of the text
 // with the key 0 (Aumasson and Bernstein, "SipHash: a fast short-input PRF"). The name itself it sends only with the

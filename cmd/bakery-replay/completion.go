@@ -42,7 +42,9 @@ func completions(what cli.Value) func(ctx context.Context, args []string) []stri
 			named(bakery.RoleCircuit)(t, term("circuit"))
 			return nil
 		})
-		return func(ctx context.Context, args []string) []string { return slices.Concat(replay.KnownTerms(), names(ctx, args)) }
+		return func(ctx context.Context, args []string) []string {
+			return slices.Concat(replay.KnownTerms(), names(ctx, args))
+		}
 	case what.Command == "whois" && what.Flag == "":
 		return ofTree(named(bakery.RoleSite, bakery.RoleCircuit))
 	case strings.Contains(what.Placeholder, "SEQ"):

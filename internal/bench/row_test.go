@@ -120,6 +120,27 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestChosen: rows are chosen by their keys, and what chooses none is an error that names them.
+func TestChosen(t *testing.T) {
+	for _, tc := range []struct {
+		flags flags
+		want  string
+	}{
+		{flags{only: "^append_1$"}, "append_1"},
+		{flags{only: "append", experiment: 10}, `no row is called "append": there are experiment_`},
+		{flags{only: "nosuch"}, `no row is called "nosuch": there are append_1, `},
+		{flags{only: "("}, "error parsing regexp"},
+	} {
+		list, err := tc.flags.chosen()
+		switch {
+		case err != nil && !strings.HasPrefix(err.Error(), tc.want):
+			t.Errorf("%q: %v", tc.flags.only, err)
+		case err == nil && (len(list) != 1 || list[0].key != tc.want):
+			t.Errorf("%q: %d rows", tc.flags.only, len(list))
+		}
+	}
+}
+
 // TestGrow: the exponent is that of our own part where that is told, and of each size the median counts.
 func TestGrow(t *testing.T) {
 	s, err := newStand(flags{bin: "."})
