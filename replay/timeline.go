@@ -86,7 +86,11 @@ func (s *Source) Timeline(ctx context.Context, from, to eventlog.Seq, limits Lim
 		}
 	}
 	l.After = tree
-	return l, l.compare(ctx, s, to, limits)
+	if err := l.compare(ctx, s, to, limits); err != nil {
+		return l, err
+	}
+	l.After.NameSites(s.sites)
+	return l, nil
 }
 
 // group makes Events of the records, without folding them.

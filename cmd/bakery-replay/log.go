@@ -151,10 +151,10 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 		return err
 	}
 	n, p := 0, f.printer(cmd.OutOrStdout())
-	print := p.print
+	show := p.print
 	p.print = func(e replay.Entry) error {
 		n++
-		return print(e)
+		return show(e)
 	}
 	err = f.printEntries(cmd, s, filter, p)
 	if n == 0 && err == nil && !(f.tailed && f.tail == 0) {

@@ -65,7 +65,7 @@ record() {
 # plan compares the two in one format: plan FORMAT FILE. Clients tell hardly any names of sites: the description has them.
 plan() {
 	set -- "$1" "$2" diff "$state/eventlog" --from "$before" --to now --format "$1" -o "$out/$2"
-	for names in "$base/network.json" "$head/network.json"; do
+	for names in "$state/names-base.json" "$state/names-head.json"; do
 		[ ! -e "$names" ] || set -- "$@" --names "$names"
 	done
 	shift 2
@@ -87,6 +87,14 @@ record "$base" "$out/refused-base.txt" || echo "plan.sh: the network before the 
 before=$(cat "$state/seq")
 code=0
 record "$head" "$out/refused.txt" || code=1
+
+# A network.json with mistakes has no names; why it was refused is in refused.txt.
+for side in base head; do
+	eval "names=\$$side/network.json"
+	if [ -e "$names" ] && bakery-replay tree "$state/eventlog" --depth 1 --names "$names" >/dev/null 2>&1; then
+		cp "$names" "$state/names-$side.json"
+	fi
+done
 
 plan text plan.txt
 plan json plan.json
