@@ -72,6 +72,9 @@ func logCommand() *cobra.Command {
 // filter makes a Filter of the flags.
 func (f logFlags) filter() (filter replay.Filter, err error) {
 	filter.Changes = f.changes
+	if f.tail < 0 {
+		return filter, cli.Usagef("--tail must be 0 at least")
+	}
 	if filter.Target, err = f.target.target(); err != nil {
 		return filter, err
 	}
