@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Command is what a client asked for. The concrete types are those of this file,
@@ -66,14 +67,14 @@ func (k Kind) maps() bool { return !k.shapes() || k == KindCommit }
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // ParseKind reads the name of a kind, with or without the bus's "Bakery" in
-// front ("BakeryMqSetup", "MqSetup").
+// front ("BakeryMqSetup", "MqSetup", "mqsetup").
 func ParseKind(s string) (Kind, error) {
 	for k := KindClearPriorSettings; k <= KindChangeSiteSpeedLive; k++ {
-		if n := k.String(); s == n || s == "Bakery"+n {
+		if n := k.String(); strings.EqualFold(s, n) || strings.EqualFold(s, "Bakery"+n) {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown kind %q", s)
+	return 0, fmt.Errorf("unknown kind %q: there are %s", s, strings.Join(KindNames(), ", "))
 }
 
 // KindNames are the names of all kinds, without the bus's "Bakery".

@@ -58,8 +58,15 @@ func parseLeaf(words []string) (tc.Options, error) {
 	if notLeaves[words[0]] {
 		return nil, fmt.Errorf("%s can't be the leaf of a class", words[0])
 	}
-	return tc.ParseOptions(words[0], words[1:])
+	o, err := tc.ParseOptions(words[0], words[1:])
+	if errors.Is(err, tc.ErrUnknown) {
+		err = fmt.Errorf("%w: a leaf is one of %s", err, leafKinds)
+	}
+	return o, err
 }
+
+// leafKinds are the kinds of qdiscs that a leaf can have.
+const leafKinds = "bfifo, cake, codel, fq, fq_codel, netem, pfifo, sfq, tbf"
 
 // applyQdisc applies a qdisc op, with a handle chosen for a new qdisc that has none. made is the qdisc that was made of the
 // same op before, nil for none, and becomes the one that is made now: mostly the same, which isn't allocated again.

@@ -89,6 +89,26 @@ func (t *Tree) Notes(yield func(ClassRef, Note) bool) {
 	}
 }
 
+// NameSites gives the sites that no client told the name of the names that others know, by the sites' hashes.
+func (t *Tree) NameSites(names map[int64]string) {
+	if len(names) == 0 {
+		return
+	}
+	for link, notes := range t.notes.All() {
+		nameless := map[tc.Handle]Note{}
+		notes.Scan(func(id tc.Handle, n Note) bool {
+			if n.Role == RoleSite && n.Comment == "" && names[n.Hash] != "" {
+				nameless[id] = n
+			}
+			return true
+		})
+		for id, n := range nameless {
+			n.Comment = names[n.Hash]
+			t.setNote(link, id, n)
+		}
+	}
+}
+
 func (t *Tree) setNote(link string, id tc.Handle, n Note) {
 	m := t.notesOf(link)
 	m.Set(id, n)

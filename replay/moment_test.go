@@ -27,9 +27,16 @@ func TestParseMoment(t *testing.T) {
 		{"2h30m", Moment{Time: now.Add(-150 * time.Minute)}},
 		{"-2h30m", Moment{Time: now.Add(-150 * time.Minute)}},
 		{"2h30m ago", Moment{Time: now.Add(-150 * time.Minute)}},
+		{"7d", Moment{Time: now.Add(-7 * 24 * time.Hour)}},
+		{"1d12h ago", Moment{Time: now.Add(-36 * time.Hour)}},
 		{"1.5s", Moment{Time: now.Add(-1500 * time.Millisecond)}},
 		{"08:00", at(2026, 3, 1, 8, 0, 0)},
 		{"08:00:09", at(2026, 3, 1, 8, 0, 9)},
+		{"3d", Moment{Time: now.AddDate(0, 0, -3)}},
+		{"-1d", Moment{Time: now.AddDate(0, 0, -1)}},
+		{"today", at(2026, 3, 1, 0, 0, 0)},
+		{"today 14:00", at(2026, 3, 1, 14, 0, 0)},
+		{"2025-12-31T23:59", at(2025, 12, 31, 23, 59, 0)},
 		{"yesterday", at(2026, 2, 28, 0, 0, 0)},
 		{"yesterday 14:00", at(2026, 2, 28, 14, 0, 0)},
 		{"yesterday 14:00:01", at(2026, 2, 28, 14, 0, 1)},
@@ -46,7 +53,7 @@ func TestParseMoment(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", " ", "-5", "1.5", "tomorrow", "yesterday noon", "25:00", "2025-13-01", "2025-02-30", "18446744073709551616",
-		"14:00 yesterday", "5 days", "0x10"} {
+		"14:00 yesterday", "5 days", "0x10", "d", "-3 d", "1.5d", "99999999d", "todays", "-1h ago ago"} {
 		if got, err := ParseMoment(text, now); err == nil {
 			t.Errorf("%q is %v, want an error", text, got)
 		}

@@ -12,7 +12,8 @@ import (
 
 // Source is an open log, at rest.
 type Source struct {
-	r *eventlog.Reader
+	r     *eventlog.Reader
+	sites SiteNames
 }
 
 // Open opens the log in dir: the daemon's STATE/eventlog, or a copy of it. While a
@@ -22,7 +23,7 @@ func Open(dir string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{r}, nil
+	return &Source{r: r}, nil
 }
 
 // Close closes the log.
@@ -80,8 +81,18 @@ func (s *Source) Tree(ctx context.Context, at eventlog.Seq) (*bakery.Tree, error
 	if err != nil {
 		return nil, err
 	}
-	return t, s.Fold(ctx, t, at)
+	if err := s.Fold(ctx, t, at); err != nil {
+		return t, err
+	}
+	t.NameSites(s.sites)
+	return t, nil
 }
+
+// NameSites gives sites names where the log has none, in Trees that Tree and a Traveller make from now on.
+func (s *Source) NameSites(names SiteNames) { s.sites = names }
+
+// SiteNames are those that NameSites gave.
+func (s *Source) SiteNames() SiteNames { return s.sites }
 
 // base is the Tree of the newest snapshot that isn't after at.
 func (s *Source) base(at eventlog.Seq) (*bakery.Tree, error) {

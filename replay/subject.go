@@ -112,10 +112,14 @@ func findNamed(role bakery.Role) func(*bakery.Tree, clause) iter.Seq[map[string]
 	}
 }
 
-// Called reports whether the class with this note goes by a name: its comment, or its hash.
+// Called reports whether the class with this note goes by a name: its comment, its hash, or, of a site
+// whose name no client told, one of which clients make that hash.
 func Called(n bakery.Note, name string) bool {
 	if name == "" || n.Comment == name {
 		return name != ""
+	}
+	if n.Role == bakery.RoleSite && n.Comment == "" && n.Hash == siteHash(name) {
+		return true
 	}
 	last := n.Hash % 10
 	if n.Hash == 0 || name[len(name)-1] != byte('0'+max(last, -last)) || strings.Trim(name, "-0123456789") != "" {

@@ -86,7 +86,7 @@ func (g Target) All(t *bakery.Tree) []bakery.ClassRef {
 func (g Target) Asks(c bakery.Command) bool {
 	switch c := c.(type) {
 	case bakery.AddStructuralHTBClass:
-		return g.is(bakery.RoleSite, bakery.Note{Hash: c.SiteHash}, c.Link)
+		return g.is(bakery.RoleSite, bakery.Note{Role: bakery.RoleSite, Hash: c.SiteHash}, c.Link)
 	case bakery.AddCircuitHTBClass:
 		n := bakery.Note{Hash: c.CircuitHash}
 		if c.Comment != nil {
@@ -96,7 +96,7 @@ func (g Target) Asks(c bakery.Command) bool {
 	case bakery.AddCircuitQdisc:
 		return g.is(bakery.RoleCircuit, bakery.Note{Hash: c.CircuitHash}, c.Link)
 	case bakery.ChangeSiteSpeedLive:
-		return g.is(bakery.RoleSite, bakery.Note{Hash: c.SiteHash}, g.Link)
+		return g.is(bakery.RoleSite, bakery.Note{Role: bakery.RoleSite, Hash: c.SiteHash}, g.Link)
 	case bakery.MapIPToFlow:
 		return g.asksFor(c.Address, tc.Handle(c.Handle))
 	case bakery.DelIPFlow:

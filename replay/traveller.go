@@ -51,6 +51,7 @@ func (v *Traveller) At(ctx context.Context, seq eventlog.Seq) (*bakery.Tree, err
 		v.keep(t)
 		t = t.Clone()
 	}
+	t.NameSites(v.s.sites)
 	return t, nil
 }
 

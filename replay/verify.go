@@ -106,5 +106,8 @@ func (r Report) Write(w io.Writer) error {
 	if err == nil && r.Hash != "" {
 		_, err = fmt.Fprintf(w, "tree after record %d: sha256 %s\n", r.Seq, r.Hash)
 	}
+	if err == nil && !r.Clean() {
+		_, err = fmt.Fprintln(w, "bakery-replay salvage makes a whole log of what is good")
+	}
 	return err
 }

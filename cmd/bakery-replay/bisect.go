@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 
@@ -105,8 +106,23 @@ func bisect(cmd *cobra.Command, s *replay.Source, f bisectFlags) error {
 			enc.SetEscapeHTML(false)
 			return enc.Encode(e)
 		}
-		return e.Write(cmd.OutOrStdout(), true)
+		return writeFound(cmd.OutOrStdout(), e)
 	})
+}
+
+// mostLines is how many tc lines of the record that was found are shown.
+const mostLines = 20
+
+// writeFound prints the record that was found; a refresh, which has thousands of lines, without them.
+func writeFound(w io.Writer, e history.Entry) error {
+	if len(e.Lines) <= mostLines {
+		return e.Write(w, true)
+	}
+	if err := e.Write(w, false); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "          %d tc lines: log LOG --from %d --to %[2]d --changes shows what it changed, -p all\n", len(e.Lines), e.Seq)
+	return err
 }
 
 // firstBad halves the records between a good and a bad moment until they are neighbours.

@@ -10,6 +10,7 @@ import (
 	"lqosd/bakery"
 	"lqosd/internal/cli"
 	"lqosd/replay"
+	"lqosd/replay/diff"
 )
 
 // completions are the values that a shell is offered: those of flags that choose something of a log come from that log.
@@ -32,6 +33,19 @@ func completions(what cli.Value) func(ctx context.Context, args []string) []stri
 		return ofTree(named(bakery.RoleSite))
 	case what.Flag == "circuit":
 		return ofTree(named(bakery.RoleCircuit))
+	case what.Flag == "only", what.Flag == "ignore":
+		names := ofTree(func(t *bakery.Tree, add func(string)) []string {
+			term := func(key string) func(string) { return func(value string) { add(key + "=" + value) } }
+			for _, link := range t.State().Links() {
+				term("link")(link)
+			}
+			named(bakery.RoleSite)(t, term("site"))
+			named(bakery.RoleCircuit)(t, term("circuit"))
+			return nil
+		})
+		return func(ctx context.Context, args []string) []string {
+			return slices.Concat(diff.KnownTerms(), names(ctx, args))
+		}
 	case what.Command == "whois" && what.Flag == "":
 		return ofTree(named(bakery.RoleSite, bakery.RoleCircuit))
 	case strings.Contains(what.Placeholder, "SEQ"):

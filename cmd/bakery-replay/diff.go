@@ -24,6 +24,7 @@ type diffFlags struct {
 	against                               []string
 	live, noMaps                          bool
 	only, ignore, failOn                  []string
+	names                                 nameFiles
 }
 
 const diffLong = `Compares two moments of a log, a moment of one log with one of another, or a moment with a kernel,
@@ -42,7 +43,10 @@ in the form that the kernel reports.
 A site stands for all that is in it. Values are alternatives, keys of --only hold together. Fields
 choose among what changed. Totals, formats and exit code are those of what is left. --fail-on names
 what makes the exit code 1: added, removed, changed, moved, replaced, or drift, which is any
-difference of --live.`
+difference of --live.
+
+Sites that clients told no names of are called by their hashes; --names names them from the
+network.json that they were sent from.`
 
 func diffCommand() *cobra.Command {
 	var f diffFlags
@@ -57,7 +61,7 @@ func diffCommand() *cobra.Command {
 		Args: cli.Args("LOG"),
 	}
 	run := func(cmd *cobra.Command, args []string) error {
-		return withLog(func(cmd *cobra.Command, s *replay.Source) error { return runDiff(cmd, args[0], s, f) })(cmd, args)
+		return withNamedLog(&f.names, func(cmd *cobra.Command, s *replay.Source) error { return runDiff(cmd, args[0], s, f) })(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.check(cmd); err != nil {
@@ -69,6 +73,7 @@ func diffCommand() *cobra.Command {
 		return nil
 	}
 	f.add(cmd.Flags())
+	f.names.add(cmd)
 	return cmd
 }
 
@@ -193,6 +198,9 @@ func compareLogs(cmd *cobra.Command, a diff.LogMoment, f diffFlags) (r diff.Repo
 		return r, fmt.Errorf("--with %s: %w", f.with, err)
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if err := f.names.give(s); err != nil {
+		return r, err
+	}
 	b, err := moment(cmd.Context(), s, f.to)
 	if err != nil {
 		return r, err

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,8 +55,11 @@ func export(cmd *cobra.Command, s *replay.Source, path, fromText, toText string)
 	defer bar.End()
 	return output(cmd, path, func(w io.Writer) error {
 		buffered := bufio.NewWriterSize(w, 1<<16)
-		// What stands before a damaged record is good.
-		return errors.Join(s.Export(cmd.Context(), buffered, from, to, bar.Add), buffered.Flush())
+		err := s.Export(cmd.Context(), buffered, from, to, bar.Add)
+		if flushed := buffered.Flush(); err == nil { // what stands before a damaged record is good
+			err = flushed
+		}
+		return err
 	})
 }
 

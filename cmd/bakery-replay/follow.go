@@ -62,7 +62,7 @@ func (t *tail) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, fs.ErrPermission):
-			return cli.NoDaemon(t.socket, false, err)
+			return cli.NoDaemon(t.socket, "unix:SOCKET", false, err)
 		case !told:
 			fmt.Fprintf(t.diag, "bakery-replay: the daemon at %s has gone: waiting for it\n", t.socket)
 			told = true

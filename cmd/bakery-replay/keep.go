@@ -39,7 +39,7 @@ DIR must not exist. A log is a directory of files that a running daemon writes: 
 func pruneCommand() *cobra.Command {
 	var keep uint64
 	var older string
-	var dry bool
+	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prune LOG",
 		Short: "Drop old segments of a log that no daemon holds",
@@ -51,12 +51,13 @@ retain_days and retain_generations.`,
 			if keep == 0 && older == "" {
 				return cli.Usagef("prune needs --keep-generations or --older-than")
 			}
-			return prune(cmd, args[0], keep, older, dry)
+			return prune(cmd, args[0], keep, older, dry, asJSON)
 		},
 	}
 	cmd.Flags().Uint64Var(&keep, "keep-generations", 0, "keep the newest `N` generations")
 	cmd.Flags().StringVar(&older, "older-than", "", "drop what is older than `TIME`: 720h, 30d, 2026-10-01")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would go")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with the names of the segments")
 	return cmd
 }
 
@@ -92,7 +93,7 @@ func checkCopy(ctx context.Context, dir string) error {
 	return nil
 }
 
-func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) error {
+func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry, asJSON bool) error {
 	if strings.HasPrefix(arg, "unix:") {
 		return cli.Usagef("prune takes a directory: a running daemon drops its old segments itself (retain_days, retain_generations)")
 	}
@@ -120,6 +121,10 @@ func prune(cmd *cobra.Command, arg string, keep uint64, older string, dry bool) 
 	if err != nil {
 		return explainHeld(err)
 	}
+	if asJSON {
+		done.Segments = append([]string{}, done.Segments...) // [] where there is none
+		return encodeIndented(cmd.OutOrStdout(), done)
+	}
 	verb := "dropped"
 	if dry {
 		verb = "would drop"
@@ -142,11 +147,6 @@ func newestGeneration(ctx context.Context, dir string) (uint64, error) {
 
 // parseAge reads how old a record must be: "30d", "720h", or a time.
 func parseAge(s string, now time.Time) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil {
-			return 24 * d, nil
-		}
-	}
 	m, err := replay.ParseMoment(s, now)
 	if err != nil || m.Time.IsZero() || !m.Time.Before(now) {
 		return 0, cli.Usagef("--older-than %q: write 30d, 720h or 2026-10-01", s)

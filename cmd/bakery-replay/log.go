@@ -25,6 +25,7 @@ type logFlags struct {
 	from, to, since, until, kind, sender string
 	target                               targetFlags
 	tail                                 int
+	tailed                               bool // --tail is given
 	lines, changes, json, follow         bool
 }
 
@@ -46,6 +47,7 @@ func logCommand() *cobra.Command {
   bakery-replay log unix:/run/lqos/bus --follow --tail 20 --circuit "Smith & Sons"`,
 		Args: cli.Args("LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.tailed = cmd.Flags().Changed("tail")
 			if f.follow {
 				return followLog(cmd, args, f)
 			}
@@ -60,7 +62,7 @@ func logCommand() *cobra.Command {
 	fs.StringVar(&f.kind, "kind", "", "only this `KIND`: MqSetup, AddCircuitQdisc, MapIpToFlow, …")
 	fs.StringVar(&f.sender, "sender", "", "only of this `USER|uid:N|pid:N`")
 	f.target.add(cmd)
-	fs.IntVar(&f.tail, "tail", 0, "only the newest `N` of them")
+	fs.IntVar(&f.tail, "tail", 0, "only the newest `N` of them; with --follow 0 shows only what comes")
 	fs.BoolVarP(&f.lines, "lines", "p", false, "with the tc lines of each record")
 	fs.BoolVar(&f.changes, "changes", false, "with what each record changed in the tree")
 	fs.BoolVar(&f.json, "json", false, "print JSON, one record a line")
@@ -71,6 +73,9 @@ func logCommand() *cobra.Command {
 // filter makes a Filter of the flags.
 func (f logFlags) filter() (filter history.Filter, err error) {
 	filter.Changes = f.changes
+	if f.tail < 0 {
+		return filter, cli.Usagef("--tail must be 0 at least")
+	}
 	if filter.Target, err = f.target.target(); err != nil {
 		return filter, err
 	}
@@ -89,9 +94,12 @@ func (f logFlags) filter() (filter history.Filter, err error) {
 		}
 		m, err := replay.ParseMoment(t.text, time.Now())
 		if err != nil || m.Time.IsZero() {
-			return filter, cli.Usagef("--%s %q is no time", t.flag, t.text)
+			return filter, cli.Usagef("--%s %q is no time: write 2h30m or 7d (ago), 14:00, \"yesterday 14:00\", \"2026-11-23 14:00\" or 2026-11-23T14:00:00Z; a record's number goes with --from or --to", t.flag, t.text)
 		}
 		*t.into = m.Time
+	}
+	if f.tail < 0 && f.tailed {
+		return filter, cli.Usagef("--tail %d: must be 0 or more", f.tail)
 	}
 	if f.kind != "" {
 		if filter.Kind, err = bakery.ParseKind(f.kind); err != nil {
@@ -146,11 +154,30 @@ func printLog(cmd *cobra.Command, s *replay.Source, f logFlags) error {
 	if err != nil {
 		return err
 	}
-	return f.printEntries(cmd, s, filter, f.printer(cmd.OutOrStdout()))
+	n, p := 0, f.printer(cmd.OutOrStdout())
+	show := p.print
+	p.print = func(e history.Entry) error {
+		n++
+		return show(e)
+	}
+	err = f.printEntries(cmd, s, filter, p)
+	if n == 0 && err == nil && !(f.tailed && f.tail == 0) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "bakery-replay: %s\n", f.nothing(s))
+	}
+	return err
+}
+
+// nothing says that no record is listed, and how to find what a name may have been meant for.
+func (f logFlags) nothing(s *replay.Source) string {
+	text := fmt.Sprintf("no record from %d to %d fits", s.First(), s.Last())
+	if f.target.site != "" || f.target.circuit != "" {
+		text += ": a name has to be whole, bakery-replay whois finds one by a part"
+	}
+	return text
 }
 
 func (f logFlags) printEntries(cmd *cobra.Command, s *replay.Source, filter history.Filter, p entryPrinter) (err error) {
-	if f.tail > 0 {
+	if f.tailed {
 		var newest []history.Entry
 		err = history.Entries(cmd.Context(), s, filter, func(e history.Entry) error {
 			if newest = append(newest, e); len(newest) > 2*f.tail {

@@ -25,8 +25,16 @@ func withLog(use func(cmd *cobra.Command, s *replay.Source) error) func(*cobra.C
 		if err != nil {
 			return err
 		}
-		return errors.Join(use(cmd, s), done())
+		return errors.Join(explainDamage(use(cmd, s)), done())
 	}
+}
+
+// explainDamage says what to do with a log that is damaged.
+func explainDamage(err error) error {
+	if errors.Is(err, eventlog.ErrCorrupt) {
+		return fmt.Errorf("%w: bakery-replay verify tells where, and salvage makes a log of what stands before", err)
+	}
+	return err
 }
 
 // openLog opens the log that an argument names; done closes it.
@@ -85,7 +93,7 @@ func isDir(path string) bool {
 func fetch(ctx context.Context, diag io.Writer, socket, dir string) error {
 	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
 	if err != nil {
-		return cli.NoDaemon(socket, errors.Is(err, bus.ErrClosed), err)
+		return cli.NoDaemon(socket, "unix:SOCKET", errors.Is(err, bus.ErrClosed), err)
 	}
 	defer func() { _ = c.Close() }()
 	var list struct {

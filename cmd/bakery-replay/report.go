@@ -41,8 +41,9 @@ func reportCommand() *cobra.Command {
 		if f.out == "" {
 			return cli.Usagef("report needs -o FILE; -o - prints the page")
 		}
-		return withLog(func(cmd *cobra.Command, s *replay.Source) error { return writeReport(cmd, s, args[0], f) })(cmd, args)
+		return withNamedLog(&f.kernel.names, func(cmd *cobra.Command, s *replay.Source) error { return writeReport(cmd, s, args[0], f) })(cmd, args)
 	}
+	f.kernel.names.add(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&f.from, "from", "", "from after this moment on, `SEQ|TIME` (default the beginning of the log)")
 	fs.StringVar(&f.to, "to", "", "up to this moment, `SEQ|TIME` (default the end)")

@@ -45,6 +45,14 @@ func statsCommand() *cobra.Command {
 	return cmd
 }
 
+// perHour is a rate in four digits, or as many as it has before the point.
+func perHour(rate float64) string {
+	if rate >= 1000 {
+		return fmt.Sprintf("%.0f", rate)
+	}
+	return fmt.Sprintf("%.4g", rate)
+}
+
 func printStatistics(out io.Writer, st history.Statistics) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if st.Records == 0 {
@@ -54,7 +62,7 @@ func printStatistics(out io.Writer, st history.Statistics) error {
 		fmt.Fprintf(w, "time\t%s to %s\n", st.Begin.Local().Format(time.DateTime), st.End.Local().Format(time.DateTime))
 	}
 	if st.Rates.PerHour > 0 {
-		fmt.Fprintf(w, "rate\t%.4g an hour; busiest minute %s with %d, busiest hour %s with %d\n", st.Rates.PerHour,
+		fmt.Fprintf(w, "rate\t%s an hour; busiest minute %s with %d, busiest hour %s with %d\n", perHour(st.Rates.PerHour),
 			clock(st.Rates.Minute.Begin), st.Rates.Minute.Records, clock(st.Rates.Hour.Begin), st.Rates.Hour.Records)
 	}
 	fmt.Fprintf(w, "size\t%s, %d bytes on disk\n", number(uint64(len(st.Log.Segments)), "segment"), st.Log.Bytes)

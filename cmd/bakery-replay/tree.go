@@ -31,6 +31,7 @@ type treeFlags struct {
 	target      targetFlags
 	most, depth int
 	all, json   bool
+	names       nameFiles
 }
 
 func treeCommand() *cobra.Command {
@@ -45,13 +46,14 @@ func treeCommand() *cobra.Command {
   bakery-replay tree lqosd-state/eventlog --at "yesterday 14:00" --json`,
 		Args: cli.Args("LOG"),
 	}
-	run := withLog(func(cmd *cobra.Command, s *replay.Source) error { return printTree(cmd, s, f) })
+	run := withNamedLog(&f.names, func(cmd *cobra.Command, s *replay.Source) error { return printTree(cmd, s, f) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.depth < 0 || f.most < 1 {
 			return cli.Usagef("--depth and --most must be 1 at least")
 		}
 		return run(cmd, args)
 	}
+	f.names.add(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&f.at, "at", "", "after record or time `SEQ|TIME` (default the end)")
 	fs.StringVar(&f.target.link, "link", "", "only this link, `IF`")

@@ -13,6 +13,7 @@ import (
 func whoisCommand() *cobra.Command {
 	var at string
 	var asJSON bool
+	var names nameFiles
 	cmd := &cobra.Command{
 		Use:   "whois LOG HANDLE|ADDRESS|NAME",
 		Short: "Tell which customer a handle, an address or a name is",
@@ -23,7 +24,7 @@ mappings; NAME is a name or hash of a site or circuit, or a part of a name. Exit
 		Args: cli.Args("LOG", "HANDLE|ADDRESS|NAME"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return withLog(func(cmd *cobra.Command, s *replay.Source) error {
+		return withNamedLog(&names, func(cmd *cobra.Command, s *replay.Source) error {
 			seq, err := moment(cmd.Context(), s, at)
 			if err != nil {
 				return err
@@ -47,6 +48,7 @@ mappings; NAME is a name or hash of a site or circuit, or a part of a name. Exit
 			return nil
 		})(cmd, args)
 	}
+	names.add(cmd)
 	cmd.Flags().StringVar(&at, "at", "", "after record or time `SEQ|TIME` (default the end)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

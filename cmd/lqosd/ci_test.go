@@ -49,7 +49,6 @@ func setUpCI(env *testscript.Env) error {
 		}
 	}
 	env.Setenv("PATH", filepath.Join(checkout, "bin")+":"+env.Getenv("PATH"))
-	env.Setenv("PYTHONPATH", filepath.Join(checkout, "bus/python"))
 	env.Setenv("LQOSD_WAIT", "300") // this machine may be busy
 	if os.Geteuid() != 0 {
 		return nil

@@ -27,7 +27,7 @@ func socketFlag(fs *pflag.FlagSet, socket *string) {
 func dial(ctx context.Context, socket string) (*bus.Client, error) {
 	c, err := bus.Dial(ctx, socket, bus.DialOptions{Codec: bus.CBOR})
 	if err != nil {
-		return nil, cli.NoDaemon(socket, errors.Is(err, bus.ErrClosed), err)
+		return nil, cli.NoDaemon(socket, "--socket", errors.Is(err, bus.ErrClosed), err)
 	}
 	return c, nil
 }
@@ -91,6 +91,9 @@ func waitCommand() *cobra.Command {
 		Example: "  lqosd wait --applied\n  lqosd wait --seq 4347 --applied --timeout 30s",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return cli.Usagef("--timeout %s: must be above 0", timeout)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			c, err := dialUntil(ctx, socket)

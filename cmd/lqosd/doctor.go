@@ -233,11 +233,11 @@ func examineQdiscs(s settings, h host.Host) []finding {
 
 func examinePaths(s settings) []finding {
 	var all []finding
-	for _, p := range []struct{ name, path string }{
-		{"state directory", s.Bakery.StateDirectory}, {"socket", filepath.Dir(s.Bakery.Socket)},
+	for _, p := range []struct{ name, path, dir string }{
+		{"state directory", s.Bakery.StateDirectory, s.Bakery.StateDirectory}, {"socket", s.Bakery.Socket, filepath.Dir(s.Bakery.Socket)},
 	} {
 		f := finding{Check: p.name, Verdict: good, Text: p.path}
-		r := reach{path: p.path, mode: mayMakeFiles, made: true, advice: "run as root or as its owner, or name another in [bakery]"}
+		r := reach{path: p.dir, mode: mayMakeFiles, made: true, advice: "run as root or as its owner, or name another in [bakery]"}
 		if r.refuse(); r.refused != "" {
 			f.Verdict, f.Text, f.Advice = bad, r.refused, r.advice
 		}

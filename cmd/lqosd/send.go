@@ -43,6 +43,9 @@ func sendCommand() *cobra.Command {
 			if f.session < 0 {
 				return cli.Usagef("--session %d: must be 0 or more", f.session)
 			}
+			if f.key != "" && cmd.Flags().Changed("session") {
+				return cli.Usagef("--key sends all in one session: leave out --session")
+			}
 			return runSend(cmd, f, args[0])
 		},
 	}

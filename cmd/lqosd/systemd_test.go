@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -396,6 +397,9 @@ func (s *service) forbids() {
 	const binary = "/run/attempts"
 	self, err := os.Executable()
 	if err == nil {
+		err = isStatic(self)
+	}
+	if err == nil {
 		err = os.WriteFile(binary, nil, 0o755)
 	}
 	if err == nil {
@@ -417,6 +421,21 @@ func (s *service) forbids() {
 	if !s.t.Failed() {
 		s.t.Logf("%d attempts fail under the unit, and succeed without the sandbox", len(attempts))
 	}
+}
+
+// isStatic tells why the sandbox wouldn't run a program, which lets no dynamic linker run.
+func isStatic(program string) error {
+	f, err := elf.Open(program)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("the unit runs static programs alone: run this test with CGO_ENABLED=0, as make test does")
+		}
+	}
+	return nil
 }
 
 // others are the settings that are about more than one program that runs once; privileges those that no sandbox is.

@@ -12,9 +12,13 @@ import csv
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
-from liblqos_python import Bakery, LqosdError, hash_to_u64
+# Where PYTHONPATH names no other, the module is that of the checkout which this file is in.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "bus" / "python"))
+
+from liblqos_python import Bakery, LqosdError, hash_to_u64  # noqa: E402
 
 Node = Dict[str, Any]
 
@@ -92,6 +96,9 @@ def add_circuit(bakery: Bakery, numbers: Numbers, rows: List[Dict[str, str]], pl
 
 def main() -> int:
     """Send the network."""
+    if len(sys.argv) > 1:
+        print(__doc__, end="")
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     bakery, numbers, places = Bakery(), Numbers(queues()), {}  # type: Bakery, Numbers, Dict[str, Tuple[int, str]]
     try:
         bakery.start_batch()

@@ -8,7 +8,7 @@
 # kernel modules: the daemon runs in file mode. What a directory holds decides how its network is sent:
 #
 #   network.jsonl                            requests, one a line (lqosd send)
-#   network.json, ShapedDevices.csv          LibreQoS's files, by network.py beside this script (Python 3.9, and PYTHONPATH with bus/python)
+#   network.json, ShapedDevices.csv          LibreQoS's files, by network.py beside this script (Python 3.9; bus/python of the checkout)
 #   anything                                 where LQOS_SEND is set: that command, run in the directory, with the bus at $LQOSD_SOCKET
 #
 # A lqos.conf in the directory is the daemon's configuration. LQOSD_WAIT is how many seconds a daemon may take to start (60).
@@ -62,9 +62,14 @@ record() {
 	return $sent
 }
 
-# plan compares the two in one format: plan FORMAT FILE.
+# plan compares the two in one format: plan FORMAT FILE. Clients tell hardly any names of sites: the description has them.
 plan() {
-	bakery-replay diff "$state/eventlog" --from "$before" --to now --format "$1" -o "$out/$2"
+	set -- "$1" "$2" diff "$state/eventlog" --from "$before" --to now --format "$1" -o "$out/$2"
+	for names in "$state/names-base.json" "$state/names-head.json"; do
+		[ ! -e "$names" ] || set -- "$@" --names "$names"
+	done
+	shift 2
+	bakery-replay "$@"
 	[ $? -le 1 ] || fail "comparing"
 }
 
@@ -74,13 +79,22 @@ state=$(mktemp -d) || fail "no temporary directory"
 trap clean EXIT
 trap 'exit 2' INT TERM
 LQOSD_SOCKET=$state/bus
-export LQOSD_SOCKET
+PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$here/../../bus/python # for what LQOS_SEND may run, too
+export LQOSD_SOCKET PYTHONPATH
 : >"$out/lqosd.log"
 
 record "$base" "$out/refused-base.txt" || echo "plan.sh: the network before the change has mistakes of its own: refused-base.txt" >&2
 before=$(cat "$state/seq")
 code=0
 record "$head" "$out/refused.txt" || code=1
+
+# A network.json with mistakes has no names; why it was refused is in refused.txt.
+for side in base head; do
+	eval "names=\$$side/network.json"
+	if [ -e "$names" ] && bakery-replay tree "$state/eventlog" --depth 1 --names "$names" >/dev/null 2>&1; then
+		cp "$names" "$state/names-$side.json"
+	fi
+done
 
 plan text plan.txt
 plan json plan.json

@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/pprof"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -50,7 +49,7 @@ type flags struct {
 }
 
 func run(ctx context.Context, f flags, w io.Writer) error {
-	only, err := regexp.Compile(f.only)
+	list, err := f.chosen()
 	if err != nil {
 		return fmt.Errorf("-rows: %w", err)
 	}
@@ -76,11 +75,7 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	if t.Sync, err = s.syncTime(); err != nil {
 		return err
 	}
-	list := rows
-	if f.experiment > 0 {
-		list = experimentRows(f.experiment)
-	}
-	worse, err := t.fill(ctx, s, w, slices.DeleteFunc(slices.Clone(list), func(r row) bool { return !only.MatchString(r.key) }), earlier)
+	worse, err := t.fill(ctx, s, w, list, earlier)
 	if err != nil {
 		return err
 	}
@@ -96,6 +91,29 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 		return fmt.Errorf("worse than in %s by more than half:\n%s", f.compare, strings.Join(worse, "\n"))
 	}
 	return nil
+}
+
+// chosen are the rows that -rows names.
+func (f flags) chosen() ([]row, error) {
+	only, err := regexp.Compile(f.only)
+	if err != nil {
+		return nil, err
+	}
+	all := rows
+	if f.experiment > 0 {
+		all = experimentRows(f.experiment)
+	}
+	var list []row
+	keys := make([]string, len(all))
+	for i, r := range all {
+		if keys[i] = r.key; only.MatchString(r.key) {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no row is called %q: there are %s", f.only, strings.Join(keys, ", "))
+	}
+	return list, nil
 }
 
 // fill measures rows, tells each as it comes, and gives what got worse than earlier, which may be nil.

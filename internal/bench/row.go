@@ -100,7 +100,7 @@ func (r row) measure(ctx context.Context, s *stand) (m result, err error) {
 	}
 	slices.Sort(ratios)
 	m = result{Key: r.key, What: r.what, Against: r.against, Measure: kind.measure(), Unit: kind.unit, Pairs: n, Goal: r.goal.String(), goal: r.goal,
-		Ours: median(ours), Other: median(others), Ratio: median(ratios), Least: ratios[0], Most: ratios[n-1], disk: r.disk}
+		Ours: median(ours), Other: median(others), Ratio: median(ratios), Least: ratios[0], Most: ratios[n-1], disk: r.disk, small: s.smoke}
 	m.Met = r.goal.met(m.Ratio)
 	return m, nil
 }

@@ -87,7 +87,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err, diff)
 	}
 	now := &table{Rows: []result{{Key: "good", What: "this", Ratio: 2.9, Met: true, goal: goal{atMost: 3}}, {Key: "bad", Ratio: 3.1, Goal: "≤ 3 ×", goal: goal{atMost: 3}},
-		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}}}}
+		{Key: "bad", Ratio: 3.1, disk: true, goal: goal{atMost: 3}}, {Key: "new", Ratio: 9, goal: goal{atMost: 3}, small: true}}}
 	var worse []string
 	for _, r := range now.Rows {
 		if then, ok, _ := read.earlier(r, 2e6); ok {
@@ -104,7 +104,7 @@ func TestTable(t *testing.T) {
 		t.Error("compared with nothing")
 	}
 	var text bytes.Buffer
-	if err := now.write(&text); err != nil || !strings.Contains(text.String(), "MISSED") || strings.Count(text.String(), " met") != 1 {
+	if err := now.write(&text); err != nil || strings.Count(text.String(), "MISSED") != 2 || strings.Count(text.String(), " met") != 1 || !strings.Contains(text.String(), "\ngood  this") {
 		t.Errorf("%v\n%s", err, &text)
 	}
 }
@@ -117,6 +117,27 @@ func TestRows(t *testing.T) {
 			t.Errorf("%q: %d pairs", r.key, r.pairs)
 		}
 		seen[r.key] = true
+	}
+}
+
+// TestChosen: rows are chosen by their keys, and what chooses none is an error that names them.
+func TestChosen(t *testing.T) {
+	for _, tc := range []struct {
+		flags flags
+		want  string
+	}{
+		{flags{only: "^append_1$"}, "append_1"},
+		{flags{only: "append", experiment: 10}, `no row is called "append": there are experiment_`},
+		{flags{only: "nosuch"}, `no row is called "nosuch": there are append_1, `},
+		{flags{only: "("}, "error parsing regexp"},
+	} {
+		list, err := tc.flags.chosen()
+		switch {
+		case err != nil && !strings.HasPrefix(err.Error(), tc.want):
+			t.Errorf("%q: %v", tc.flags.only, err)
+		case err == nil && (len(list) != 1 || list[0].key != tc.want):
+			t.Errorf("%q: %d rows", tc.flags.only, len(list))
+		}
 	}
 }
 

@@ -40,8 +40,9 @@ type result struct {
 	Goal    string  `json:"goal"`
 	Met     bool    `json:"met"`
 
-	goal goal
-	disk bool
+	goal  goal
+	disk  bool
+	small bool // the goals are those of full sizes
 }
 
 func newTable(smoke bool) *table {
@@ -60,12 +61,12 @@ func (r result) cells() []string {
 	}
 	verdict := "met"
 	switch {
-	case r.goal == goal{}:
+	case r.goal == goal{}, r.small:
 		verdict = ""
 	case !r.Met:
 		verdict = "MISSED"
 	}
-	return []string{r.What, amount(r.Ours, r.Measure) + per, r.Against, amount(r.Other, r.Measure) + per,
+	return []string{r.Key, r.What, amount(r.Ours, r.Measure) + per, r.Against, amount(r.Other, r.Measure) + per,
 		fmt.Sprintf("%.2f (%.2f–%.2f)", r.Ratio, r.Least, r.Most), r.Goal, verdict}
 }
 
@@ -89,11 +90,11 @@ func amount(n float64, measure string) string {
 func (t *table) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if t.Smoke {
-		fmt.Fprintln(w, "\nSmall sizes: the numbers in the words are those of a full run.")
+		fmt.Fprintln(w, "\nSmall sizes: the numbers in the words, and the goals, are those of a full run (make bench).")
 	}
 	fmt.Fprintf(w, "\nLinux %s, %d CPUs, %s, fdatasync %s\n", t.Kernel, t.CPUs, t.Go, amount(t.Sync, "ns"))
 	if len(t.Rows) > 0 {
-		fmt.Fprint(w, "\nwhat\tours\tpeer or limit\tits\tratio (of pairs)\tgoal\t\n")
+		fmt.Fprint(w, "\nkey\twhat\tours\tpeer or limit\tits\tratio (of pairs)\tgoal\t\n")
 		for _, r := range t.Rows {
 			fmt.Fprintln(w, strings.Join(r.cells(), "\t"))
 		}

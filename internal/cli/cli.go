@@ -77,8 +77,15 @@ func helpAlone(cmd *cobra.Command, args []string) error {
 	return cmd.Help()
 }
 
-// plain says what is wrong with a number without the name of the function that read it.
+// plain says what is wrong with a number or a duration without the words of the function that read it.
 func plain(err error) error {
+	if said, why, found := strings.Cut(err.Error(), ": time: "); found { // strings alone: time has no type for it
+		text := "must be a time like 500ms, 30s or 2m"
+		if strings.HasPrefix(why, "missing unit") {
+			text = "its unit is missing: write 5s, or 5m"
+		}
+		return errors.New(said + ": " + text)
+	}
 	var number *strconv.NumError
 	if !errors.As(err, &number) {
 		return err
@@ -97,6 +104,12 @@ func completion(root *cobra.Command) {
 		c.Args, c.RunE = cobra.ArbitraryArgs, helpAlone
 		for _, shell := range c.Commands() {
 			shell.Args = Args()
+			if shell.Name() == "bash" {
+				shell.RunE = func(cmd *cobra.Command, _ []string) error {
+					plain, _ := cmd.Flags().GetBool("no-descriptions")
+					return writeBash(root, cmd.OutOrStdout(), !plain)
+				}
+			}
 		}
 	}
 }
@@ -116,8 +129,9 @@ func Args(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// NoDaemon tells why nobody at a socket could be spoken to, and what to do. hungUp: the daemon is there, and ended the connection at once.
-func NoDaemon(socket string, hungUp bool, err error) error {
+// NoDaemon tells why nobody at a socket could be spoken to, and what to do: elsewhere is how another is named.
+// hungUp: the daemon is there, and ended the connection at once.
+func NoDaemon(socket, elsewhere string, hungUp bool, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled): // by a signal
 		return err
@@ -126,7 +140,7 @@ func NoDaemon(socket string, hungUp bool, err error) error {
 	case hungUp:
 		return fmt.Errorf("the daemon at %s doesn't speak with this user (with root, its own user, bakery.socket_group and bakery.read_group), or has its most connections: %w", socket, err)
 	}
-	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, --socket names another place): %w", socket, err)
+	return fmt.Errorf("no answer from a daemon at %s (lqosd serve runs one, %s names another place): %w", socket, elsewhere, err)
 }
 
 // Main runs the command until it ends or a signal comes, and exits. A second signal ends the process at once.
@@ -135,6 +149,9 @@ func Main(root *cobra.Command) {
 	context.AfterFunc(ctx, stop)
 	root.SetOut(output{os.Stdout, ctx.Done()})
 	completion(root)
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], cobra.ShellCompRequestCmd) {
+		describe(root)
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	stop()
 	os.Exit(report(root.Name(), hint(cmd), err))

@@ -76,12 +76,12 @@ func TestNoDaemon(t *testing.T) {
 		err    error
 		want   string
 	}{
-		{"no socket", false, syscall.ENOENT, "lqosd serve runs one"},
+		{"no socket", false, syscall.ENOENT, "lqosd serve runs one, --socket names another place"},
 		{"a signal came", false, context.Canceled, "dialing: context canceled"},
 		{"no rights to open it", false, syscall.EACCES, "may not open bus (root and the socket's group may"},
 		{"no rights to speak", true, io.EOF, "doesn't speak with this user (with root, its own user, bakery.socket_group and bakery.read_group)"},
 	} {
-		if err := NoDaemon("bus", tc.hungUp, fmt.Errorf("dialing: %w", tc.err)); !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.want) {
+		if err := NoDaemon("bus", "--socket", tc.hungUp, fmt.Errorf("dialing: %w", tc.err)); !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}

@@ -42,6 +42,15 @@ func Complete(root *cobra.Command, values Values) {
 	}
 }
 
+// describe takes the quotes out of the usages of flags, which a shell would show: `FORM` tells cobra's help what the value is called.
+func describe(cmd *cobra.Command) {
+	unquote := func(f *pflag.Flag) { _, f.Usage = pflag.UnquoteUsage(f) }
+	cmd.LocalFlags().VisitAll(unquote)
+	for _, sub := range cmd.Commands() {
+		describe(sub)
+	}
+}
+
 func completeFlag(cmd *cobra.Command, f *pflag.Flag, values Values) cobra.CompletionFunc {
 	name, usage := pflag.UnquoteUsage(f)
 	if words := choices(name, usage); len(words) > 0 {
@@ -87,6 +96,9 @@ func completeArgs(cmd *cobra.Command, values Values) cobra.CompletionFunc {
 }
 
 func complete(what Value, values Values) cobra.CompletionFunc {
+	if words, found := strings.CutSuffix(what.Placeholder, "|FILE"); found {
+		return cobra.FixedCompletions(strings.Split(words, "|"), cobra.ShellCompDirectiveDefault)
+	}
 	switch strings.TrimSuffix(what.Placeholder, "|-") {
 	case "FILE", "PATH":
 		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)

@@ -5,7 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
+	"strconv"
+	"syscall"
 )
 
 // output is where a command prints. A write that nobody takes, to a pipe say, ends when the command is interrupted.
@@ -50,10 +54,45 @@ func interruptible[T any](done <-chan struct{}, do func() (T, error)) (T, error)
 	}
 }
 
-// Create calls write with a file that it makes, or with what there is under its name: a FIFO may have to wait for who opens
-// it, and for who reads it.
-func Create(ctx context.Context, path string, write func(io.Writer) error) (err error) {
-	f, err := Interruptible(ctx, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666) })
+// Create calls write with a file that appears under its name when it is complete, and leaves what was there before as it is
+// if it doesn't get so far. What is no file, or a link to one, or somebody else's, is written to as it is: a FIFO may have to
+// wait for who opens it, and for who reads it.
+func Create(ctx context.Context, path string, write func(io.Writer) error) error {
+	was, err := os.Lstat(path)
+	if err == nil && !replaceable(was) {
+		return writeTo(ctx, path, os.O_TRUNC, write)
+	}
+	temp := path + ".partial-" + strconv.FormatUint(rand.Uint64(), 36)
+	err = writeTo(ctx, temp, os.O_EXCL, write)
+	if err == nil && was != nil {
+		err = os.Chmod(temp, was.Mode().Perm())
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	var at *fs.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &at) && at.Path == temp && at.Op == "open":
+		if was != nil && errors.Is(err, fs.ErrPermission) { // a file may be writable where none can be made
+			return writeTo(ctx, path, os.O_TRUNC, write)
+		}
+		at.Path = path
+	default:
+		_ = os.Remove(temp)
+	}
+	return err
+}
+
+// replaceable reports a file whose place another can take without anybody noticing.
+func replaceable(was fs.FileInfo) bool {
+	s, ok := was.Sys().(*syscall.Stat_t)
+	return ok && was.Mode().IsRegular() && s.Nlink == 1 && int(s.Uid) == os.Geteuid()
+}
+
+func writeTo(ctx context.Context, path string, flag int, write func(io.Writer) error) (err error) {
+	f, err := Interruptible(ctx, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o666) })
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"lqosd/bakery"
@@ -55,7 +56,7 @@ func CompareMoments(ctx context.Context, s *replay.Source, a, b eventlog.Seq) (R
 }
 
 // CompareFiles compares what the files hold with the Tree after record at: tc lines, or the
-// JSON of `tc -j -d qdisc show` and `tc -j -d class show`. link is the link of a
+// listings of `tc -j -d qdisc show` and `tc -j -d class show`. link is the link of a
 // class listing; "" where the log has but one.
 //
 // Both sides are brought into the kernel's own form (tc.Canonical), and leaf
@@ -161,6 +162,8 @@ func (f *fileSide) read(ctx context.Context, name string) error {
 	}
 	listing := &f.qdiscs
 	switch trimmed := bytes.TrimSpace(data); {
+	case listsClasses(trimmed):
+		listing = &f.classes
 	case len(trimmed) == 0 || trimmed[0] != '[':
 		f.compared = append(f.compared, newComparedFile(name, data))
 		return f.readLines(data)
@@ -174,6 +177,12 @@ func (f *fileSide) read(ctx context.Context, name string) error {
 	f.compared = append(f.compared, ComparedFile{Name: name})
 	return nil
 }
+
+// shownClass begins what tc(8) before 6.10 shows of a class, in spite of -j: a kind stands where a line that tc takes has a verb.
+var shownClass = regexp.MustCompile(`^class [a-z_]+ [0-9a-f]+:`)
+
+// listsClasses reports a listing of classes as text.
+func listsClasses(text []byte) bool { return shownClass.Match(text) }
 
 func (f *fileSide) readLines(data []byte) error {
 	if f.lines != nil || f.qdiscs != nil || f.classes != nil {

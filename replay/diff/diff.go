@@ -92,9 +92,11 @@ func Compare(from, to Side) Report {
 	p := newPairs(from.Tree, to.Tree)
 	r.states(from.Tree.State(), to.Tree.State(), NameOf(from.Tree, to.Tree), p.claims)
 	p.add(&r)
+	was, is := treeView(from.Tree, to.Tree), treeView(to.Tree, from.Tree)
+	p.addSurrounded(&r, was, is)
 	r.mappings(from.Tree.Mappings, to.Tree.Mappings)
 	r.opaque(LineTexts(from.Tree), LineTexts(to.Tree))
-	r.place(treeView(from.Tree, to.Tree), treeView(to.Tree, from.Tree))
+	r.place(was, is)
 	return r
 }
 

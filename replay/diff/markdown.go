@@ -14,6 +14,8 @@ const (
 	foldedFrom = 30
 	// commentLimit is how long Markdown gets, in bytes: GitHub takes comments of 65,536 characters, and what posts one adds to it.
 	commentLimit = 60000
+	// leftOutRoom is kept free for the line that says what was left out.
+	leftOutRoom = 200
 )
 
 // writeMarkdown writes the report for a comment on a pull request: the totals first, then site by
@@ -24,7 +26,7 @@ func (r Report) writeMarkdown(w io.Writer) error {
 	folded := len(r.Differences) >= foldedFrom
 	left, leftIn := 0, 0
 	for _, g := range r.groups() {
-		text, shown := g.markdown(folded, commentLimit-b.Len())
+		text, shown := g.markdown(folded, commentLimit-leftOutRoom-b.Len())
 		b.WriteString(text)
 		if shown < len(g.list) {
 			left += len(g.list) - shown
@@ -52,7 +54,7 @@ func (g group) markdown(folded bool, limit int) (text string, shown int) {
 	head := fmt.Sprintf("\n**%s**\n\n", escapeMarkdown(g.title))
 	tail := ""
 	if folded {
-		head = fmt.Sprintf("\n<details><summary><b>%s</b>: %s</summary>\n\n", html.EscapeString(g.title), g.signs())
+		head = fmt.Sprintf("\n<details><summary><b>%s</b>: %s</summary>\n\n", callNobody(html.EscapeString(g.title)), g.signs())
 		tail = "\n</details>\n"
 	}
 	lines, longest := g.diffLines()
@@ -118,11 +120,14 @@ func codeSpan(s string) string {
 	return fence + s + fence
 }
 
-// markdownEscapes are the characters that mean something in a line of Markdown, and the sign that calls somebody.
-var markdownEscapes = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "#", `\#`,
-	"<", "&lt;", ">", "&gt;", "&", "&amp;", "@", "@\u200b")
+// callNobody is text whose signs call nobody: GitHub looks for names of its users in HTML, too.
+func callNobody(s string) string { return strings.ReplaceAll(s, "@", "@\u200b") }
 
-func escapeMarkdown(s string) string { return markdownEscapes.Replace(s) }
+// markdownEscapes are the characters that mean something in a line of Markdown.
+var markdownEscapes = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "#", `\#`,
+	"<", "&lt;", ">", "&gt;", "&", "&amp;")
+
+func escapeMarkdown(s string) string { return callNobody(markdownEscapes.Replace(s)) }
 
 // signs counts what happened in a group: "+2 ~1 -3".
 func (g group) signs() string {

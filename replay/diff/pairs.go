@@ -15,6 +15,7 @@ type pairs struct {
 	moved    map[bakery.ClassRef]tc.Handle // from's class: the handle that it has in to
 	arrived  map[bakery.ClassRef]bool      // to's classes of those
 	claimed  map[bakery.ClassRef]bool      // classes that aren't the same one on both sides
+	resited  bool                          // one of claimed is a site on both sides
 }
 
 // identity is who a class is.
@@ -69,6 +70,7 @@ func newPairs(from, to *bakery.Tree) *pairs {
 		m, _ := to.Note(at.Link, at.ID)
 		if is, named := identityOf(to, at, m); named && is != was {
 			p.claimed[at] = true
+			p.resited = p.resited || was.role == bakery.RoleSite && is.role == bakery.RoleSite
 		}
 	}
 	return p
@@ -95,6 +97,33 @@ func (p *pairs) add(r *Report) {
 		if class, there := p.to.State().Class(at.Link, at.ID); there && !p.arrived[at] {
 			p.addOne(r, p.to, class, tc.Added)
 		}
+	}
+}
+
+// addSurrounded adds what stays where it is while another site takes the place of the one around it: the
+// kernel keeps its class as it is, and it is in another site.
+func (p *pairs) addSurrounded(r *Report, from, to *view) {
+	if !p.resited {
+		return
+	}
+	told := map[bakery.ClassRef]bool{}
+	for _, d := range r.Differences {
+		if d.Object == "class" {
+			told[bakery.ClassRef{Link: d.Link, ID: d.Class}] = true
+		}
+	}
+	for at, n := range p.from.Notes {
+		was, named := identityOf(p.from, at, n)
+		if !named || p.claimed[at] || told[at] {
+			continue
+		}
+		m, _ := p.to.Note(at.Link, at.ID)
+		if is, _ := identityOf(p.to, at, m); is != was || from.siteOf(at.Link, at.ID) == to.siteOf(at.Link, at.ID) {
+			continue
+		}
+		a, _ := p.from.State().Class(at.Link, at.ID)
+		b, _ := p.to.State().Class(at.Link, at.ID)
+		r.add(newDifference(tc.Difference{Kind: tc.Changed, Link: at.Link, From: tc.Object{Class: &a}, To: tc.Object{Class: &b}}, NameOf(p.from, p.to)))
 	}
 }
 

@@ -76,15 +76,14 @@ func (n network) tree(t rapid.TB, stick bool) *bakery.Tree {
 	return tree
 }
 
-// expected are the totals of the way from a network to another, as hashes tell them. Of a site that another takes the place of,
-// class and all, the two sites are told: what is in it stays where it was.
+// expected are the totals of the way from a network to another, as hashes tell them.
 func expected(from, to network) (n NetworkTotals) {
 	for hash := int64(1); hash < 105; hash++ {
 		a, was := from[hash]
 		b, is := to[hash]
 		change := ""
 		switch {
-		case !was && !is, was && is && a.minor == b.minor && a.ceil == b.ceil && from[a.site].minor == to[b.site].minor:
+		case !was && !is, was && is && a.site == b.site && a.minor == b.minor && a.ceil == b.ceil && from[a.site].minor == to[b.site].minor:
 			continue
 		case !was:
 			change = "added"
@@ -164,6 +163,9 @@ func TestMoves(t *testing.T) {
 			"    ~ site 2  class 1:4  moves from no site to site 1"},
 		"a site is numbered anew": {network{1: {0, 3, 20}, 100: {1, 5, 10}}, network{1: {0, 4, 20}, 100: {1, 5, 10}},
 			"    ~ site 1  class 1:3 → 1:4  is numbered anew\n    ~ circuit 100  class 1:5  parent 1:3 → 1:4"},
+		"another site takes the place of its own": {network{1: {0, 3, 20}, 100: {1, 5, 10}}, network{2: {0, 3, 20}, 100: {2, 5, 10}},
+			"    - site 1  class 1:3  rate 1mbit ceil 20mbit prio 3 quantum 250000\n    + site 2  class 1:3  rate 1mbit ceil 20mbit prio 3 quantum 250000\n" +
+				"    ~ circuit 100  class 1:5  moves from site 1 to site 2"},
 		"to another site, with another plan": {network{1: {0, 3, 20}, 2: {0, 4, 20}, 100: {1, 5, 10}}, network{1: {0, 3, 20}, 2: {0, 4, 20}, 100: {2, 6, 20}},
 			"    ~ circuit 100  class 1:5 → 1:6  moves from site 1 to site 2, ceil 10mbit → 20mbit, quantum 125000 → 250000"},
 	} {

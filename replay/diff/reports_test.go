@@ -51,7 +51,8 @@ func TestReportsOfAnyName(t *testing.T) {
 	if got := len(regexp.MustCompile(`(?m)^    \+ `).FindAllString(written(t, r, "text"), -1)); got != n {
 		t.Errorf("text: %d lines of %d differences", got, n)
 	}
-	if md := written(t, r, "markdown"); strings.Count(md, "\n</details>") != strings.Count(md, "\n<details>") || strings.Count(md, "\n+ ") != n {
+	if md := written(t, r, "markdown"); strings.Count(md, "\n</details>") != strings.Count(md, "\n<details>") || strings.Count(md, "\n+ ") != n ||
+		regexp.MustCompile(`(?m)^<details>.*@everyone`).MatchString(md) {
 		t.Errorf("markdown:\n%s", md)
 	}
 	written(t, r, "json")
@@ -106,7 +107,7 @@ func TestLongReports(t *testing.T) {
 		t.Fatalf("nothing says what was left out: …%s", md[len(md)-300:])
 	}
 	more, _ := strconv.Atoi(left[1])
-	if shown := strings.Count(md, "\n! "); shown+more != 2000 || len(md) < commentLimit*9/10 {
+	if shown := strings.Count(md, "\n! "); shown+more != 2000 || len(md) < commentLimit*9/10 || len(md) > commentLimit {
 		t.Errorf("%d shown, %d left out, in %d bytes", shown, more, len(md))
 	}
 	if !strings.HasPrefix(md, "**0 to add, 2000 to change, 0 to remove (circuits: 2000 changed)**\n") {

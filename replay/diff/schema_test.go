@@ -41,7 +41,7 @@ func checkFormat(t testing.TB, format string, text []byte) {
 			}
 		}
 	case "markdown":
-		if len(text) > 65536 {
+		if len(text) > commentLimit {
 			t.Errorf("markdown: %d bytes are no comment", len(text))
 		}
 	case "github":

@@ -37,6 +37,16 @@ var (
 		slot split-gso target timer_slack wash`)
 )
 
+// KnownTerms are all Terms of one word whose values aren't names, as ParseTerm reads them.
+func KnownTerms() (terms []string) {
+	for _, key := range slices.Sorted(maps.Keys(termWords)) {
+		for _, word := range termWords[key] {
+			terms = append(terms, key+"="+word)
+		}
+	}
+	return terms
+}
+
 // ParseTerm reads "field=quantum,prio". The name of a site or circuit may hold commas, so that is one value.
 func ParseTerm(s string) (Term, error) {
 	key, value, ok := strings.Cut(s, "=")

@@ -89,7 +89,11 @@ func NewTimeline(ctx context.Context, s *replay.Source, from, to eventlog.Seq, l
 		}
 	}
 	l.After = tree
-	return l, l.compare(ctx, s, to, limits)
+	if err := l.compare(ctx, s, to, limits); err != nil {
+		return l, err
+	}
+	l.After.NameSites(s.SiteNames())
+	return l, nil
 }
 
 // group makes Events of the records, without folding them.
