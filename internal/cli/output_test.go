@@ -92,6 +92,11 @@ func TestCreateOfAMountedFile(t *testing.T) {
 		if out, err := exec.Command("mount", "--bind", outside, inside).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
+		t.Cleanup(func() {
+			if out, err := exec.Command("umount", inside).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 		err := Create(t.Context(), inside, func(w io.Writer) error {
 			_, err := io.WriteString(w, "new")
 			return err
