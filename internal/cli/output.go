@@ -70,6 +70,9 @@ func Create(ctx context.Context, path string, write func(io.Writer) error) error
 	if err == nil {
 		err = os.Rename(temp, path)
 	}
+	if errors.Is(err, syscall.EBUSY) { // it is mounted by itself, into a container say
+		return errors.Join(writeTo(ctx, path, os.O_TRUNC, contentsOf(temp)), os.Remove(temp))
+	}
 	var at *fs.PathError
 	switch {
 	case err == nil:
@@ -83,6 +86,18 @@ func Create(ctx context.Context, path string, write func(io.Writer) error) error
 		_ = os.Remove(temp)
 	}
 	return err
+}
+
+// contentsOf writes what is in a file.
+func contentsOf(path string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, f)
+		return errors.Join(err, f.Close())
+	}
 }
 
 // replaceable reports a file whose place another can take without anybody noticing.

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"lqosd/internal/testenv"
 )
 
 // TestCreate: a file appears whole or not at all, and what was there stays until then.
@@ -74,4 +77,38 @@ func TestCreate(t *testing.T) {
 	if err := Create(t.Context(), nowhere, half); err == nil || err.Error() != "open "+nowhere+": no such file or directory" {
 		t.Error(err)
 	}
+}
+
+// TestCreateOfAMountedFile: a file that is mounted by itself, as into a container, is written to as it is.
+func TestCreateOfAMountedFile(t *testing.T) {
+	testenv.InNetns(t, func(t *testing.T) {
+		dir := t.TempDir()
+		outside, inside := filepath.Join(dir, "outside"), filepath.Join(dir, "inside")
+		for _, file := range []string{outside, inside} {
+			if err := os.WriteFile(file, []byte("what was there before"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out, err := exec.Command("mount", "--bind", outside, inside).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Cleanup(func() {
+			if out, err := exec.Command("umount", inside).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+		err := Create(t.Context(), inside, func(w io.Writer) error {
+			_, err := io.WriteString(w, "new")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(outside); err != nil || string(text) != "new" {
+			t.Errorf("%q, error %v", text, err)
+		}
+		if left, err := filepath.Glob(inside + "?*"); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, error %v", left, err)
+		}
+	})
 }
