@@ -73,9 +73,6 @@ func logCommand() *cobra.Command {
 // filter makes a Filter of the flags.
 func (f logFlags) filter() (filter history.Filter, err error) {
 	filter.Changes = f.changes
-	if f.tail < 0 {
-		return filter, cli.Usagef("--tail must be 0 at least")
-	}
 	if filter.Target, err = f.target.target(); err != nil {
 		return filter, err
 	}
@@ -98,7 +95,7 @@ func (f logFlags) filter() (filter history.Filter, err error) {
 		}
 		*t.into = m.Time
 	}
-	if f.tail < 0 && f.tailed {
+	if f.tail < 0 {
 		return filter, cli.Usagef("--tail %d: must be 0 or more", f.tail)
 	}
 	if f.kind != "" {
