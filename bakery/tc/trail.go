@@ -8,8 +8,8 @@ import (
 )
 
 // maxTouches is about how many touches a trail remembers: more of them in one go are as well
-// compared by looking at everything.
-const maxTouches = 4096
+// compared by looking at everything. Tests make it small.
+var maxTouches = 4096
 
 // Mark stands for the contents that a link of a State had at a moment. The zero Mark stands
 // for nothing.
