@@ -62,6 +62,7 @@ type Options struct {
 	Logger *slog.Logger
 
 	whole bool // all of a link is compared, whatever has changed; for tests
+	few   int  // in place of maxPart, for tests; 0: maxPart
 }
 
 // Retention says how much of the log is kept; zero values keep all.

@@ -2,3 +2,13 @@ package bakery
 
 // CompareWhole makes links be compared as a whole, also where little has changed.
 func CompareWhole(o *Options) { o.whole = true }
+
+// CompareAtMost makes links be compared as a whole where more than n handles are to be compared.
+func CompareAtMost(n int) func(*Options) { return func(o *Options) { o.few = n } }
+
+// RememberFew lets what plays a log remember n texts, commands, lines and leaves, none of more bytes than that, until it is undone.
+func RememberFew(n, bytes int) (undo func()) {
+	was := usualMemory
+	usualMemory = remembering{texts: n, commands: n, lines: n, leaves: n, textBytes: bytes, knownBytes: bytes, leafBytes: bytes}
+	return func() { usualMemory = was }
+}

@@ -1,6 +1,7 @@
 package bakery
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -18,10 +19,11 @@ func (r *reconciler) part(l *managedLink, tree *Tree) (at []tc.Handle, ok bool) 
 		return nil, false
 	}
 	touched, known := tree.State().Touched(l.name, l.mark)
-	if !known || len(touched) > maxPart {
+	most := cmp.Or(r.o.few, maxPart)
+	if !known || len(touched) > most {
 		return nil, false
 	}
-	p := parting{link: l.name, sides: []*tc.State{tree.State(), l.seen.State, l.expected}, in: map[tc.Handle]bool{}, anew: map[tc.Handle]bool{}}
+	p := parting{most: most, link: l.name, sides: []*tc.State{tree.State(), l.seen.State, l.expected}, in: map[tc.Handle]bool{}, anew: map[tc.Handle]bool{}}
 	return p.around(touched)
 }
 
@@ -44,6 +46,7 @@ func (r *reconciler) isOpen(link string) bool {
 // are what is compared; where nothing was touched they are the same, but for the handles of
 // leaves.
 type parting struct {
+	most  int // handles that a part can have
 	link  string
 	sides []*tc.State
 	in    map[tc.Handle]bool // the part
@@ -80,7 +83,7 @@ func (p *parting) add(h tc.Handle) {
 	}
 	p.in[h] = true
 	p.next = append(p.next, h)
-	p.whole = p.whole || len(p.in) > maxPart
+	p.whole = p.whole || len(p.in) > p.most
 }
 
 // addAnew adds a class that may have to be built anew, with all that sits in it.

@@ -65,6 +65,9 @@ func genPayloads(t *rapid.T) [][]byte {
 // TestPlayIsFold: playing records gives the tree, or the error, that folding them one after the other does.
 func TestPlayIsFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		if rapid.Bool().Draw(t, "few are remembered") {
+			defer bakery.RememberFew(rapid.IntRange(1, 6).Draw(t, "of them"), rapid.IntRange(10, 100).Draw(t, "bytes"))()
+		}
 		payloads := run(t, genCommands(t)).payloads
 		payloads = append(payloads, payloads...) // the same again, as refreshes do
 		if rapid.Bool().Draw(t, "anything") {

@@ -33,6 +33,7 @@ type meaning struct {
 // preparer prepares the records of a log. Refreshes say the same again and again; so it remembers commands, lines and texts, and what
 // they mean. What it gives is shared, and never written again, but for what is the fold's.
 type preparer struct {
+	most     remembering
 	texts    interned
 	commands [KindChangeSiteSpeedLive + 1]memory[meaning]
 	lines    memory[tcLine]
@@ -45,23 +46,25 @@ type leafWords struct {
 	options tc.Options
 }
 
-// Bounds of what a preparer remembers; what is longer isn't worth it. A network of 30,000 circuits has so many commands of a kind.
-const (
-	maxTexts      = 1 << 16
-	maxTextBytes  = 64
-	maxCommands   = 1 << 16 // of each kind
-	maxLines      = 1 << 16
-	maxKnownBytes = 512
-	maxLeaves     = 1 << 10
-	maxLeavesText = 512
-)
+// remembering bounds what a preparer remembers: texts and leaves in number, what is longer isn't worth it.
+type remembering struct {
+	texts, commands, lines, leaves   int // of commands so many of each kind
+	textBytes, knownBytes, leafBytes int
+}
+
+// usualMemory is for a network of 30,000 circuits, which has so many commands of a kind. Tests make it small.
+var usualMemory = remembering{
+	texts: 1 << 16, commands: 1 << 16, lines: 1 << 16, leaves: 1 << 10,
+	textBytes: 64, knownBytes: 512, leafBytes: 512,
+}
 
 func newPreparer() *preparer {
-	p := &preparer{texts: interned{}, leaves: map[string]leafWords{}}
+	m := usualMemory
+	p := &preparer{most: m, texts: interned{known: map[string]string{}, longest: m.textBytes, most: m.texts}, leaves: map[string]leafWords{}}
 	for i := range p.commands {
-		p.commands[i].longest, p.commands[i].most = maxKnownBytes, maxCommands
+		p.commands[i].longest, p.commands[i].most = m.knownBytes, m.commands
 	}
-	p.lines.longest, p.lines.most = maxKnownBytes, maxLines
+	p.lines.longest, p.lines.most = m.knownBytes, m.lines
 	return p
 }
 
@@ -107,20 +110,23 @@ func (m *meaning) prepareClass(a classAsk) {
 	}
 }
 
-// interned are texts by themselves, so that one stands for all that are the same.
-type interned map[string]string
+// interned are texts by themselves, so that one stands for all that are the same. Those that are longer are not among them.
+type interned struct {
+	known         map[string]string
+	longest, most int
+}
 
 func (t interned) text(b []byte) string {
-	if len(b) > maxTextBytes {
+	if len(b) > t.longest {
 		return string(b)
 	}
-	s, ok := t[string(b)]
+	s, ok := t.known[string(b)]
 	if !ok {
-		if len(t) >= maxTexts {
-			clear(t)
+		if len(t.known) >= t.most {
+			clear(t.known)
 		}
 		s = string(b)
-		t[s] = s
+		t.known[s] = s
 	}
 	return s
 }
@@ -201,8 +207,8 @@ func (p *preparer) leaf(d *decoder, out *meaning) []string {
 	if l.options, err = parseLeaf(l.words); err != nil {
 		return l.words
 	}
-	if out.leaf = l.options; len(words) <= maxLeavesText {
-		if len(p.leaves) >= maxLeaves {
+	if out.leaf = l.options; len(words) <= p.most.leafBytes {
+		if len(p.leaves) >= p.most.leaves {
 			clear(p.leaves)
 		}
 		p.leaves[string(words)] = l

@@ -112,8 +112,8 @@ func rememberFew(t *rapid.T) {
 	maxTouches = 2 * rapid.IntRange(1, 6).Draw(t, "half of the touches that are remembered")
 }
 
-// genLeaves are classes, some with a leaf, of two kinds each.
-func genLeaves(t *rapid.T, label string) *State {
+// genTwelve are classes, some with a leaf, of two kinds each.
+func genTwelve(t *rapid.T, label string) *State {
 	var lines []string
 	for i, what := range rapid.SliceOfN(rapid.IntRange(0, 5), 12, 12).Draw(t, label) {
 		lines = append(lines, fmt.Sprintf("class add dev eth0 parent 1: classid 1:%x htb rate %dmbit", i+1, 1+what%2))
@@ -135,7 +135,7 @@ func TestRestate(t *testing.T) {
 		old, s := genState(t, "old"), genState(t, "new")
 		if rapid.Bool().Draw(t, "limits") {
 			rememberFew(t)
-			old, s = genLeaves(t, "old leaves"), genLeaves(t, "new leaves")
+			old, s = genTwelve(t, "old leaves"), genTwelve(t, "new leaves")
 		}
 		before, was := s.Clone(), old.Clone()
 		s.Restate(old)
