@@ -26,8 +26,31 @@ type begun struct {
 
 // Export writes the records from..to as lines of JSON, from which Import makes a log that has the same: each record's payload byte
 // for byte, and the Tree at every moment. from 0 is the oldest that is left, to 0 the newest. Where that isn't record 1 a line comes
-// first that holds the snapshot before. It calls progress, unless that is nil, with how many records it wrote.
+// first that holds the snapshot before. It calls progress, unless that is nil, with how many records it wrote. Where it can't go on it
+// writes a last line that says so, which Import refuses: who reads a pipe doesn't see errors.
 func (s *Source) Export(ctx context.Context, w io.Writer, from, to eventlog.Seq, progress func(records int)) error {
+	err := s.export(ctx, w, from, to, progress)
+	if err != nil {
+		_ = json.NewEncoder(w).Encode(ending{err.Error()}) // it can't be told better
+	}
+	return err
+}
+
+// ending is the last line of an export that failed.
+type ending struct {
+	Error string `json:"error"`
+}
+
+// endOf is the error of an export that failed, if a line is one's last.
+func endOf(text []byte) error {
+	var e ending
+	if err := json.Unmarshal(text, &e); err != nil || e.Error == "" {
+		return nil
+	}
+	return fmt.Errorf("the export ended before its end: %s", e.Error)
+}
+
+func (s *Source) export(ctx context.Context, w io.Writer, from, to eventlog.Seq, progress func(records int)) error {
 	if from == 0 {
 		from = s.First()
 	}

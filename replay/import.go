@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (m *importer) rest(ctx context.Context) error {
 func (m *importer) take(text []byte) error {
 	line, err := bakery.ParseLine(text)
 	if err != nil {
-		return err
+		return cmp.Or(endOf(text), err)
 	}
 	switch want := m.tree.Seq + 1; {
 	case line.Seq == want:
