@@ -44,10 +44,10 @@ type ending struct {
 // endOf is the error of an export that failed, if a line is one's last.
 func endOf(text []byte) error {
 	var e ending
-	if err := json.Unmarshal(text, &e); err != nil || e.Error == "" {
-		return nil
+	if json.Unmarshal(text, &e) == nil && e.Error != "" {
+		return fmt.Errorf("the export ended before its end: %s", e.Error)
 	}
-	return fmt.Errorf("the export ended before its end: %s", e.Error)
+	return nil
 }
 
 func (s *Source) export(ctx context.Context, w io.Writer, from, to eventlog.Seq, progress func(records int)) error {
