@@ -84,6 +84,9 @@ func (r *steerRig) told() string {
 	return strings.Join(text, "\n")
 }
 
+// partSizes are the limits of parts that TestPartIsWhole goes beyond; 0 is the usual one.
+var partSizes = []int{4, 0, 0, 7, 10}
+
 // TestPartIsWhole: comparing only what records touched, and what goes with it, has a bakery do
 // and tell at every moment what it does and tells when it compares all of each link.
 func TestPartIsWhole(t *testing.T) {
@@ -91,7 +94,7 @@ func TestPartIsWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				happenings := rapid.SliceOfN(rapid.Custom(genPartHappening), 1, 15).Draw(rt, "happenings")
-				few := rapid.SampledFrom([]int{0, 0, 4, 7, 10}).Draw(rt, "at most")
+				few := partSizes[len(happenings)%len(partSizes)] // not drawn: testdata/rapid has draws without it
 				parts, whole := toldAfterEach(t, happenings, edit, bakery.CompareAtMost(few)), toldAfterEach(t, happenings, edit, bakery.CompareWhole)
 				for i := range min(len(parts), len(whole)) {
 					if parts[i] != whole[i] {
