@@ -10,7 +10,7 @@ import (
 )
 
 func TestCondition(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, replaytest.Commands()))
 	tree, err := s.Tree(t.Context(), s.Last())
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func TestParseMoment(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, replaytest.Commands()))
 	for _, tc := range []struct {
 		name string
 		m    Moment

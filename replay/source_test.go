@@ -13,26 +13,12 @@ import (
 	"lqosd/replay/replaytest"
 )
 
-func openLog(t *testing.T, dir string) *Source {
-	t.Helper()
-	s, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 func TestTreeIsTheFoldOfEveryPrefix(t *testing.T) {
 	testenv.NoLeakedFDs(t)
 	commands := replaytest.Commands()
-	plain := openLog(t, replaytest.WriteLog(t, commands))
+	plain := replaytest.Open(t, Open, replaytest.WriteLog(t, commands))
 	// The same records in several segments: the tree then starts from a snapshot.
-	rolled := openLog(t, replaytest.WriteLog(t, slices.Insert(slices.Insert(commands, 4, bakery.Command(replaytest.Roll{})), 2, bakery.Command(replaytest.Roll{}))))
+	rolled := replaytest.Open(t, Open, replaytest.WriteLog(t, slices.Insert(slices.Insert(commands, 4, bakery.Command(replaytest.Roll{})), 2, bakery.Command(replaytest.Roll{}))))
 	want := bakery.NewTree()
 	for r, err := range plain.Records(t.Context(), 0, plain.Last()) {
 		if err != nil {
@@ -67,7 +53,7 @@ func TestPrunedLog(t *testing.T) {
 	if _, err := eventlog.Prune(dir, eventlog.Policy{MaxBytes: 1}); err != nil {
 		t.Fatal(err)
 	}
-	s := openLog(t, dir)
+	s := replaytest.Open(t, Open, dir)
 	if s.First() != 4 || s.Last() != 6 {
 		t.Fatalf("records %d to %d", s.First(), s.Last())
 	}
@@ -106,7 +92,7 @@ func TestHeldLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	s := openLog(t, dir)
+	s := replaytest.Open(t, Open, dir)
 	if s.Last() != 3 || s.Held() == nil {
 		t.Fatalf("the log ends at %d, held: %v", s.Last(), s.Held())
 	}
@@ -125,7 +111,7 @@ func TestHeldLog(t *testing.T) {
 }
 
 func TestRenderErrors(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, replaytest.Commands()))
 	if err := s.Render(t.Context(), replaytest.FailingWriter{}, Rendering{At: s.Last(), Form: FormCommands}); err == nil {
 		t.Error("a write error is swallowed")
 	}
@@ -153,7 +139,7 @@ func TestContextEndsReading(t *testing.T) {
 	for range 20 {
 		commands = append(commands, replaytest.Circuit("4", 10, ""))
 	}
-	s := openLog(t, replaytest.WriteLog(t, commands))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, commands))
 	n := 0
 	for _, err := range s.Records(endingContext{t.Context(), new(7)}, 1, s.Last()) {
 		if n++; err != nil && (!errors.Is(err, context.Canceled) || n != 8) {

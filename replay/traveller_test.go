@@ -28,7 +28,7 @@ func TestTraveller(t *testing.T) {
 		"no snapshot": growing(60), "snapshots": append(append(growing(30), replaytest.Roll{}), growing(30)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openLog(t, replaytest.WriteLog(t, commands))
+			s := replaytest.Open(t, Open, replaytest.WriteLog(t, commands))
 			seed := rand.Uint64()
 			dice := rand.New(rand.NewPCG(seed, 0))
 			v := s.Travel()
@@ -57,7 +57,7 @@ func TestTraveller(t *testing.T) {
 
 // TestTravellerHalves: a search in log₂ steps folds the log once and a sixteenth.
 func TestTravellerHalves(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, growing(255)))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, growing(255)))
 	v := s.Travel()
 	v.stride = s.Last() / stops
 	good, bad := eventlog.Seq(0), s.Last()
@@ -83,7 +83,7 @@ func TestTravellerHalves(t *testing.T) {
 }
 
 func TestTravellerOutside(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, Open, replaytest.WriteLog(t, replaytest.Commands()))
 	if _, err := s.Travel().At(t.Context(), s.Last()+1); !errors.Is(err, ErrOutside) {
 		t.Errorf("error %v", err)
 	}

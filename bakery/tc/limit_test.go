@@ -9,13 +9,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// lowTouches lets trails remember few touches, so that small States go beyond it.
-func lowTouches(t *testing.T) func(int) {
-	was := maxTouches
-	t.Cleanup(func() { maxTouches = was })
-	return func(n int) { maxTouches = n }
-}
-
 // apart is a State of the same contents that shares nothing with s.
 func apart(t *rapid.T, s *State) *State {
 	a := new(State)
@@ -48,9 +41,8 @@ type remembered struct {
 // other's place, however few touches are remembered: each State has what was done to it alone, and what
 // is Touched since any Mark is at least what differs.
 func TestTrailsBeyondTheirLimit(t *testing.T) {
-	low := lowTouches(t)
 	rapid.Check(t, func(t *rapid.T) {
-		low(rapid.IntRange(1, 12).Draw(t, "touches"))
+		rememberFew(t)
 		first := genLeaves(t)
 		states, plain := []*State{first}, []*State{apart(t, first)}
 		var marks []remembered

@@ -109,7 +109,7 @@ func TestPart(t *testing.T) {
 func rememberFew(t *rapid.T) {
 	was := maxTouches
 	t.Cleanup(func() { maxTouches = was })
-	maxTouches = 2 * rapid.IntRange(1, 6).Draw(t, "half of the touches that are remembered")
+	maxTouches = rapid.IntRange(1, 12).Draw(t, "touches that are remembered")
 }
 
 // genTwelve are classes, some with a leaf, of two kinds each.

@@ -35,7 +35,7 @@ func TestCompareMoments(t *testing.T) {
 	commands := append(replaytest.Commands(), replaytest.MapIP("192.0.2.1", 0x10004, true), replaytest.MapIP("192.0.2.1", 0x10005, false),
 		bakery.AddCircuitHTBClass{Link: "eth1", Parent: "1:4", ClassID: "1:5", RateMbps: 1, CeilMbps: 20, CircuitHash: 7, R2Q: 10},
 		bakery.DelIPFlow{Address: "192.0.2.1"}, bakery.ExecuteTCCommands{Lines: []string{"qdisc add dev eth1 parent 1:5 sfq"}})
-	s := openLog(t, replaytest.WriteLog(t, commands))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, commands))
 	for _, tc := range []struct {
 		a, b int
 		want string
@@ -67,7 +67,7 @@ func TestCompareMoments(t *testing.T) {
 
 // TestTotals holds every pair of moments' totals against the differences, and against those of the way back.
 func TestTotals(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, replaytest.Commands()))
 	for a := range 7 {
 		for b := range 7 {
 			there, back := compare(t, s, a, b), compare(t, s, b, a)
@@ -86,7 +86,7 @@ func TestTotals(t *testing.T) {
 
 // TestCompareFiles holds a log against files that describe it, or nearly.
 func TestCompareFiles(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, replaytest.Commands()))
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -144,7 +144,7 @@ func cutLine(text, holds string) string {
 }
 
 func TestColour(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, replaytest.Commands()))
 	r := compare(t, s, 1, 6)
 	var plain, colour strings.Builder
 	if err := r.Write(&plain, "text", false); err != nil {
@@ -162,18 +162,4 @@ func TestColour(t *testing.T) {
 			t.Errorf("%s: a write error is swallowed", format)
 		}
 	}
-}
-
-func openLog(t *testing.T, dir string) *replay.Source {
-	t.Helper()
-	s, err := replay.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }

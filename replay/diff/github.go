@@ -74,5 +74,5 @@ func restOf(groups []group) (title string, at Difference, text string) {
 			lines = append(lines, fmt.Sprintf("… %d more", len(groups)-i))
 		}
 	}
-	return fmt.Sprintf("%s in %d more groups", counted(n, "difference"), len(groups)), groups[0].list[0], strings.Join(lines, "\n")
+	return fmt.Sprintf("%s in %d more groups", listing.Count(n, "difference"), len(groups)), groups[0].list[0], strings.Join(lines, "\n")
 }

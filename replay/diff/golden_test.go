@@ -12,6 +12,7 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/internal/golden"
+	"lqosd/replay"
 	"lqosd/replay/replaytest"
 )
 
@@ -92,7 +93,7 @@ func busyDay(t testing.TB) []bakery.Command {
 
 // TestDiffGoldens compares every format with its golden, for a busy day and for a quiet one.
 func TestDiffGoldens(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, busyDay(t)))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyDay(t)))
 	for name, r := range map[string]Report{"busy": compare(t, s, 1, 2), "same": compare(t, s, 2, 2), "back": compare(t, s, 2, 1)} {
 		for _, format := range Formats {
 			if name == "back" && format != "text" {

@@ -35,18 +35,10 @@ func (r Report) writeMarkdown(w io.Writer) error {
 	}
 	if left > 0 {
 		fmt.Fprintf(&b, "\n**%s more, in %s, left out here**: a comment holds no more. `bakery-replay diff` shows all.\n",
-			counted(left, "difference"), counted(leftIn, "group"))
+			listing.Count(left, "difference"), listing.Count(leftIn, "group"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// counted is "1 difference", "2 differences".
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // markdown is the group in at most limit bytes, and how many of its differences that shows.

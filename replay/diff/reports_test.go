@@ -11,6 +11,7 @@ import (
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
+	"lqosd/replay"
 	"lqosd/replay/replaytest"
 )
 
@@ -37,7 +38,7 @@ func TestReportsOfAnyName(t *testing.T) {
 		c := bakery.AddCircuitHTBClass{Link: "eth1", Parent: site.ClassID, ClassID: "1:" + strconv.FormatInt(int64(0x100+i), 16), RateMbps: 1, CeilMbps: 2, CircuitHash: int64(1000 + i), Comment: &name, R2Q: 10}
 		commands = append(commands, site, c)
 	}
-	s := openLog(t, replaytest.WriteLog(t, commands))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, commands))
 	r := compare(t, s, 1, len(commands))
 	for i := range r.Differences { // sites get a comment from batches alone, which refuse the worst
 		r.Differences[i].Site = []string{siteName(bakery.Note{Role: bakery.RoleSite, Hash: 1, Comment: hostileNames[i%len(hostileNames)]}, 0x10003)}

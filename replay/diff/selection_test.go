@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"lqosd/replay"
 	"lqosd/replay/replaytest"
 )
 
@@ -30,7 +31,7 @@ func choose(t *testing.T, r Report, only, ignore []string) (Report, error) {
 }
 
 func TestSelect(t *testing.T) {
-	busy := compare(t, openLog(t, replaytest.WriteLog(t, busyDay(t))), 1, 2)
+	busy := compare(t, replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyDay(t))), 1, 2)
 	for _, tc := range []struct {
 		name         string
 		only, ignore []string
@@ -124,7 +125,7 @@ func TestFieldWords(t *testing.T) {
 }
 
 func TestFails(t *testing.T) {
-	busy := compare(t, openLog(t, replaytest.WriteLog(t, busyDay(t))), 1, 2)
+	busy := compare(t, replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyDay(t))), 1, 2)
 	of := func(term string) Report {
 		r, err := choose(t, busy, []string{term}, nil)
 		if err != nil {

@@ -29,7 +29,7 @@ func everyCommand() []bakery.Command {
 // TestChangesAreDifferences: what is found by looking only at what a record touched is what a
 // comparison of the whole Trees finds.
 func TestChangesAreDifferences(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, everyCommand()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, everyCommand()))
 	seen := eventlog.Seq(0)
 	err := Entries(t.Context(), s, Filter{Changes: true}, func(e Entry) error {
 		seen++
@@ -66,7 +66,7 @@ func wholly(ctx context.Context, s *replay.Source, a, b eventlog.Seq) ([]diff.Di
 
 // TestTargetMissesNothing: a class that changed concerns the target that it is.
 func TestTargetMissesNothing(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, everyCommand()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, everyCommand()))
 	chosen := map[eventlog.Seq]bool{}
 	target := replay.Target{Circuit: "Smith", Link: "eth1"}
 	if err := Entries(t.Context(), s, Filter{Target: target}, func(e Entry) error { chosen[e.Seq] = true; return nil }); err != nil {

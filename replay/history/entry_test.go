@@ -35,7 +35,7 @@ func TestSummaries(t *testing.T) {
 		"Commit  eth1 queues 1 at 1:, eth0 queues 1 at 1:; 1 sites, 1 circuits",
 		"ChangeSiteSpeedLive  site 7  class change dev eth1 parent 1: classid 3 htb rate 1.0mbit ceil 2.5mbit prio 3 quantum 31250",
 	}
-	s := openLog(t, replaytest.WriteLog(t, commands))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, commands))
 	i := 0
 	err := Entries(t.Context(), s, Filter{}, func(e Entry) error {
 		if got := e.Kind.String() + "  " + e.Summary(); got != want[i] {
@@ -50,7 +50,7 @@ func TestSummaries(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, replaytest.Commands()))
 	for _, tc := range []struct {
 		name  string
 		f     Filter
@@ -95,7 +95,7 @@ func TestEntriesOfPrunedLog(t *testing.T) {
 	if _, err := eventlog.Prune(dir, eventlog.Policy{MaxBytes: 1}); err != nil {
 		t.Fatal(err)
 	}
-	s := openLog(t, dir)
+	s := replaytest.Open(t, replay.Open, dir)
 	var seqs []eventlog.Seq
 	if err := Entries(t.Context(), s, Filter{From: 1, To: 5}, func(Entry) error { return nil }); !errors.Is(err, replay.ErrOutside) {
 		t.Errorf("entries from a record that was dropped: %v", err)
@@ -109,7 +109,7 @@ func TestEntriesOfPrunedLog(t *testing.T) {
 }
 
 func TestVisitorsErrorEndsTheWalk(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, replaytest.Commands()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, replaytest.Commands()))
 	stop, n := errors.New("stop"), 0
 	err := Entries(t.Context(), s, Filter{}, func(Entry) error {
 		n++
@@ -118,18 +118,4 @@ func TestVisitorsErrorEndsTheWalk(t *testing.T) {
 	if !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%d visits, %v", n, err)
 	}
-}
-
-func openLog(t *testing.T, dir string) *replay.Source {
-	t.Helper()
-	s, err := replay.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }

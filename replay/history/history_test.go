@@ -48,7 +48,7 @@ func TestHistory(t *testing.T) {
 		"all addresses":                         {time.Second, 10, []bakery.Command{replaytest.MapIP("192.0.2.1", 0x10004, false), bakery.ClearIPFlow{}}, replay.Target{Address: netip.MustParsePrefix("192.0.2.0/24")}, "10 +mapping 11 -mapping", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openLog(t, replaytest.WriteLog(t, append(refreshed(test.step, test.ceil), test.commands...)))
+			s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, append(refreshed(test.step, test.ceil), test.commands...)))
 			h, err := Of(t.Context(), s, test.target, 0, s.Last())
 			if err != nil {
 				t.Fatal(err)

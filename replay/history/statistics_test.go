@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lqosd/bakery"
+	"lqosd/replay"
 	"lqosd/replay/replaytest"
 )
 
@@ -30,7 +31,7 @@ func TestStatistics(t *testing.T) {
 		after(time.Second, bakery.Commit{Setup: replaytest.MqSetup()}) // 11, 13, …: a refresh each
 		after(0, bakery.DelIPFlow{Address: "192.0.2.1"})               // 12, 14, …: not theirs
 	}
-	s := openLog(t, replaytest.WriteLog(t, commands))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, commands))
 	st, err := NewStatistics(t.Context(), s, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func timelineOf(t *testing.T, s *replay.Source, from, to eventlog.Seq, limits Li
 }
 
 func TestTimelineGroups(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, busyNetwork()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyNetwork()))
 	want := "1-4 refresh, 5-5, 6-7, 8-8, 9-10 refresh, 11-11 refresh, 12-12, 13-13 refresh, 14-14, 15-15 refresh, "
 	got := ""
 	for _, e := range timelineOf(t, s, 0, s.Last(), roomy).Events {
@@ -56,7 +56,7 @@ func TestTimelineGroups(t *testing.T) {
 
 // TestTimelineTellsWhatChanged compares what events changed with comparisons of whole Trees, for each part of a log.
 func TestTimelineTellsWhatChanged(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, busyNetwork()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyNetwork()))
 	for from := range s.Last() {
 		for to := from; to <= s.Last(); to++ {
 			l := timelineOf(t, s, from, to, roomy)
@@ -110,7 +110,7 @@ func checkTree(t *testing.T, s *replay.Source, got *bakery.Tree, at eventlog.Seq
 }
 
 func TestTimelineLimits(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, busyNetwork()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyNetwork()))
 	for name, test := range map[string]struct {
 		limits           Limits
 		events, skipped  int
@@ -142,7 +142,7 @@ func TestTimelineLimits(t *testing.T) {
 }
 
 func TestTimelineSummaries(t *testing.T) {
-	s := openLog(t, replaytest.WriteLog(t, busyNetwork()))
+	s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, busyNetwork()))
 	l := timelineOf(t, s, 0, s.Last(), roomy)
 	for i, want := range map[int]string{
 		0: "1 circuit class, 1 address mapped", 2: "1 address mapped, 1 address unmapped", 4: "1 circuit class",

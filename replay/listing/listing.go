@@ -3,6 +3,7 @@ package listing
 
 import (
 	"fmt"
+	"strings"
 
 	"lqosd/bakery"
 )
@@ -24,6 +25,14 @@ func Direction(upload bool) string {
 		return " upload"
 	}
 	return ""
+}
+
+// Count is "1 site", "3 sites", "2 classes".
+func Count(n int, noun string) string {
+	if strings.HasSuffix(noun, "s") {
+		return Amount(n, "", noun, noun+"es")
+	}
+	return Amount(n, "", noun, noun+"s")
 }
 
 // Amount is "1 site", "3 more sites".

@@ -2,10 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 
 	"lqosd/bakery"
 	"lqosd/bakery/tc"
+	"lqosd/replay/listing"
 )
 
 // Effect is what traffic notices of a step.
@@ -193,7 +193,7 @@ func (b *planner) classEffect(op plannedOp) (Effect, string) {
 	case op.Verb == tc.Delete:
 		return EffectGone, "it goes with what is queued in it" + brackets(f.limit)
 	case f.from:
-		return EffectAbsent, fmt.Sprintf("it is there again, %s after it went", plural(f.made-f.lost, "step"))
+		return EffectAbsent, fmt.Sprintf("it is there again, %s after it went", listing.Count(f.made-f.lost, "step"))
 	}
 	if p, there := b.fates[bakery.ClassRef{Link: link, ID: op.Class.Parent}]; there && p.from && p.queue == op.step &&
 		b.takesPackets(bakery.ClassRef{Link: link, ID: op.Class.Parent}, p) {
@@ -255,14 +255,4 @@ func brackets(s string) string {
 		return ""
 	}
 	return " (" + s + ")"
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	if strings.HasSuffix(what, "class") {
-		return fmt.Sprintf("%d %ses", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"lqosd/bakery/tc"
+	"lqosd/replay/listing"
 )
 
 // The most packets that queues hold whose options don't say.
@@ -44,9 +45,9 @@ func queueLimit(o tc.Options) (packets, bytes uint32) {
 func mostOf(o tc.Options) string {
 	switch packets, bytes := queueLimit(o); {
 	case packets > 0:
-		return "at most " + plural(int(packets), "packet")
+		return "at most " + listing.Count(int(packets), "packet")
 	case bytes > 0:
-		return "at most " + plural(int(bytes), "byte")
+		return "at most " + listing.Count(int(bytes), "byte")
 	}
 	return ""
 }

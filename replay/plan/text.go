@@ -24,7 +24,7 @@ func (p Plan) WriteText(w io.Writer, colour bool) error {
 		c = listing.ANSI()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s after record %d, against %s\n", plural(p.Commands, "command"), p.At, p.Against)
+	fmt.Fprintf(&b, "%s after record %d, against %s\n", listing.Count(p.Commands, "command"), p.At, p.Against)
 	for _, r := range p.Refused {
 		fmt.Fprintf(&b, "refused, line %d, %s: %s\n", r.Line, r.Request, r.Why)
 	}
@@ -78,8 +78,8 @@ func (t Totals) String() string {
 	if t == (Totals{}) {
 		return "nothing would happen"
 	}
-	return fmt.Sprintf("%s: %d added, %d changed, %d replaced, %d removed; %s, %s", plural(t.Ops, "op"), t.Added, t.Changed, t.Replaced,
-		t.Removed, plural(t.Mappings, "mapping"), plural(t.Lines, "line"))
+	return fmt.Sprintf("%s: %d added, %d changed, %d replaced, %d removed; %s, %s", listing.Count(t.Ops, "op"), t.Added, t.Changed, t.Replaced,
+		t.Removed, listing.Count(t.Mappings, "mapping"), listing.Count(t.Lines, "line"))
 }
 
 // maxHits is how many names a text lists of each kind.
@@ -128,7 +128,7 @@ func (t Traffic) harmless() bool { return len(t.Interrupted)+len(t.Absent)+len(t
 func (h Hit) text(steps int) string {
 	text := h.Name
 	if h.Steps > 0 {
-		text += fmt.Sprintf(": for about %d of %s", h.Steps, plural(steps, "step"))
+		text += fmt.Sprintf(": for about %d of %s", h.Steps, listing.Count(steps, "step"))
 	}
 	if h.AtMost != "" {
 		return text + " (" + h.AtMost + ")"
@@ -147,9 +147,9 @@ func countHits(list []Hit) string {
 	others := len(list) - circuits
 	switch {
 	case others == 0:
-		return plural(circuits, "circuit")
+		return listing.Count(circuits, "circuit")
 	case circuits == 0:
-		return plural(others, "class")
+		return listing.Count(others, "class")
 	}
-	return plural(circuits, "circuit") + " and " + plural(others, "other class")
+	return listing.Count(circuits, "circuit") + " and " + listing.Count(others, "other class")
 }

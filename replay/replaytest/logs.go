@@ -106,6 +106,22 @@ func WriteLog(t *testing.T, commands []bakery.Command) (dir string) {
 	return dir
 }
 
+// Open opens a log with replay.Open, which isn't imported so that the tests of that package can use this one, and closes it after
+// the test.
+func Open[S io.Closer](t *testing.T, open func(dir string) (S, error), dir string) S {
+	t.Helper()
+	s, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // FailingWriter is where nothing can be written.
 type FailingWriter struct{}
 

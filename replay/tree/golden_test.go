@@ -23,7 +23,7 @@ func TestGoldenState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := openLog(t, replaytest.WriteLog(t, []bakery.Command{bakery.ExecuteTCCommands{Lines: strings.Split(strings.TrimSpace(lines), "\n")}}))
+		s := replaytest.Open(t, replay.Open, replaytest.WriteLog(t, []bakery.Command{bakery.ExecuteTCCommands{Lines: strings.Split(strings.TrimSpace(lines), "\n")}}))
 		var commands, state bytes.Buffer
 		if err := s.Render(t.Context(), &commands, replay.Rendering{At: 1, Form: replay.FormCommands}); err != nil {
 			t.Fatal(err)
@@ -92,18 +92,4 @@ func checkTreeJSON(t *testing.T, name string, folded *bakery.Tree) {
 			}
 		}
 	}
-}
-
-func openLog(t *testing.T, dir string) *replay.Source {
-	t.Helper()
-	s, err := replay.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }

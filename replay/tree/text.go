@@ -143,7 +143,7 @@ func Rest(t *bakery.Tree, classes []tc.Class, more bool) string {
 	}
 	text := strings.Join(words, ", ")
 	if below > 0 {
-		text += " with " + listing.Amount(below, "", "class", "classes") + " below"
+		text += " with " + listing.Count(below, "class") + " below"
 	}
 	return fmt.Sprintf("%s, sum of ceils %s", text, RoundRate(l.Ceils))
 }
@@ -159,7 +159,7 @@ func descendants(t *bakery.Tree, c tc.Class) int {
 
 // String is the DirectionLoad without its direction: "1gbit, 12 sites, 300 circuits; …".
 func (l DirectionLoad) String() string {
-	text := fmt.Sprintf("%s, %s, %s", l.Capacity, listing.Amount(l.Sites, "", "site", "sites"), listing.Amount(l.Circuits, "", "circuit", "circuits"))
+	text := fmt.Sprintf("%s, %s, %s", l.Capacity, listing.Count(l.Sites, "site"), listing.Count(l.Circuits, "circuit"))
 	if l.Circuits == 0 {
 		return text
 	}
@@ -187,7 +187,7 @@ func (p *printer) mappings(w io.Writer) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintln(w, listing.Amount(len(list), "", "address mapping", "address mappings"))
+	fmt.Fprintln(w, listing.Count(len(list), "address mapping"))
 	shown := list
 	if most := p.view.Most; most > 0 && len(list) > most+1 {
 		shown = list[:most]
