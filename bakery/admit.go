@@ -19,7 +19,12 @@ func (f *folder) admit(t *Ticket) [][]byte {
 	if t.sub.Key != "" {
 		undo = f.tree.Clone()
 	}
-	payloads := make([][]byte, 0, len(t.sub.Commands))
+	payloads := t.one.payload[:0]
+	if n := len(t.sub.Commands); n > 1 {
+		payloads = make([][]byte, 0, n)
+	} else {
+		t.accepted = t.one.accepted[:0]
+	}
 	refused := false
 	var adopted []func()
 	for i, c := range t.sub.Commands {
@@ -111,8 +116,8 @@ func (f *folder) admitExecute(e ExecuteTCCommands, seq eventlog.Seq, opaque bool
 
 // resolve writes what the configuration and the tree decide into the command, and
 // refuses links that aren't managed, and mappings that can't be meant.
-func (f *folder) resolve(c Command) (Command, error) {
-	switch c := c.(type) {
+func (f *folder) resolve(asked Command) (Command, error) {
+	switch c := asked.(type) {
 	case ClearPriorSettings:
 		return ClearPriorSettings{Links: f.rooted()}, nil
 	case MqSetup:
@@ -131,15 +136,15 @@ func (f *folder) resolve(c Command) (Command, error) {
 	case refusedCommand:
 		return nil, c.why
 	case AddStructuralHTBClass:
-		return c, f.allowed(c.Link)
+		return asked, f.allowed(c.Link)
 	case AddCircuitHTBClass:
-		return c, f.allowed(c.Link)
+		return asked, f.allowed(c.Link)
 	case AddCircuitQdisc:
-		return c, f.allowed(c.Link)
+		return asked, f.allowed(c.Link)
 	case MapIPToFlow:
-		return c, f.tree.checkClaim(c, f.setup.Roles())
+		return asked, f.tree.checkClaim(c, f.setup.Roles())
 	}
-	return c, nil
+	return asked, nil
 }
 
 // resolveCommit gives a batch its skeleton: the queues are those that it states, or else those
@@ -202,14 +207,11 @@ func (f *folder) rooted() []string {
 
 // allowed refuses links that aren't managed.
 func (f *folder) allowed(link string) error {
-	if m := f.tree.Setup; m != nil && (link == m.Down.Link || link == m.Up.Link) {
+	m := f.tree.Setup
+	if link == f.setup.DownLink || link == f.setup.UpLink || m != nil && (link == m.Down.Link || link == m.Up.Link) {
 		return nil
 	}
-	links := f.managed()
-	if slices.Contains(links, link) {
-		return nil
-	}
-	return fmt.Errorf("link %q is not managed: the configuration names %s", clip(link), strings.Join(links, " and "))
+	return fmt.Errorf("link %q is not managed: the configuration names %s", clip(link), strings.Join(f.managed(), " and "))
 }
 
 // enqueue hands the payloads to the log. An error means that the log can't take

@@ -56,6 +56,11 @@ type Ticket struct {
 	err      error             // a reader's failure
 
 	recovered *eventlog.Seq // not a submission: the log was opened again, this is its last Seq
+
+	one struct { // room for what a submission of one command has
+		payload  [1][]byte
+		accepted [1]accepted
+	}
 }
 
 // accepted is a command that was appended, as it is logged, with its place in the

@@ -16,6 +16,7 @@ type body struct {
 // Major types of CBOR, RFC 8949 section 3, in the place they have in the first byte of an item; and two whole items.
 const (
 	cborMajor     = 7 << 5
+	cborOneByte   = 24 // of the other bits: from here on the length isn't in them
 	cborText      = 3 << 5
 	cborMap       = 5 << 5
 	cborNull      = 7<<5 | 22
@@ -74,10 +75,11 @@ func (b body) decode(v any) error {
 			b.data = []byte("{}")
 		}
 	}
-	if err := b.codec.unmarshal(b.data, v); err != nil {
+	onlyFields, err := b.codec.unmarshalFields(b.data, v)
+	if err != nil {
 		return inField(err)
 	}
-	return b.checkRequired(target)
+	return b.checkRequired(target, onlyFields)
 }
 
 // clone lets go of the document.

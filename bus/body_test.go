@@ -3,8 +3,10 @@ package bus
 import (
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,4 +286,68 @@ func TestDecodeRequired(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is missing or null is found by counting where that can be told; it is the same as by looking at each name.
+func TestDecodeRequiredRapid(t *testing.T) {
+	type inner struct {
+		Number int `json:"number"`
+	}
+	type target struct {
+		inner
+		Flag    bool   `json:"flag"`
+		Text    string `json:"text"`
+		List    []any  `json:"list"`
+		Value   any    `json:"value"`
+		Pointer *int   `json:"pointer"`
+		Another *inner `json:"another"`
+		Option  int    `json:"option,omitempty"`
+	}
+	values := map[string][]string{ // those that may come, as CBOR; some hold the bytes of null and undefined
+		"number": {"00", "18f6", "19f7f6", "17"}, "flag": {"f4", "f5"}, "text": {"60", "6161"}, "list": {"80", "81f6", "82f7f6"},
+		"value": {"00", "f4", "a0", "81f6"}, "pointer": {"00", "18f7"}, "another": {"a1666e756d62657200", "a1666e756d62657218f6"},
+		"option": {"00", "18f6"}, "unknown": {"f6", "00"},
+	}
+	required := []string{"number", "flag", "text", "list", "value"} // in the order of the struct
+	rapid.Check(t, func(t *rapid.T) {
+		came := map[string]string{}
+		var entries []byte
+		names := rapid.Permutation(slices.Sorted(maps.Keys(values))).Draw(t, "order")
+		for _, name := range names {
+			value := rapid.SampledFrom(append([]string{"", "f6", "f7"}, slices.Repeat(values[name], 4)...)).Draw(t, name)
+			if came[name] = value; value != "" {
+				entries = append(entries, 3<<5|byte(len(name)))
+				entries = append(append(entries, name...), unhex(value)...)
+			}
+		}
+		n := 0
+		for _, v := range came {
+			if v != "" {
+				n++
+			}
+		}
+		doc := append([]byte{5<<5 | byte(n)}, entries...)
+		if rapid.Bool().Draw(t, "without a length") {
+			doc = append(append([]byte{0xbf}, entries...), 0xff)
+		}
+		want := ""
+		for _, name := range required {
+			switch came[name] {
+			case "":
+				want = "field " + name + ": missing"
+			case "f6", "f7":
+				want = "field " + name + ": null"
+			default:
+				continue
+			}
+			break
+		}
+		got := ""
+		if err := (body{CBOR, doc}).decode(new(target)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Fatalf("%x: got %q, want %q", doc, got, want)
+		}
+	})
 }

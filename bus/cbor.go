@@ -47,38 +47,38 @@ func decOptions(refused cbor.ExtraDecErrorCond) cbor.DecOptions {
 	}
 }
 
-// unmarshalCBOR decodes one value. Only where a struct doesn't have all the fields that came are their names looked at.
-func unmarshalCBOR(data []byte, v any) error {
-	err := cborKnown.Unmarshal(data, v)
-	if err == nil {
-		return nil
+// unmarshalCBOR decodes one value. Only where a struct doesn't have all the fields that came are their names looked at; where it has,
+// onlyFields says so.
+func unmarshalCBOR(data []byte, v any) (onlyFields bool, err error) {
+	if err = cborKnown.Unmarshal(data, v); err == nil {
+		return true, nil
 	}
 	var unknown *cbor.UnknownFieldError
 	if !errors.As(err, &unknown) {
-		return err
+		return false, err
 	}
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()
 	if err := cborDecoder.Unmarshal(data, v); err != nil {
-		return err
+		return false, err
 	}
 	n := namesOf(target.Type())
 	if n == nil || n.kind != reflect.Struct {
-		return nil
+		return false, nil
 	}
 	var came map[string]presence
 	if err := cborDecoder.Unmarshal(data, &came); err != nil {
-		return err
+		return false, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(came)) {
 		if _, ok := n.known[name]; ok {
 			continue
 		}
 		if err := n.checkUnknown(name); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // must panics on options that the library refuses: a bug of ours, seen by the first test.

@@ -41,8 +41,14 @@ func (c Codec) marshal(v any) ([]byte, error) {
 
 // unmarshal decodes one value, which may not be followed by anything, into what v points to.
 func (c Codec) unmarshal(data []byte, v any) error {
+	_, err := c.unmarshalFields(data, v)
+	return err
+}
+
+// unmarshalFields is unmarshal, and tells whether all that came to a struct is known to be fields of it, each once.
+func (c Codec) unmarshalFields(data []byte, v any) (onlyFields bool, err error) {
 	if c == JSON {
-		return unmarshalJSON(data, v)
+		return false, unmarshalJSON(data, v)
 	}
 	return unmarshalCBOR(data, v)
 }

@@ -23,6 +23,9 @@ type fault struct {
 // inField puts an error of the libraries about the type or the range of a value into our words, the field first: "field
 // class_minor: 70000 is not within 0..65535". Other errors stay as they are.
 func inField(err error) error {
+	if err == nil { // what follows takes memory
+		return nil
+	}
 	var fromCBOR *cbor.UnmarshalTypeError
 	var fromJSON *json.UnmarshalTypeError
 	switch {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -15,55 +16,71 @@ type required struct {
 	index []int // for reflect
 }
 
-var requiredByType sync.Map // reflect.Type → []required
+// demands is what a struct type wants of the values that it is decoded from.
+type demands struct {
+	required []required
+	pointers [][]int // the fields that are nil for null, for reflect
+	fields   int     // how many there are; 0: that isn't known
+}
+
+var demandsByType sync.Map // reflect.Type → *demands
 
 var (
 	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 	typeJSONUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 )
 
-// requiredOf lists the required fields of a struct type: those that are neither pointers nor tagged omitempty or omitzero.
+// demandsOf lists the required fields of a struct type: those that are neither pointers nor tagged omitempty or omitzero.
 // Types that read themselves have none.
-func requiredOf(t reflect.Type) []required {
-	if known, ok := requiredByType.Load(t); ok {
-		return known.([]required)
+func demandsOf(t reflect.Type) *demands {
+	if known, ok := demandsByType.Load(t); ok {
+		return known.(*demands)
 	}
-	var fields []required
+	d := &demands{}
 	if p := reflect.PointerTo(t); t.Kind() == reflect.Struct && !p.Implements(typeTextUnmarshaler) && !p.Implements(typeJSONUnmarshaler) {
-		fields = appendRequired(nil, t, nil)
+		d.fields = len(namesOf(t).order)
+		d.addFields(t, nil)
 	}
-	known, _ := requiredByType.LoadOrStore(t, fields)
-	return known.([]required)
+	known, _ := demandsByType.LoadOrStore(t, d)
+	return known.(*demands)
 }
 
-// appendRequired goes into structs that are embedded by value without a name of their own.
-func appendRequired(fields []required, t reflect.Type, prefix []int) []required {
+// addFields goes into structs that are embedded by value without a name of their own.
+func (d *demands) addFields(t reflect.Type, prefix []int) {
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		index := append(append([]int(nil), prefix...), f.Index...)
 		switch {
 		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
-			fields = appendRequired(fields, f.Type, index)
+			d.addFields(f.Type, index)
 			continue
-		case !f.IsExported(), name == "-" && options == "", f.Type.Kind() == reflect.Pointer, strings.Contains(options, "omitempty"), strings.Contains(options, "omitzero"):
+		case !f.IsExported(), name == "-" && options == "":
+			continue
+		case f.Type.Kind() == reflect.Pointer:
+			d.pointers = append(d.pointers, index)
+			continue
+		case strings.Contains(options, "omitempty"), strings.Contains(options, "omitzero"):
 			continue
 		case name == "":
 			name = f.Name
 		}
-		fields = append(fields, required{name, index})
+		d.required = append(d.required, required{name, index})
 	}
-	return fields
 }
 
 // checkRequired looks for fields that did not come to the struct that was decoded. What is not zero has come; only when
-// something is zero are the names looked at.
-func (b body) checkRequired(v reflect.Value) error {
+// something is zero are the names looked at. onlyFields tells that every entry is a field, and no field came twice.
+func (b body) checkRequired(v reflect.Value, onlyFields bool) error {
+	d := demandsOf(v.Type())
 	var came map[string]presence
-	for _, f := range requiredOf(v.Type()) {
+	for _, f := range d.required {
 		if !v.FieldByIndex(f.index).IsZero() {
 			continue
 		}
 		if came == nil {
+			if onlyFields && b.complete(d, v) {
+				return nil
+			}
 			var err error
 			if came, err = b.came(); err != nil {
 				return err
@@ -77,6 +94,26 @@ func (b body) checkRequired(v reflect.Value) error {
 		}
 	}
 	return nil
+}
+
+// complete tells of a CBOR map whose entries are all fields, each of them once, that none but pointers is missing or null. It may
+// fail to see it, but doesn't say so of others. As many fields are missing as there are fewer entries than fields, and at most as many
+// are null as there are bytes that say null or undefined; if those are no more than the pointers that are nil, they are these.
+func (b body) complete(d *demands, v reflect.Value) bool {
+	if b.codec != CBOR || b.none() || b.data[0]&cborMajor != cborMap {
+		return false
+	}
+	entries := int(b.data[0] &^ cborMajor)
+	if entries >= cborOneByte || d.fields == 0 { // a larger map, or one without a length
+		return false
+	}
+	absent := d.fields - entries + bytes.Count(b.data, []byte{cborNull}) + bytes.Count(b.data, []byte{cborUndefined})
+	for _, index := range d.pointers {
+		if v.FieldByIndex(index).IsNil() {
+			absent--
+		}
+	}
+	return absent == 0
 }
 
 // came are the entries of a map that was decoded.

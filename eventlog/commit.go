@@ -68,7 +68,7 @@ func (l *Log) run() {
 			began := time.Now()
 			l.work(items)
 			if !l.opts.faults.hasty {
-				linger(len(items), time.Since(began))
+				l.linger(len(items), time.Since(began))
 			}
 			continue
 		}
@@ -90,15 +90,20 @@ func (l *Log) run() {
 const enough = 256
 
 // linger lets the clients that a commit just woke put their next transactions in line, for at most a quarter of the time the
-// commit took, and only if there were several: otherwise half of them always miss the next commit. Of many the half is enough for
-// a commit, and their clients need the processor. It yields instead of
-// sleeping, since timers are coarser than a commit. docs/adr/0003 has the reasons.
-func linger(group int, took time.Duration) {
-	if group < 2 || group >= enough {
-		return
-	}
-	for began := time.Now(); time.Since(began) < took/4; {
-		runtime.Gosched()
+// commit took, and only if there were several: otherwise half of them always miss the next commit. It ends when as many are in line as
+// were woken. It yields instead of sleeping, since timers are coarser than a commit. Of many the half is enough for a commit,
+// and their clients need the processor: then those who are at work already, on what comes next, have a turn. docs/adr/0003 has the reasons.
+func (l *Log) linger(group int, took time.Duration) {
+	switch {
+	case group < 2:
+	case group < enough:
+		for began := time.Now(); time.Since(began) < took/4 && l.queue.waiting() < group; {
+			runtime.Gosched()
+		}
+	default:
+		for range 4 {
+			runtime.Gosched()
+		}
 	}
 }
 

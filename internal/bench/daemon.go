@@ -154,6 +154,6 @@ func (d *daemon) computed() (time.Duration, error) {
 	if !ok || len(fields) < 12 {
 		return 0, fmt.Errorf("/proc/%d/stat: %q", d.cmd.Process.Pid, text)
 	}
-	ticks, err := strconv.Atoi(fields[11]) // utime, in hundredths of a second
-	return time.Duration(ticks) * 10 * time.Millisecond, err
+	ticks, err := strconv.Atoi(fields[11]) // utime
+	return time.Duration(ticks) * tick, err
 }

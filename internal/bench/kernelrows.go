@@ -180,7 +180,9 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 			return ours, other, err
 		}
 		if change {
-			other, err = reload(ctx, s, script)
+			if other, err = reload(ctx, s, script); err == nil {
+				err = calm(ctx)
+			}
 			return ours, other, err
 		}
 		began := time.Now()
