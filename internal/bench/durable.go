@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -35,6 +36,13 @@ var appendRows = []row{
 		},
 	},
 	{
+		key: "append_1000_floor", pairs: 15, disk: true,
+		what: "durable append, sessions of 1,000, encoded before", against: "the same pages written to a file with room, two fdatasyncs",
+		prepare: func(_ context.Context, s *stand) (pair, error) {
+			return appends{perCommit: 1000, commits: s.size(100, 10), encoded: true, other: pagedFile}.prepare(s)
+		},
+	},
+	{
 		key: "append_1000_raftwal", pairs: 9, goal: goal{atLeast: 2}, disk: true,
 		what: "durable append, sessions of 1,000, encoded before", against: "hashicorp/raft-wal",
 		prepare: func(_ context.Context, s *stand) (pair, error) {
@@ -53,15 +61,20 @@ var appendRows = []row{
 // appends is how much is appended, and to what. Each measurement has files of its own; the first commit to each isn't counted.
 type appends struct {
 	perCommit, commits int
+	encoded            bool // before: encoding isn't measured
 	other              func(dir string, total int) (add func([]bakery.Record) error, done func() error, err error)
-	peer               string // instead of other: that of the program peers
+	peer               string // instead of other: that of the program peers, encoded before
 }
 
 func (a appends) prepare(s *stand) (pair, error) {
 	list := commands(a.perCommit)
 	if a.peer == "" {
+		open := encodingLog
+		if a.encoded {
+			open = encodedLog(encode(list))
+		}
 		return func(context.Context) (ours, other sample, err error) {
-			if ours, err = a.measure(s, list, encodingLog); err == nil {
+			if ours, err = a.measure(s, list, open); err == nil {
 				other, err = a.measure(s, list, a.other)
 			}
 			return ours, other, err
@@ -168,17 +181,8 @@ func encodedLog(records [][]byte) func(string, int) (func([]bakery.Record) error
 
 // roomyFile encodes and writes to a file whose blocks are there and full of zeros.
 func roomyFile(dir string, commits int) (func([]bakery.Record) error, func() error, error) {
-	f, err := os.Create(filepath.Join(dir, "file"))
+	f, err := roomyFileOf(dir, 1<<20+512*commits)
 	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := f.Write(make([]byte, 1<<20+512*commits)); err != nil {
-		return nil, nil, err
-	}
-	if err := f.Sync(); err != nil {
-		return nil, nil, err
-	}
-	if _, err := f.Seek(0, 0); err != nil {
 		return nil, nil, err
 	}
 	return func(list []bakery.Record) error {
@@ -190,6 +194,52 @@ func roomyFile(dir string, commits int) (func([]bakery.Record) error, func() err
 			return err
 		}
 		return unix.Fdatasync(int(f.Fd()))
+	}, f.Close, nil
+}
+
+// roomyFileOf is a file of so many zeros, on the disk.
+func roomyFileOf(dir string, size int) (*os.File, error) {
+	f, err := os.Create(filepath.Join(dir, "file"))
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(make([]byte, size))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		_, err = f.Seek(0, 0)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// pagedFile writes what a commit of bbolt is made of to a file whose blocks are there: frames behind each other and three pages, here and
+// there; fdatasync; the meta page; fdatasync.
+func pagedFile(dir string, commits int) (func([]bakery.Record) error, func() error, error) {
+	const page, frames, spread = 4096, 5 * 4096, 64
+	f, err := roomyFileOf(dir, spread*page+frames*commits)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, n := make([]byte, frames), 0
+	for i := range data {
+		data[i] = byte(i * i >> 8)
+	}
+	write := func(size, at int) (err error) {
+		_, err = f.WriteAt(data[:size], int64(at))
+		return err
+	}
+	return func([]bakery.Record) error {
+		var errs []error
+		for i := range 3 {
+			errs = append(errs, write(page, page*(2+(7*n+20*i)%(spread-2))))
+		}
+		errs = append(errs, write(frames, spread*page+frames*n), unix.Fdatasync(int(f.Fd())), write(page, n%2*page), unix.Fdatasync(int(f.Fd())))
+		n++
+		return errors.Join(errs...)
 	}, f.Close, nil
 }
 
