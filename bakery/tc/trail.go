@@ -27,6 +27,7 @@ var marks atomic.Uint64
 type trail struct {
 	start   Mark // of what was there before the first touch that is remembered
 	touches []touch
+	shared  bool // another trail may have the list, too
 }
 
 // touch is a change at a handle: of the class with that id, or of the qdisc in that place. mark
@@ -42,17 +43,27 @@ func (t *trail) touch(at Handle) {
 	if len(t.touches) >= maxTouches {
 		old := len(t.touches) - maxTouches/2
 		t.start = t.touches[old-1].mark
-		t.touches = append(make([]touch, 0, maxTouches), t.touches[old:]...)
+		if t.shared {
+			t.renew(t.touches[old:], maxTouches)
+		} else {
+			t.touches = append(t.touches[:0], t.touches[old:]...)
+		}
 	}
 	if n := len(t.touches); n == cap(t.touches) { // append would grow it in more steps
-		t.touches = slices.Grow(t.touches, min(max(n, minTouches), maxTouches-n))
+		t.renew(t.touches, min(max(2*n, minTouches), maxTouches))
 	}
 	t.touches = append(t.touches, touch{Mark(marks.Add(1)), at})
 }
 
+// renew makes a list that no other trail has.
+func (t *trail) renew(touches []touch, room int) {
+	t.touches, t.shared = append(make([]touch, 0, room), touches...), false
+}
+
 // clone is a trail of its own, which leaves the room behind the list to the other.
 func (t *trail) clone() trail {
-	return trail{start: t.start, touches: slices.Clip(t.touches)}
+	t.shared = true
+	return trail{start: t.start, touches: slices.Clip(t.touches), shared: true}
 }
 
 func (t *trail) mark() Mark {
