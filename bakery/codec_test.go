@@ -3,6 +3,7 @@ package bakery_test
 import (
 	"encoding/hex"
 	"errors"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -152,5 +153,22 @@ func TestDamagedBatch(t *testing.T) {
 	})
 	if allocs > 100 {
 		t.Errorf("%v objects were made of it", allocs)
+	}
+}
+
+// The record of a large batch is encoded into memory of about its size, which is made once.
+func TestLargeRecordIsMadeAtOnce(t *testing.T) {
+	c := largeCommit(t, 20)
+	name, site, addresses := strings.Repeat("n", 40), strings.Repeat("long ", 40), "192.0.2.1,2001:db8::/64"
+	for _, m := range c.Members {
+		if m.Circuit != nil {
+			m.Circuit.Name, m.Circuit.SiteName, m.Circuit.Addresses, m.Circuit.CircuitHash = &name, &site, addresses, math.MinInt64
+		}
+	}
+	r := recordOf(bakery.NewTree(), c)
+	var payload []byte
+	allocs := testing.AllocsPerRun(1, func() { payload = bakery.AppendRecord(nil, r) })
+	if room := float64(cap(payload)) / float64(len(payload)); room > 1.2 || allocs > 8 {
+		t.Errorf("%.0f allocations, room for %.2f times as much", allocs, room)
 	}
 }

@@ -1,7 +1,9 @@
 package bakery
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"lqosd/bakery/tc"
 )
@@ -17,9 +19,37 @@ func (e *encoder) commit(c Commit) {
 	e.float(c.Leaf.FastMbps)
 	e.byte(byte(c.Leaf.SlowRTT))
 	e.uvarint(uint64(len(c.Members)))
+	room := 0
+	for _, m := range c.Members {
+		room += memberRoom(m)
+	}
+	e.b = slices.Grow(e.b, room) // a large batch would outgrow it again and again
 	for _, m := range c.Members {
 		e.b = appendMember(e.b, m)
 	}
+}
+
+// memberRoom is what a member takes at most, in bytes; few of them take much less.
+func memberRoom(m Member) int {
+	const place = 1 + 8 + 5 + 5 + 3 + 4*4 // tag and hash, too
+	c := m.Circuit
+	if c == nil {
+		return place
+	}
+	room := place + 3 + 3 + 1 + textRoom(c.Addresses)
+	for _, s := range []*string{c.Name, c.SiteName, c.SQMOverride} {
+		if s != nil {
+			room += textRoom(*s)
+		}
+	}
+	return room
+}
+
+func textRoom(s string) int {
+	if len(s) < 1<<7 {
+		return 1 + len(s)
+	}
+	return binary.MaxVarintLen64 + len(s)
 }
 
 func appendMember(dst []byte, m Member) []byte {
