@@ -87,11 +87,18 @@ func (s *stand) applying(ctx context.Context) (*daemon, *bus.Client, error) {
 	if err := s.configure(dir, lqosconf.ModeApply); err != nil {
 		return nil, nil, err
 	}
+	s.later(func() error { return s.detach(context.WithoutCancel(ctx), dir) })
 	d, err := s.startIn(ctx, dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	return s.connected(ctx, d)
+}
+
+// detach takes away the dataplane of a daemon that has ended, in whose folder it is. The next one would take it over, with all that is in
+// its maps.
+func (s *stand) detach(ctx context.Context, dir string) error {
+	return command(ctx, filepath.Join(s.bin, "lqosd"), "detach", "--config", filepath.Join(dir, "lqos.conf"))
 }
 
 // connected gives a daemon and a client of it.
@@ -142,7 +149,7 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 		if err != nil {
 			return ours, other, err
 		}
-		if err := errors.Join(c.Close(), d.end(), unbuild(ctx)); err != nil {
+		if err := errors.Join(c.Close(), d.end(), unbuild(ctx), s.detach(ctx, d.dir)); err != nil {
 			return ours, other, err
 		}
 		began := time.Now()

@@ -24,7 +24,8 @@ var memoryRows = []row{
 			if err := makeLinks(ctx, s); err != nil {
 				return nil, err
 			}
-			return memory{circuits: s.circuits(), start: s.applying, built: true}.prepare(), nil
+			unmake := func(ctx context.Context, d *daemon) error { return errors.Join(unbuild(ctx), s.detach(ctx, d.dir)) }
+			return memory{circuits: s.circuits(), start: s.applying, unmake: unmake}.prepare(), nil
 		},
 	},
 	{
@@ -47,8 +48,8 @@ var memoryRows = []row{
 type memory struct {
 	circuits int
 	start    func(context.Context) (*daemon, *bus.Client, error)
-	records  bool // compare with the bytes of the records
-	built    bool // in the kernel
+	records  bool                                 // compare with the bytes of the records
+	unmake   func(context.Context, *daemon) error // what it was built to in the kernel; nil: nothing
 }
 
 func (m memory) prepare() pair {
@@ -75,8 +76,8 @@ func (m memory) prepare() pair {
 		case m.records:
 			size, err := recordBytes(d)
 			return ours, m.sample(size), err
-		case m.built:
-			err = unbuild(ctx)
+		case m.unmake != nil:
+			err = m.unmake(ctx, d)
 		}
 		return ours, other, err
 	}
