@@ -113,7 +113,7 @@ test-vm: ## run the packages that use virtual machines (user-mode Linux); it fai
 BENCHED    := bin/bench-peers bin/xdp.test
 benchneeds  = @[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2 python3:python3" MUST=
 
-bench: build $(BENCHED) ## measure lqosd against peers and limits, a quarter of an hour; ROWS=regexp chooses, bench.json gets the table
+bench: build $(BENCHED) ## measure lqosd against peers and limits, half an hour; ROWS=regexp chooses, bench.json gets the table
 	$(benchneeds)
 	$(GO) run ./internal/bench -rows '$(ROWS)' -growth -o bench.json
 
