@@ -109,6 +109,7 @@ func (a *acker) settle(t *Ticket) {
 // commit waits for a ticket's commit.
 func (a *acker) commit(t *Ticket) {
 	res, err := t.pending.Wait()
+	t.one.payload[0] = nil // who sent it may read the answer late
 	if err == nil {
 		if a.outage.reason != nil && !t.repeated() {
 			a.outage.over(a.now())

@@ -113,3 +113,17 @@ func TestDurableTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestAnsweredTicketsHoldNoPayload: the records of a batch are large, and a ticket is held until its answer is on its way.
+func TestAnsweredTicketsHoldNoPayload(t *testing.T) {
+	r := newRig(t, twoLinks)
+	for _, c := range []bakery.Command{bakery.MqSetup{}, bakery.ClearPriorSettings{}} {
+		ticket, err := r.h.Submit(t.Context(), bakery.Submission{Commands: []bakery.Command{c}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := ticket.Wait(); out[0].Err != nil || ticket.HoldsPayload() {
+			t.Errorf("%+v; it holds its payload: %v", out, ticket.HoldsPayload())
+		}
+	}
+}

@@ -12,3 +12,6 @@ func RememberFew(n, bytes int) (undo func()) {
 	usualMemory = remembering{texts: n, commands: n, lines: n, leaves: n, textBytes: bytes, knownBytes: bytes, leafBytes: bytes}
 	return func() { usualMemory = was }
 }
+
+// HoldsPayload tells whether the record of a submission of one command is kept.
+func (t *Ticket) HoldsPayload() bool { return t.one.payload[0] != nil }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,7 @@ import (
 func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`{"requests":["Ping",{"A":[1,-2.5e3,"\u00e9\n",true,null]}],"key":"k"}`))
 	f.Add(unhex("a1687265717565737473816450696e67"))
+	f.Add(unhex("a168726571756573747381a16158a461610061780064746578746077776f72647380"))
 	f.Add(marshalAnswer(CBOR, []Reply{Ack(), Fail("why"), {Name: "MappedIps", Value: []int{1, 2}}}))
 	f.Add(marshalAnswer(JSON, []Reply{Ack(), Fail("why"), {Name: "MappedIps", Value: []int{1, 2}}}))
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -30,11 +32,24 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
+// withPointers are half of the fields.
+type withPointers struct {
+	Plain
+	Pointing
+	Text  *string  `json:"text"`
+	Words []string `json:"words"`
+	Value any      `json:"value"`
+	Inner *Plain   `json:"inner"`
+}
+
 // fuzzBody decodes a body as everything.
 func fuzzBody(t *testing.T, payload []byte, r Request) {
 	_ = r.Err()
 	for _, v := range []any{new(circuit), new(any), new(json.RawMessage), new(everything), new([]string), new(map[string]float32)} {
 		_ = r.Decode(v)
+	}
+	for _, v := range []any{circuit{}, everything{}, withPointers{}} {
+		checkCounted(t, r.body, reflect.TypeOf(v))
 	}
 	text, jsonErr := r.body.MarshalJSON()
 	_, cborErr := r.body.MarshalCBOR()

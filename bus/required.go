@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // required is a field of a struct that must come, and not as null.
@@ -20,7 +22,7 @@ type required struct {
 type demands struct {
 	required []required
 	pointers [][]int // the fields that are nil for null, for reflect
-	fields   int     // how many there are; 0: that isn't known
+	fields   int     // how many there are; 0: it takes more to know that
 }
 
 var demandsByType sync.Map // reflect.Type → *demands
@@ -28,6 +30,7 @@ var demandsByType sync.Map // reflect.Type → *demands
 var (
 	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 	typeJSONUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	typeCBORUnmarshaler = reflect.TypeFor[cbor.Unmarshaler]()
 )
 
 // demandsOf lists the required fields of a struct type: those that are neither pointers nor tagged omitempty or omitzero.
@@ -38,34 +41,46 @@ func demandsOf(t reflect.Type) *demands {
 	}
 	d := &demands{}
 	if p := reflect.PointerTo(t); t.Kind() == reflect.Struct && !p.Implements(typeTextUnmarshaler) && !p.Implements(typeJSONUnmarshaler) {
-		d.fields = len(namesOf(t).order)
-		d.addFields(t, nil)
+		all := onceEach{}
+		if d.addFields(t, nil, all) && !p.Implements(typeCBORUnmarshaler) {
+			d.fields = len(all)
+		}
 	}
 	known, _ := demandsByType.LoadOrStore(t, d)
 	return known.(*demands)
 }
 
-// addFields goes into structs that are embedded by value without a name of their own.
-func (d *demands) addFields(t reflect.Type, prefix []int) {
+// addFields goes into structs that are embedded by value without a name of their own. It tells whether all has the names of all fields:
+// not where one hides the other, where a tag is for CBOR alone, and where a pointer is embedded, which is no field but has some.
+func (d *demands) addFields(t reflect.Type, prefix []int, all onceEach) (known bool) {
+	known = true
 	for f := range t.Fields() {
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		tag := f.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
 		index := append(append([]int(nil), prefix...), f.Index...)
+		embedded := f.Anonymous && name == ""
 		switch {
-		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
-			d.addFields(f.Type, index)
+		case embedded && f.Type.Kind() == reflect.Struct:
+			known = d.addFields(f.Type, index, all) && known
 			continue
-		case !f.IsExported(), name == "-" && options == "":
+		case embedded && f.Type.Kind() == reflect.Pointer, f.Tag.Get("cbor") != "":
+			known = false
+		}
+		if !f.IsExported() || tag == "-" {
 			continue
-		case f.Type.Kind() == reflect.Pointer:
-			d.pointers = append(d.pointers, index)
-			continue
-		case strings.Contains(options, "omitempty"), strings.Contains(options, "omitzero"):
-			continue
-		case name == "":
+		}
+		if name == "" {
 			name = f.Name
 		}
-		d.required = append(d.required, required{name, index})
+		known = all.add([]byte(name)) == nil && known
+		switch {
+		case f.Type.Kind() == reflect.Pointer:
+			d.pointers = append(d.pointers, index)
+		case !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero"):
+			d.required = append(d.required, required{name, index})
+		}
 	}
+	return known
 }
 
 // checkRequired looks for fields that did not come to the struct that was decoded. What is not zero has come; only when

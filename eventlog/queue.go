@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -22,6 +23,7 @@ type queue struct {
 	items   []*Pending
 	bytes   int
 	records int
+	blocked int // who wait for room
 	next    Seq // of the next record
 	keys    *keyTable
 	refuse  error // why nothing more is accepted: ErrClosed or ErrPoisoned
@@ -82,9 +84,11 @@ func (q *queue) waitForRoom(ctx context.Context, p *Pending) error {
 		})
 		defer stop()
 	}
+	q.blocked++
 	for q.refuse == nil && full() && ctx.Err() == nil {
 		q.room.Wait()
 	}
+	q.blocked--
 	if q.refuse != nil {
 		return q.refuse
 	}
@@ -184,6 +188,14 @@ func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.items)
+}
+
+// lacks tells that fewer than n are in line, and that more who come would be in the same commit: not when nothing is accepted any
+// more, nor when somebody waits for room, nor behind a roll.
+func (q *queue) lacks(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.refuse == nil && q.blocked == 0 && len(q.items) < n && !slices.ContainsFunc(q.items, func(p *Pending) bool { return p.roll != nil })
 }
 
 // poisoned is why nothing may be written any more, nil if it may.

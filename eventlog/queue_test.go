@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestFullQueueBlocksUntilThereIsRoom(t *testing.T) {
@@ -75,6 +76,51 @@ func TestRollIsTakenAloneAndInOrder(t *testing.T) {
 		items, _ := q.take()
 		if len(items) != want || i == 1 && items[0] != p {
 			t.Errorf("take %d: %d items", i, len(items))
+		}
+	}
+}
+
+// The committer waits for those whom a commit woke, but only while they can come.
+func TestLingerEnds(t *testing.T) {
+	for name, fill := range map[string]func(*queue){
+		"as many are in line": func(q *queue) { putEach(t, q, textTx("", "a"), textTx("", "b"), textTx("", "c")) },
+		"the log closes":      func(q *queue) { q.stop(ErrClosed) },
+		"the log is poisoned": func(q *queue) { q.poison(ErrPoisoned) },
+		"a roll is in line": func(q *queue) {
+			if _, err := q.putRoll(Snapshot{}); err != nil {
+				t.Fatal(err)
+			}
+			putEach(t, q, textTx("", "a"))
+		},
+		"the line is full": func(q *queue) {
+			large := Tx{Records: [][]byte{make([]byte, maxQueueBytes/2)}}
+			putEach(t, q, large)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = q.put(t.Context(), large)
+			}()
+			t.Cleanup(func() {
+				q.stop(ErrClosed)
+				<-ended
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &Log{queue: newQueue(1, newKeyTable())}
+			fill(l.queue)
+			l.linger(3, time.Hour) // hangs if it waits
+		})
+	}
+	(&Log{queue: newQueue(1, newKeyTable())}).linger(enough, time.Hour)
+	(&Log{queue: newQueue(1, newKeyTable())}).linger(1, time.Hour)
+}
+
+func putEach(t *testing.T, q *queue, txs ...Tx) {
+	t.Helper()
+	for _, tx := range txs {
+		if _, err := q.put(t.Context(), tx); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
