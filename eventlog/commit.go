@@ -91,8 +91,9 @@ const enough = 256
 
 // linger lets the clients that a commit just woke put their next transactions in line, for at most a quarter of the time the
 // commit took, and only if there were several: otherwise half of them always miss the next commit. It ends when as many are in line as
-// were woken, and when nobody else can come. It yields instead of sleeping, since timers are coarser than a commit. Of many the half is enough for a commit,
-// and their clients need the processor: then those who are at work already, on what comes next, have a turn. docs/adr/0003 has the reasons.
+// were woken, and when nobody else can come. It yields instead of sleeping, since timers are coarser than a commit. Of many the half is
+// enough for a commit, and their clients need the processor: then those who are at work already, on what comes next, have a turn.
+// docs/adr/0003 has the reasons.
 func (l *Log) linger(group int, took time.Duration) {
 	switch {
 	case group < 2:
