@@ -113,12 +113,12 @@ test-vm: ## run the packages that use virtual machines (user-mode Linux); it fai
 BENCHED    := bin/bench-peers bin/xdp.test
 benchneeds  = @[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory needs NEEDS="ip:iproute2 tc:iproute2 python3:python3" MUST=
 
-bench: build $(BENCHED) ## measure lqosd against peers and limits, half an hour; ROWS=regexp chooses, bench.json gets the table
+bench: build $(BENCHED) ## measure lqosd against peers and limits, 25 minutes; ROWS=regexp chooses, bench.json gets the table
 	$(benchneeds)
 	$(GO) run ./internal/bench -rows '$(ROWS)' -growth -o bench.json
 
 # The ratios of small sizes aren't those of full ones; but what makes one of them worse by half is a mistake.
-bench-smoke: build $(BENCHED) ## the same with small sizes, seconds; fail where a ratio is worse than in internal/bench/smoke.json by more than half
+bench-smoke: build $(BENCHED) ## the same with small sizes, a minute; fail where a ratio is worse than in internal/bench/smoke.json by more than half
 	$(benchneeds)
 	$(GO) run ./internal/bench -smoke -rows '$(ROWS)' -compare internal/bench/smoke.json -o bin/smoke.json
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"iter"
 	"os"
 	"path/filepath"
@@ -220,7 +221,10 @@ func closedLoop(ctx context.Context, clients []*bus.Client, calls []bus.Call, ea
 		wg.Go(func() {
 			window := make(chan *bus.Future, inFlight)
 			wait := func() error {
-				_, err := (<-window).Wait(ctx)
+				replies, err := (<-window).Wait(ctx)
+				for _, r := range replies {
+					err = errors.Join(err, r.Err())
+				}
 				return err
 			}
 			for i := range each {

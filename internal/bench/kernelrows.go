@@ -145,6 +145,9 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 		if ours, err = d.during(func() error { return commit(ctx, c, n) }); err != nil {
 			return ours, other, err
 		}
+		if err := n.built(ctx); err != nil {
+			return ours, other, err
+		}
 		script, err := s.script(ctx, d)
 		if err != nil {
 			return ours, other, err
@@ -157,7 +160,7 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 			return ours, other, err
 		}
 		other = sample{took: time.Since(began)}
-		return ours, other, unbuild(ctx)
+		return ours, other, errors.Join(n.built(ctx), unbuild(ctx))
 	}, nil
 }
 
@@ -181,15 +184,19 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 	return func(ctx context.Context) (ours, other sample, err error) {
 		if change {
 			n.faster = n.circuits/100 - n.faster // there and back
+			if err := calm(ctx); err != nil {
+				return ours, other, err
+			}
 		}
 		calls := n.batch()
 		if ours, err = d.during(func() error { return sendAndWait(ctx, c, calls) }); err != nil {
 			return ours, other, err
 		}
+		if err := n.built(ctx); err != nil {
+			return ours, other, err
+		}
 		if change {
-			if other, err = reload(ctx, s, script); err == nil {
-				err = calm(ctx)
-			}
+			other, err = reload(ctx, s, script)
 			return ours, other, err
 		}
 		began := time.Now()

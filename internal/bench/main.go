@@ -34,7 +34,7 @@ func main() {
 	if os.Geteuid() == 0 && os.Getenv(inNamespace) == "" {
 		os.Exit(again())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, f, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -57,6 +57,14 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 	if f.compare != "" {
 		if earlier, err = readTable(f.compare); err != nil {
 			return err
+		}
+		if earlier.Smoke != f.smoke {
+			return fmt.Errorf("-compare %s: small and full sizes can't be compared: one of the runs has -smoke, one hasn't", f.compare)
+		}
+	}
+	if f.out != "" {
+		if err := writable(f.out); err != nil {
+			return fmt.Errorf("-o: %w", err)
 		}
 	}
 	if f.profile != "" {
@@ -184,10 +192,18 @@ func again() int {
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	signals := make(chan os.Signal, 1) // if this process ended, that one would be killed before it has tidied up
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if err := cmd.Start(); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		return 1
 	}
+	go func() {
+		for sig := range signals {
+			_ = cmd.Process.Signal(sig)
+		}
+	}()
+	_ = cmd.Wait() // its exit code tells
 	return cmd.ProcessState.ExitCode()
 }
 

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"os/exec"
 
 	"lqosd/bus"
 )
@@ -51,3 +54,26 @@ func (n network) minor(i int) int { return 4 + i/n.queues }
 
 // classID is the class of a circuit, as tc(8) writes it.
 func (n network) classID(i int) string { return fmt.Sprintf("%x:%x", i%n.queues+1, n.minor(i)) }
+
+// built says what of the network's circuits a kernel hasn't, as tc(8) sees it: what wasn't done must not count as fast.
+func (n network) built(ctx context.Context) error {
+	for _, link := range links {
+		text, err := exec.CommandContext(ctx, "tc", "class", "show", "dev", link).Output()
+		if err != nil {
+			return fmt.Errorf("tc class show dev %s: %w", link, err)
+		}
+		if err := n.listed(text); err != nil {
+			return fmt.Errorf("%s: %w", link, err)
+		}
+	}
+	return nil
+}
+
+// listed compares a link's classes, as tc(8) lists them, with the circuits that it should have.
+func (n network) listed(text []byte) error {
+	slow, fast := bytes.Count(text, fmt.Appendf(nil, " ceil %dMbit ", circuitMbps)), bytes.Count(text, fmt.Appendf(nil, " ceil %dMbit ", fasterMbps))
+	if slow != n.circuits-n.faster || fast != n.faster {
+		return fmt.Errorf("the kernel has %d circuits of %d Mbit/s and %d of %d, not %d and %d", slow, circuitMbps, fast, fasterMbps, n.circuits-n.faster, n.faster)
+	}
+	return nil
+}

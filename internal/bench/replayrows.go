@@ -224,7 +224,11 @@ func prepareStart(ctx context.Context, s *stand, stop func(*daemon) error) (pair
 		if err != nil {
 			return ours, other, err
 		}
-		if _, err = c.Do(ctx, bus.Call{Name: "LqosdStatus"}); err != nil {
+		var status struct {
+			Last   eventlog.Seq `json:"last_seq"`
+			Bakery string       `json:"bakery"`
+		}
+		if err := c.Ask(ctx, bus.Call{Name: "LqosdStatus"}, &status); err != nil {
 			return ours, other, err
 		}
 		ours = sample{took: time.Since(began)}
@@ -232,6 +236,9 @@ func prepareStart(ctx context.Context, s *stand, stop func(*daemon) error) (pair
 			return ours, other, err
 		}
 		other, err = replayAll(ctx, eventlogOf(dir))
+		if err == nil && (status.Last != eventlog.Seq(other.units) || status.Bakery != "running") {
+			err = fmt.Errorf("lqosd answered at record %d of %d, its bakery %s", status.Last, other.units, status.Bakery)
+		}
 		return ours, sample{took: other.took}, err
 	}, nil
 }

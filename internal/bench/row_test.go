@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -137,6 +140,59 @@ func TestChosen(t *testing.T) {
 			t.Errorf("%q: %v", tc.flags.only, err)
 		case err == nil && (len(list) != 1 || list[0].key != tc.want):
 			t.Errorf("%q: %d rows", tc.flags.only, len(list))
+		}
+	}
+}
+
+// TestEarly: what would only be found out after minutes is said at once, and no file is left or cut short by the question.
+func TestEarly(t *testing.T) {
+	dir := t.TempDir()
+	small, there := filepath.Join(dir, "smoke.json"), filepath.Join(dir, "bench.json")
+	if err := (&table{Smoke: true}).save(small); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(there, []byte("earlier"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[string]flags{
+		"-compare " + small + ": small and full sizes": {only: "^append_1$", compare: small},
+		"the earlier run: open ":                       {only: "^append_1$", compare: filepath.Join(dir, "nosuch")},
+		"-o: open ":                                    {only: "^append_1$", out: filepath.Join(dir, "nosuch", "bench.json")},
+	} {
+		var told bytes.Buffer
+		if err := run(t.Context(), f, &told); err == nil || !strings.HasPrefix(err.Error(), want) || told.Len() > 0 {
+			t.Errorf("%v, after %q; it should begin with %q", err, &told, want)
+		}
+	}
+	for _, name := range []string{there, filepath.Join(dir, "new.json")} {
+		if err := writable(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if text, err := os.ReadFile(there); err != nil || string(text) != "earlier" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// TestHolds: a log that lost a record, or has one too many, is noticed when it is closed.
+func TestHolds(t *testing.T) {
+	dir := t.TempDir()
+	add, done, err := eventLog(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(add(encode(commands(3))), add(encode(commands(2))), done()); err != nil {
+		t.Fatal(err)
+	}
+	if err := holds(dir, 5); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int{0, 4, 6} {
+		if holds(dir, n) == nil {
+			t.Errorf("a log of 5 records has %d", n)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -114,6 +116,21 @@ func (t *table) save(name string) error {
 		return err
 	}
 	return os.WriteFile(name, append(text, '\n'), 0o644)
+}
+
+// writable says why a file can't be written, before minutes are spent on what it is to hold.
+func writable(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if f, err = os.Create(name); err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(name))
 }
 
 func readTable(name string) (*table, error) {
