@@ -177,10 +177,6 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 	if err := commit(ctx, c, n); err != nil {
 		return nil, err
 	}
-	script, err := s.script(ctx, d)
-	if err != nil {
-		return nil, err
-	}
 	return func(ctx context.Context) (ours, other sample, err error) {
 		if change {
 			n.faster = n.circuits/100 - n.faster // there and back
@@ -196,8 +192,10 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 			return ours, other, err
 		}
 		if change {
-			other, err = reload(ctx, s, script)
-			return ours, other, err
+			if other, err = reload(ctx, s, d, c); err == nil {
+				d, c, err = s.again(ctx, d.dir)
+			}
+			return ours, other, errors.Join(err, n.built(ctx))
 		}
 		began := time.Now()
 		err = dumpAll(ctx)
@@ -206,43 +204,34 @@ func prepareRefresh(ctx context.Context, s *stand, change bool) (pair, error) {
 	}, nil
 }
 
-// reload is what a client does that has nothing but tc(8), to two links beside those of the daemon.
-func reload(ctx context.Context, s *stand, script string) (sample, error) {
-	text, err := os.ReadFile(script)
-	if err != nil {
+// reload is what a client does that has nothing but tc(8), to the same links. The daemon, which would mend them, ends before.
+func reload(ctx context.Context, s *stand, d *daemon, c *bus.Client) (sample, error) {
+	script, err := s.script(ctx, d)
+	if err = errors.Join(err, c.Close(), d.end()); err != nil {
 		return sample{}, err
 	}
-	words := strings.NewReplacer("dev eth0", "dev spare0", "dev eth1", "dev spare1")
-	spare := script + ".spare"
-	if err := os.WriteFile(spare, []byte(words.Replace(string(text))), 0o600); err != nil {
-		return sample{}, err
-	}
-	defer func() { _ = os.Remove(spare) }()
-	for _, link := range []string{"spare0", "spare1"} {
-		if command(ctx, "ip", "link", "show", link) != nil {
-			if err := command(ctx, "ip", "link", "add", link, "numtxqueues", "16", "numrxqueues", "16", "type", "veth", "peer", "name", "far-"+link); err != nil {
-				return sample{}, err
-			}
-			s.later(func() error { return command(context.WithoutCancel(ctx), "ip", "link", "del", link) })
-		}
-	}
-	if err := command(ctx, "tc", "-batch", spare); err != nil {
+	if err := calm(ctx); err != nil {
 		return sample{}, err
 	}
 	began := time.Now()
-	for _, link := range []string{"spare0", "spare1"} {
-		if err := command(ctx, "tc", "qdisc", "del", "dev", link, "root"); err != nil {
-			return sample{}, err
-		}
-	}
-	if err := command(ctx, "tc", "-batch", spare); err != nil {
+	if err := unbuild(ctx); err != nil {
 		return sample{}, err
 	}
-	took := time.Since(began)
-	for _, link := range []string{"spare0", "spare1"} {
-		err = errors.Join(err, command(ctx, "tc", "qdisc", "del", "dev", link, "root"))
+	err = command(ctx, "tc", "-batch", script)
+	return sample{took: time.Since(began)}, err
+}
+
+// again starts a daemon where one ended, and waits until it finds the kernel in order.
+func (s *stand) again(ctx context.Context, dir string) (*daemon, *bus.Client, error) {
+	d, err := s.startIn(ctx, dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	return sample{took: took}, err
+	d, c, err := s.connected(ctx, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, c, sendAndWait(ctx, c, nil)
 }
 
 // dumpAll reads what the links have, by tc(8).
