@@ -12,7 +12,7 @@ import (
 const tick = 10 * time.Millisecond
 
 // calm waits until what was done before no longer keeps the machine busy, for ten seconds at most: a kernel goes on freeing classes
-// after their root was deleted, and a daemon that was told of more than it could read looks at its links again.
+// after their root was deleted, and a daemon that has started looks at its links. On a machine that is never calm it gives up and says nothing.
 func calm(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
