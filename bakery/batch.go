@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"lqosd/bakery/tc"
 	"lqosd/eventlog"
@@ -21,7 +20,7 @@ type Batch struct {
 	size    int // bytes of the members in the record, refused ones too
 	memory  int // about what all of it takes, in bytes
 	dropped error
-	scratch []byte
+	astray  bool // a member came before a site that it is below, or there is none
 
 	classes [2]map[tc.Handle]int // by direction: the class's index in members
 	owners  map[netip.Prefix]int // the prefix's
@@ -48,7 +47,10 @@ func (b *Batch) SetUp(m MqSetup) error {
 }
 
 // Add states a site or a circuit. What is wrong with it refuses the batch, too.
-func (b *Batch) Add(m Member) error {
+func (b *Batch) Add(m Member) error { return b.AddChecked(CheckMember(m)) }
+
+// AddChecked is Add, for those that have most of the work done elsewhere.
+func (b *Batch) AddChecked(m CheckedMember) error {
 	b.items++
 	if b.dropped != nil {
 		b.refused.total++
@@ -61,8 +63,7 @@ func (b *Batch) Add(m Member) error {
 		return b.dropped
 	}
 	if err != nil {
-		for d, upload := range []bool{false, true} {
-			class := m.branch(upload).class
+		for d, class := range m.classes {
 			if _, another := b.classes[d][class]; !another {
 				b.dead[d][class] = true
 			}
@@ -108,43 +109,53 @@ const (
 	maxBatchMemory = 256 << 20
 )
 
-func (b *Batch) admit(m Member) error {
-	if err := m.check(); err != nil {
-		return err
+func (b *Batch) admit(m CheckedMember) error {
+	if m.err != nil {
+		return m.err
 	}
-	b.scratch = appendMember(b.scratch[:0], m)
-	b.memory += 2 * len(b.scratch)
-	b.size += len(b.scratch)
+	b.memory += 2*m.size + prefixMemory*len(m.prefixes)
+	b.size += m.size
 	at := len(b.members)
-	for i, upload := range []bool{false, true} {
-		class := m.branch(upload).class
+	for i, class := range m.classes {
 		if other, taken := b.classes[i][class]; taken {
-			return fmt.Errorf("class %s%s belongs to %s", class, direction(upload), b.members[other].name())
+			return fmt.Errorf("class %s%s belongs to %s", class, direction(i == 1), b.members[other].name())
 		}
 	}
-	var prefixes []netip.Prefix
-	if m.Circuit != nil {
-		prefixes, _ = m.Circuit.prefixes() // checked
-		b.memory += prefixMemory * len(prefixes)
-	}
-	for _, p := range prefixes {
+	for _, p := range m.prefixes {
 		if other, taken := b.owners[p]; taken {
 			return fmt.Errorf("%s belongs to %s", p, b.members[other].name())
 		}
 	}
-	for i, upload := range []bool{false, true} {
-		b.classes[i][m.branch(upload).class] = at
+	b.astray = b.astray || !b.follows(m)
+	for i, class := range m.classes {
+		b.classes[i][class] = at
 	}
-	for _, p := range prefixes {
+	for _, p := range m.prefixes {
 		b.owners[p] = at
 	}
-	b.members, b.numbers = append(b.members, m), append(b.numbers, b.items)
+	b.members, b.numbers = append(b.members, m.Member), append(b.numbers, b.items)
 	return nil
+}
+
+// follows reports a member that comes after the sites that it is below.
+func (b *Batch) follows(m CheckedMember) bool {
+	for d, parent := range m.parents {
+		if parent.Minor() <= capacityNode {
+			continue
+		}
+		if at, ok := b.classes[d][parent]; !ok || b.members[at].Site == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Commit is the command that the batch asks for; the batch is used up. Of a refused batch it is one that the bakery
 // refuses, with every reason, once it knows that a key doesn't make it a repetition.
 func (b *Batch) Commit() Command {
+	if !b.astray && b.refused.total == 0 {
+		return b.whole()
+	}
 	b.refuseMisplaced()
 	order, circles := b.parentsFirst()
 	for _, err := range circles {
@@ -161,13 +172,17 @@ func (b *Batch) Commit() Command {
 
 // state is the commit of the members with these indices, in this order.
 func (b *Batch) state(order []int) Commit {
-	c := Commit{Members: b.members, Items: b.numbers}
-	if len(order) < len(b.members) || !slices.IsSorted(order) {
-		c = Commit{Members: make([]Member, len(order)), Items: make([]int, len(order))}
-		for k, i := range order {
-			c.Members[k], c.Items[k] = b.members[i], b.numbers[i]
-		}
+	c := b.whole()
+	c.Members, c.Items = make([]Member, len(order)), make([]int, len(order))
+	for k, i := range order {
+		c.Members[k], c.Items[k] = b.members[i], b.numbers[i]
 	}
+	return c
+}
+
+// whole is the commit of all members as they came.
+func (b *Batch) whole() Commit {
+	c := Commit{Members: b.members, Items: b.numbers}
 	if b.setup != nil {
 		c.Setup = *b.setup
 	}

@@ -1,8 +1,8 @@
 package bakery
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"lqosd/bakery/tc"
@@ -19,38 +19,36 @@ func (e *encoder) commit(c Commit) {
 	e.float(c.Leaf.FastMbps)
 	e.byte(byte(c.Leaf.SlowRTT))
 	e.uvarint(uint64(len(c.Members)))
-	room := 0
+	size := 0
 	for _, m := range c.Members {
-		room += memberRoom(m)
+		size += memberSize(m)
 	}
-	e.b = slices.Grow(e.b, room) // a large batch would outgrow it again and again
+	e.b = slices.Grow(e.b, size) // a large batch would outgrow it again and again
 	for _, m := range c.Members {
 		e.b = appendMember(e.b, m)
 	}
 }
 
-// memberRoom is what a member takes at most, in bytes; few of them take much less.
-func memberRoom(m Member) int {
-	const place = 1 + 8 + 5 + 5 + 3 + 4*4 // tag and hash, too
-	c := m.Circuit
-	if c == nil {
-		return place
+// memberSize is what a member takes, in bytes.
+func memberSize(m Member) int {
+	const fixed = 1 + 8 + 4*4 // tag, hash, bandwidths
+	if s := m.Site; s != nil {
+		return fixed + uvarintSize(s.Parent) + uvarintSize(s.UpParent) + uvarintSize(s.Minor)
 	}
-	room := place + 3 + 3 + 1 + textRoom(c.Addresses)
+	c := m.Circuit
+	size := fixed + uvarintSize(c.Parent) + uvarintSize(c.UpParent) + uvarintSize(c.Minor) + uvarintSize(c.Major) + uvarintSize(c.UpMajor) +
+		textSize(c.Addresses) + 1
 	for _, s := range []*string{c.Name, c.SiteName, c.SQMOverride} {
 		if s != nil {
-			room += textRoom(*s)
+			size += textSize(*s)
 		}
 	}
-	return room
+	return size
 }
 
-func textRoom(s string) int {
-	if len(s) < 1<<7 {
-		return 1 + len(s)
-	}
-	return binary.MaxVarintLen64 + len(s)
-}
+func textSize(s string) int { return uvarintSize(uint(len(s))) + len(s) }
+
+func uvarintSize[T uint | uint16 | uint32](x T) int { return (bits.Len64(uint64(x)|1) + 6) / 7 }
 
 func appendMember(dst []byte, m Member) []byte {
 	e := encoder{dst}

@@ -15,3 +15,10 @@ func RememberFew(n, bytes int) (undo func()) {
 
 // HoldsPayload tells whether the record of a submission of one command is kept.
 func (t *Ticket) HoldsPayload() bool { return t.one.payload[0] != nil }
+
+// FoldSidesOf makes batches of n members and more be folded on two processors, until it is undone.
+func FoldSidesOf(n int) (undo func()) {
+	was := fewMembers
+	fewMembers = n
+	return func() { fewMembers = was }
+}

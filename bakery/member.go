@@ -135,6 +135,31 @@ func (m Member) name() string {
 	return n.Name(0)
 }
 
+// CheckedMember is a Member with all that can be said of it before it is added to a Batch.
+type CheckedMember struct {
+	Member
+
+	err      error
+	classes  [2]tc.Handle // by direction
+	parents  [2]tc.Handle
+	prefixes []netip.Prefix
+	size     int // in the record, in bytes
+}
+
+// CheckMember checks a Member by itself; what is wrong is refused when it is added.
+func CheckMember(m Member) CheckedMember {
+	down, up := m.branch(false), m.branch(true)
+	c := CheckedMember{Member: m, classes: [2]tc.Handle{down.class, up.class}, parents: [2]tc.Handle{down.parent, up.parent}}
+	if c.err = m.check(); c.err != nil {
+		return c
+	}
+	c.size = memberSize(m)
+	if m.Circuit != nil {
+		c.prefixes, _ = m.Circuit.prefixes() // checked
+	}
+	return c
+}
+
 // check finds what is wrong with a member whatever the others are.
 func (m Member) check() error {
 	_, minor, b := m.parent(false)

@@ -78,7 +78,28 @@ func (s *State) Apply(op Op) error { return s.apply(op, nil, nil) }
 // Keep is Apply for an op whose object is never written again: where it says all as it is, the State keeps it and no copy.
 func (s *State) Keep(op Op) error { return s.apply(op, op.Qdisc, op.Class) }
 
-// apply is Apply. q and c are op's objects where they may be kept, else nil: those of op itself need not be on the heap.
+// ApplyLike is Apply. Where old has the same as the op says, the State shares it.
+func (s *State) ApplyLike(op Op, old *State) error {
+	l, _ := old.links.Get(op.Link())
+	if l == nil {
+		return s.Apply(op)
+	}
+	var q *Qdisc
+	var c *Class
+	if op.Class != nil {
+		if c, _ = l.classes.Get(op.Class.ID); c != nil && *c != *op.Class {
+			c = nil
+		}
+	}
+	if op.Qdisc != nil {
+		if q, _ = l.qdiscs.Get(op.Qdisc.Parent); q != nil && *q != *op.Qdisc {
+			q = nil
+		}
+	}
+	return s.apply(op, q, c)
+}
+
+// apply is Apply. q and c are op's objects, or what says the same, where they may be kept, else nil: those of op itself need not be on the heap.
 func (s *State) apply(op Op, q *Qdisc, c *Class) error {
 	if (op.Qdisc == nil) == (op.Class == nil) {
 		return refuse(op, ErrInvalid, "want one qdisc or one class")

@@ -60,18 +60,31 @@ func (l *link) take(o *link, at []Handle) {
 // from old's Marks: what is Touched since one of them is what differs. Links of which too much
 // differs, or all, stay as they are. Neither State's contents change.
 func (s *State) Restate(old *State) {
-	old.mu.Lock() // as for Clone
-	defer old.mu.Unlock()
 	for name, l := range s.links.All() {
 		before, ok := old.links.Get(name)
 		if !ok {
 			continue
 		}
 		if at, few := l.differs(before); few {
-			next := before.clone()
+			next := old.cloneLink(before)
 			next.take(l, at)
 			s.links.Set(name, next)
 		}
+	}
+}
+
+func (s *State) cloneLink(l *link) *link {
+	s.mu.Lock() // as for Clone
+	defer s.mu.Unlock()
+	return l.clone()
+}
+
+// TakeLink makes a link what it is in o, which isn't written any more.
+func (s *State) TakeLink(name string, o *State) {
+	if l, ok := o.links.Get(name); ok {
+		s.links.Set(l.name, l)
+	} else {
+		s.links.Delete(name)
 	}
 }
 

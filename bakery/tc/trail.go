@@ -28,6 +28,8 @@ type trail struct {
 	start   Mark // of what was there before the first touch that is remembered
 	touches []touch
 	shared  bool // another trail may have the list, too
+	// The Marks after next, up to last, are this trail's alone.
+	next, last Mark
 }
 
 // touch is a change at a handle: of the class with that id, or of the qdisc in that place. mark
@@ -52,7 +54,19 @@ func (t *trail) touch(at Handle) {
 	if n := len(t.touches); n == cap(t.touches) { // append would grow it in more steps
 		t.renew(t.touches, min(max(2*n, minTouches), maxTouches))
 	}
-	t.touches = append(t.touches, touch{Mark(marks.Add(1)), at})
+	t.touches = append(t.touches, touch{t.newMark(), at})
+}
+
+// marksAtOnce are how many Marks a trail takes: links that are changed on several processors each ask for one seldom.
+const marksAtOnce = 64
+
+func (t *trail) newMark() Mark {
+	if t.next == t.last {
+		t.last = Mark(marks.Add(marksAtOnce))
+		t.next = t.last - marksAtOnce
+	}
+	t.next++
+	return t.next
 }
 
 // renew makes a list that no other trail has.
