@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 )
@@ -18,10 +19,28 @@ const (
 	cborMajor     = 7 << 5
 	cborOneByte   = 24 // of the other bits: from here on the length isn't in them
 	cborText      = 3 << 5
+	cborArray     = 4 << 5
 	cborMap       = 5 << 5
 	cborNull      = 7<<5 | 22
 	cborUndefined = 7<<5 | 23
 )
+
+// cborArrayLen is how many elements an array says that it has, in one byte or the two or four that follow; false where it is another item, or says it
+// in another way.
+func cborArrayLen(data []byte) (n int, known bool) {
+	if len(data) == 0 || data[0]&cborMajor != cborArray {
+		return 0, false
+	}
+	switch more := data[0] &^ cborMajor; {
+	case more < cborOneByte:
+		return int(more), true
+	case more == cborOneByte+1 && len(data) > 2:
+		return int(binary.BigEndian.Uint16(data[1:])), true
+	case more == cborOneByte+2 && len(data) > 4:
+		return int(binary.BigEndian.Uint32(data[1:])), true
+	}
+	return 0, false
+}
 
 // newBody encodes a value in CBOR.
 func newBody(v any) (body, error) {

@@ -87,15 +87,15 @@ func (d *demands) addFields(t reflect.Type, prefix []int, all onceEach) (known b
 // something is zero are the names looked at. onlyFields tells that every entry is a field, and no field came twice.
 func (b body) checkRequired(v reflect.Value, onlyFields bool) error {
 	d := demandsOf(v.Type())
+	if onlyFields && b.complete(d, v) {
+		return nil
+	}
 	var came map[string]presence
 	for _, f := range d.required {
 		if !v.FieldByIndex(f.index).IsZero() {
 			continue
 		}
 		if came == nil {
-			if onlyFields && b.complete(d, v) {
-				return nil
-			}
 			var err error
 			if came, err = b.came(); err != nil {
 				return err

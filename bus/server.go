@@ -29,6 +29,12 @@ type GroupConn interface {
 	SubmitAll(ctx context.Context, sessions []Session) (waits []func() []Reply)
 }
 
+// Preparer is a [Conn] that can do some of its work for a session before it is that one's turn. Prepare is called for large
+// sessions, from any goroutine, for several at once and in any order. What it returns is the session's Prepared when it is submitted.
+type Preparer interface {
+	Prepare(s Session) any
+}
+
 // BadDocumentHandler is a [Conn] that wants to know of documents that can't be read. BadDocument is called in their
 // place, on the goroutine of Submit; the answer is made without it.
 type BadDocumentHandler interface {

@@ -22,7 +22,8 @@ type serverConn struct {
 	hold   holding
 	in     *inflow
 	frames *frameReader
-	group  group   // of the reader
+	ahead  *ahead  // of the reader
+	group  group   // of the reader, or of ahead while that takes anything
 	queue  *queue  // reader → answerer
 	out    *outbox // answerer → writer
 
@@ -41,6 +42,7 @@ func newServerConn(s *Server, nc net.Conn, peer Peer) *serverConn {
 	}
 	c.frames = newFrameReader(c.in, c.in.idle)
 	c.frames.hold = c.hold.add
+	c.ahead = newAhead(c.takeAlone)
 	return c
 }
 
@@ -88,38 +90,88 @@ func (c *serverConn) handshake() bool {
 // read submits what arrives until the stream ends, and says why it did. Sessions that have arrived together are submitted
 // together, before anything blocks.
 func (c *serverConn) read(ctx context.Context) error {
+	large := false // the documents before were
 	for {
 		id, payload, err := c.frames.next()
 		if err != nil {
-			return err
+			return errors.Join(err, c.ahead.settle())
 		}
-		session, codec, bad := parseSession(payload, c.s.opts.MaxRequests)
-		p := pending{id: id, codec: codec, n: len(session.Requests), cost: sessionCost(payload, session)}
-		c.hold.add(p.cost - int64(cap(payload)))
-		if err := c.reserve(ctx, p.cost); err != nil {
-			return err
-		}
-		if c.out.empty() {
-			c.hold.move()
-		}
-		switch {
-		case bad != nil:
-			if err := c.badDocument(ctx, bad); err != nil {
+		if n := len(payload); n >= aheadFrom && n <= aheadTo {
+			if !large {
+				if err := c.submit(ctx); err != nil {
+					return err
+				}
+				large = true // the group isn't the reader's any more
+			}
+			if err := c.ahead.put(ctx, &arrival{id: id, payload: payload}, c.prepare); err != nil {
 				return err
 			}
-			p.n, p.wait = 1, func() []Reply { return []Reply{Fail(bad.Error())} }
-		case p.n == 0:
-			p.wait = func() []Reply { return nil }
-		default:
-			p.submitted = true
+			continue
 		}
-		c.group.add(p, session)
+		if large {
+			if err := c.ahead.settle(); err != nil {
+				return err
+			}
+			large = false
+		}
+		d := arrival{id: id, payload: payload}
+		c.parse(&d)
+		if err := c.take(ctx, &d); err != nil {
+			return err
+		}
 		if len(c.group.entries) == maxGroup || !c.frames.arrived() {
 			if err := c.submit(ctx); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+func (c *serverConn) parse(d *arrival) {
+	d.session, d.codec, d.bad = parseSession(d.payload, c.s.opts.MaxRequests)
+}
+
+// prepare parses a document before it is its turn, and has the handler do what it can of its work.
+func (c *serverConn) prepare(d *arrival) {
+	c.parse(d)
+	if h, ok := c.handler.(Preparer); ok && d.bad == nil {
+		defer c.recovered("Prepare", &d.bad)
+		d.session.Prepared = h.Prepare(d.session)
+	}
+}
+
+// take adds a document to the group.
+func (c *serverConn) take(ctx context.Context, d *arrival) error {
+	p := pending{id: d.id, codec: d.codec, n: len(d.session.Requests), cost: sessionCost(d.payload, d.session)}
+	c.hold.add(p.cost - int64(cap(d.payload)))
+	if err := c.reserve(ctx, p.cost); err != nil {
+		return err
+	}
+	if c.out.empty() {
+		c.hold.move()
+	}
+	bad := d.bad
+	switch {
+	case bad != nil:
+		if err := c.badDocument(ctx, bad); err != nil {
+			return err
+		}
+		p.n, p.wait = 1, func() []Reply { return []Reply{Fail(bad.Error())} }
+	case p.n == 0:
+		p.wait = func() []Reply { return nil }
+	default:
+		p.submitted = true
+	}
+	c.group.add(p, d.session)
+	return nil
+}
+
+// takeAlone submits a document by itself.
+func (c *serverConn) takeAlone(ctx context.Context, d *arrival) error {
+	if err := c.take(ctx, d); err != nil {
+		return err
+	}
+	return c.submit(ctx)
 }
 
 // reserve makes room for a session. It doesn't wait for room that those of the group take.
@@ -147,6 +199,9 @@ func sessionCost(payload []byte, s Session) int64 {
 func (c *serverConn) submit(ctx context.Context) (err error) {
 	defer c.recovered("Submit", &err)
 	g := &c.group
+	if len(g.entries) == 0 {
+		return nil
+	}
 	c.s.counters.sessions.Add(int64(len(g.sessions)))
 	for _, s := range g.sessions {
 		c.s.counters.requests.Add(int64(len(s.Requests)))

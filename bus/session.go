@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ type Session struct {
 	// Key is the client's name for this session, "" if it gave none. Sent again after an unknown outcome it lets the handler
 	// see that the session was already taken. At most 128 bytes of text.
 	Key string `json:"key"`
+
+	// Prepared is what [Preparer] made of the session; nil: it wasn't asked.
+	Prepared any `json:"-"`
 }
 
 // maxKey is the longest idempotency key, in bytes.
@@ -37,7 +41,7 @@ func (*passed) UnmarshalCBOR([]byte) error { return nil }
 func (*passed) UnmarshalJSON([]byte) error { return nil }
 
 func checkCount(codec Codec, payload []byte) error {
-	if len(payload) <= smallDocument {
+	if len(payload) <= smallDocument || codec == CBOR && beginsWithFew(payload) {
 		return nil
 	}
 	var count struct {
@@ -50,6 +54,16 @@ func checkCount(codec Codec, payload []byte) error {
 		return fmt.Errorf("%d requests in %d bytes: they are too short to be requests", n, len(payload))
 	}
 	return nil
+}
+
+// onlyRequests is how a document begins that has nothing but requests.
+var onlyRequests = []byte{cborMap | 1, cborText | 8, 'r', 'e', 'q', 'u', 'e', 's', 't', 's'}
+
+// beginsWithFew reports a document whose first bytes tell already that it has nothing but requests, and not too many; it may fail to see that.
+func beginsWithFew(payload []byte) bool {
+	rest, ok := bytes.CutPrefix(payload, onlyRequests)
+	n, known := cborArrayLen(rest)
+	return ok && known && n <= len(payload)/minRequestSize
 }
 
 // ParseSession reads one document as a server does.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lqosd/bakery"
@@ -10,14 +11,15 @@ import (
 )
 
 // batchStep takes a request of the second generation: what belongs to the batch of the
-// connection. A nil command is answered at once; a command goes to the bakery.
-type batchStep func(c *conn, r bus.Request) (bakery.Command, error)
+// connection. A nil command is answered at once; a command goes to the bakery. early is what the request was found to say before; nil: nobody
+// looked.
+type batchStep func(c *conn, r bus.Request, early *memberRequest) (bakery.Command, error)
 
 var batchSteps = map[string]batchStep{
 	"BakeryStart":      (*conn).startBatch,
 	"BakeryMqSetup":    (*conn).batchSetup, // within a batch alone
-	"BakeryAddSite":    (*conn).addSite,
-	"BakeryAddCircuit": (*conn).addCircuit,
+	"BakeryAddSite":    (*conn).addMember,
+	"BakeryAddCircuit": (*conn).addMember,
 	"BakeryCommit":     (*conn).commitBatch,
 }
 
@@ -31,13 +33,13 @@ func (c *conn) stepOf(r bus.Request) batchStep {
 	return batchSteps[r.Name]
 }
 
-func (c *conn) startBatch(bus.Request) (bakery.Command, error) {
+func (c *conn) startBatch(bus.Request, *memberRequest) (bakery.Command, error) {
 	c.d.batches.end(c.batch)
 	c.batch = c.d.batches.start()
 	return nil, nil
 }
 
-func (c *conn) batchSetup(r bus.Request) (bakery.Command, error) {
+func (c *conn) batchSetup(r bus.Request, _ *memberRequest) (bakery.Command, error) {
 	command, err := bakery.DecodeCommand(r.Name, true, r.Decode)
 	if err != nil {
 		return nil, c.unread(r, err)
@@ -45,39 +47,61 @@ func (c *conn) batchSetup(r bus.Request) (bakery.Command, error) {
 	return nil, c.d.batches.do(c.batch, func(b *bakery.Batch) error { return b.SetUp(command.(bakery.MqSetup)) })
 }
 
-func (c *conn) addSite(r bus.Request) (bakery.Command, error) {
-	var s bakery.AddSite
-	if err := c.decodeMember(r, &s); err != nil {
-		return nil, err
-	}
-	return nil, c.add(bakery.Member{Site: &s})
-}
-
-func (c *conn) addCircuit(r bus.Request) (bakery.Command, error) {
-	var a bakery.AddCircuit
-	if err := c.decodeMember(r, &a); err != nil {
-		return nil, err
-	}
-	return nil, c.add(bakery.Member{Circuit: &a})
-}
-
-func (c *conn) add(m bakery.Member) error {
-	return c.d.batches.do(c.batch, func(b *bakery.Batch) error { return b.Add(m) })
-}
-
-func (c *conn) decodeMember(r bus.Request, v any) error {
+func (c *conn) addMember(r bus.Request, early *memberRequest) (bakery.Command, error) {
 	if c.batch == nil {
-		return errNoBatch
+		return nil, errNoBatch
 	}
-	if err := r.Decode(v); err != nil {
-		return c.unread(r, err)
+	if early == nil {
+		early = new(decodeMember(r))
 	}
-	return nil
+	if early.err != nil {
+		return nil, c.unread(r, early.err)
+	}
+	return nil, c.d.batches.do(c.batch, func(b *bakery.Batch) error { return b.AddChecked(early.member) })
+}
+
+// memberRequest is what a request for a site or a circuit says.
+type memberRequest struct {
+	member bakery.CheckedMember
+	err    error // it can't be read
+}
+
+func isMember(r bus.Request) bool { return r.Name == "BakeryAddSite" || r.Name == "BakeryAddCircuit" }
+
+func decodeMember(r bus.Request) memberRequest {
+	var m bakery.Member
+	var err error
+	if r.Name == "BakeryAddSite" {
+		m.Site = new(bakery.AddSite)
+		err = r.Decode(m.Site)
+	} else {
+		m.Circuit = new(bakery.AddCircuit)
+		err = r.Decode(m.Circuit)
+	}
+	if err != nil {
+		return memberRequest{err: err}
+	}
+	return memberRequest{member: bakery.CheckMember(m)}
+}
+
+// Prepare implements bus.Preparer: members are decoded and checked before it is their turn. It gives a memberRequest for each request; nil: there
+// are none.
+func (c *conn) Prepare(s bus.Session) any {
+	if c.right < mayCommand || !slices.ContainsFunc(s.Requests, isMember) {
+		return nil
+	}
+	early := make([]memberRequest, len(s.Requests))
+	for i, r := range s.Requests {
+		if isMember(r) {
+			early[i] = decodeMember(r)
+		}
+	}
+	return early
 }
 
 // commitBatch ends the batch. Without one the bakery still has to look whether the session's key
 // makes it a repetition.
-func (c *conn) commitBatch(bus.Request) (bakery.Command, error) {
+func (c *conn) commitBatch(bus.Request, *memberRequest) (bakery.Command, error) {
 	b := c.batch
 	if c.batch = nil; b == nil {
 		return bakery.Refused(errNoBatch), nil

@@ -35,8 +35,13 @@ func (c *conn) SubmitAll(ctx context.Context, sessions []bus.Session) []func() [
 		b := &all[i]
 		b.begin(s)
 		before := len(c.commits)
+		members, _ := s.Prepared.([]memberRequest)
 		for k, r := range s.Requests {
-			c.sort(b, k, r)
+			var early *memberRequest
+			if members != nil {
+				early = &members[k]
+			}
+			c.sort(b, k, r, early)
 		}
 		b.commits = c.commits[before:len(c.commits):len(c.commits)]
 		waits[i] = func() []bus.Reply { return c.answer(ctx, b) }
@@ -108,7 +113,7 @@ type pendingQuery struct {
 }
 
 // sort puts a request among the commands or the queries, or answers it with Fail.
-func (c *conn) sort(b *work, i int, r bus.Request) {
+func (c *conn) sort(b *work, i int, r bus.Request, early *memberRequest) {
 	if err := r.Err(); err != nil {
 		b.refuse(i, c.unread(r, err))
 		return
@@ -122,7 +127,7 @@ func (c *conn) sort(b *work, i int, r bus.Request) {
 		return
 	}
 	if step := c.stepOf(r); step != nil && c.right >= mayCommand {
-		command, err := step(c, r)
+		command, err := step(c, r, early)
 		if err != nil && b.key != "" { // refuses the session, unless the key makes it a repetition
 			command = bakery.Refused(err)
 		}

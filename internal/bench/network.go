@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 
+	"lqosd/bakery"
 	"lqosd/bus"
 )
 
@@ -27,8 +28,8 @@ const (
 func (n network) batch() []bus.Call {
 	calls := []bus.Call{{Name: "BakeryStart"}, {Name: "BakeryMqSetup", Args: map[string]any{"queues_available": n.queues, "stick_offset": 0}}}
 	for q := 1; q <= n.queues; q++ {
-		calls = append(calls, bus.Call{Name: "BakeryAddSite", Args: map[string]any{"site_hash": q, "parent_class_id": q << 16, "up_parent_class_id": q << 16,
-			"class_minor": 3, "download_bandwidth_min": 100, "upload_bandwidth_min": 100, "download_bandwidth_max": siteMbps, "upload_bandwidth_max": siteMbps}})
+		site := bakery.AddSite{SiteHash: int64(q), Parent: uint32(q) << 16, UpParent: uint32(q) << 16, Minor: 3, Bandwidths: both(100, siteMbps)}
+		calls = append(calls, bus.Call{Name: "BakeryAddSite", Args: site})
 	}
 	for i := range n.circuits {
 		calls = append(calls, n.circuit(i))
@@ -37,17 +38,21 @@ func (n network) batch() []bus.Call {
 }
 
 func (n network) circuit(i int) bus.Call {
-	q, ceil, address := i%n.queues+1, circuitMbps, ""
+	q, ceil, address := i%n.queues+1, float32(circuitMbps), ""
 	if n.addresses {
 		address = fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
 	}
 	if i < n.faster {
 		ceil = fasterMbps
 	}
-	return bus.Call{Name: "BakeryAddCircuit", Args: map[string]any{"circuit_hash": i, "circuit_name": fmt.Sprintf("circuit %d", i),
-		"site_name": fmt.Sprintf("site %d", q), "parent_class_id": q<<16 | 3, "up_parent_class_id": q<<16 | 3, "class_minor": n.minor(i),
-		"download_bandwidth_min": 1, "upload_bandwidth_min": 1, "download_bandwidth_max": ceil, "upload_bandwidth_max": ceil,
-		"class_major": q, "up_class_major": q, "ip_addresses": address}}
+	name, site, parent := fmt.Sprintf("circuit %d", i), fmt.Sprintf("site %d", q), uint32(q)<<16|3
+	return bus.Call{Name: "BakeryAddCircuit", Args: bakery.AddCircuit{CircuitHash: int64(i), Name: &name, SiteName: &site, Parent: parent, UpParent: parent,
+		Minor: uint16(n.minor(i)), Bandwidths: both(1, ceil), Major: uint16(q), UpMajor: uint16(q), Addresses: address}}
+}
+
+// both are rates and ceils that are the same in both directions.
+func both(rate, ceil float32) bakery.Bandwidths {
+	return bakery.Bandwidths{DownMin: rate, UpMin: rate, DownMax: ceil, UpMax: ceil}
 }
 
 func (n network) minor(i int) int { return 4 + i/n.queues }
