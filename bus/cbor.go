@@ -13,18 +13,22 @@ var (
 	cborDecoder = must(decOptions(cbor.ExtraDecErrorNone).DecMode())
 	// cborKnown is the same, but a field that its struct doesn't have is an error.
 	cborKnown   = must(decOptions(cbor.ExtraDecErrorUnknownField).DecMode())
-	cborEncoder = must(cbor.EncOptions{
-		ShortestFloat:           cbor.ShortestFloat16,
-		NaNConvert:              cbor.NaNConvert7e00,
-		InfConvert:              cbor.InfConvertFloat16,
-		Time:                    cbor.TimeRFC3339Nano,
-		NilContainers:           cbor.NilContainerAsEmpty,
-		OmitEmpty:               cbor.OmitEmptyGoValue,
-		BinaryMarshaler:         cbor.BinaryMarshalerNone,
-		TextMarshaler:           cbor.TextMarshalerTextString,
-		JSONMarshalerTranscoder: fromJSON{},
-	}.EncMode())
+	cborEncoder = must(encOptions.EncMode())
+	// cborBuffers is the same, into a buffer.
+	cborBuffers = must(encOptions.UserBufferEncMode())
 )
+
+var encOptions = cbor.EncOptions{
+	ShortestFloat:           cbor.ShortestFloat16,
+	NaNConvert:              cbor.NaNConvert7e00,
+	InfConvert:              cbor.InfConvertFloat16,
+	Time:                    cbor.TimeRFC3339Nano,
+	NilContainers:           cbor.NilContainerAsEmpty,
+	OmitEmpty:               cbor.OmitEmptyGoValue,
+	BinaryMarshaler:         cbor.BinaryMarshalerNone,
+	TextMarshaler:           cbor.TextMarshalerTextString,
+	JSONMarshalerTranscoder: fromJSON{},
+}
 
 func decOptions(refused cbor.ExtraDecErrorCond) cbor.DecOptions {
 	return cbor.DecOptions{

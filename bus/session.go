@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
@@ -66,6 +67,18 @@ func beginsWithFew(payload []byte) bool {
 	return ok && known && n <= len(payload)/minRequestSize
 }
 
+// oneRequest is how a document begins that has one request with a body, and no key: most of them do.
+var oneRequest = slices.Concat(onlyRequests, []byte{cborArray | 1, cborMapOfOne})
+
+// oneRequestOf is the session of such a document; false where it isn't one, or isn't in order. What follows its beginning is the request then.
+func oneRequestOf(payload []byte) (Session, bool) {
+	if !bytes.HasPrefix(payload, oneRequest) || cborDecoder.Wellformed(payload) != nil {
+		return Session{}, false
+	}
+	s := Session{Requests: make([]Request, 1)}
+	return s, s.Requests[0].UnmarshalCBOR(payload[len(oneRequest)-1:]) == nil
+}
+
 // ParseSession reads one document as a server does.
 func ParseSession(payload []byte) (Session, error) {
 	s, _, err := parseSession(payload, defaultMaxRequests)
@@ -74,6 +87,14 @@ func ParseSession(payload []byte) (Session, error) {
 
 // parseSession reads one document. The codec is right also when err is not nil.
 func parseSession(payload []byte, maxRequests int) (Session, Codec, error) {
+	if s, ok := oneRequestOf(payload); ok {
+		return s, CBOR, nil
+	}
+	return parseRequests(payload, maxRequests)
+}
+
+// parseRequests is parseSession for any document.
+func parseRequests(payload []byte, maxRequests int) (Session, Codec, error) {
 	codec := codecOf(payload)
 	var s Session
 	err := checkCount(codec, payload)
@@ -120,6 +141,14 @@ func marshalSession(codec Codec, key string, calls []Call) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	if codec == CBOR && key == "" && len(calls) == 1 && calls[0].Args != nil {
+		return marshalOne(calls[0])
+	}
+	return marshalCalls(codec, key, calls)
+}
+
+// marshalCalls is marshalSession for any session.
+func marshalCalls(codec Codec, key string, calls []Call) ([]byte, error) {
 	doc := struct {
 		Key      string `json:"key,omitempty"`
 		Requests []any  `json:"requests"`
@@ -135,6 +164,23 @@ func marshalSession(codec Codec, key string, calls []Call) ([]byte, error) {
 		return nil, notEncoded(codec, calls, err)
 	}
 	return data, nil
+}
+
+// marshalOne is marshalSession for oneRequest: no maps are made for what it begins with.
+func marshalOne(c Call) ([]byte, error) {
+	if err := checkName(c.Name); err != nil {
+		return nil, fmt.Errorf("encoding request %q: %w", c.Name, err)
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, 256))
+	buf.Write(oneRequest)
+	err := cborBuffers.MarshalToBuffer(c.Name, buf)
+	if err == nil {
+		err = cborBuffers.MarshalToBuffer(c.Args, buf)
+	}
+	if err != nil {
+		return nil, notEncoded(CBOR, []Call{c}, err)
+	}
+	return buf.Bytes(), nil
 }
 
 // notEncoded says which of the calls it is that can't be encoded.
