@@ -25,21 +25,23 @@ const (
 	cborUndefined = 7<<5 | 23
 )
 
-// cborArrayLen is how many elements an array says that it has, in one byte or the two or four that follow; false where it is another item, or says it
-// in another way.
-func cborArrayLen(data []byte) (n int, known bool) {
-	if len(data) == 0 || data[0]&cborMajor != cborArray {
-		return 0, false
+// cborHead is the number in the head of an item of a major type, how many elements or bytes it has, and what follows the head; false where it is
+// another item, or the number isn't in the head itself or in the one, two or four bytes behind it.
+func cborHead(data []byte, major byte) (n int, rest []byte, ok bool) {
+	if len(data) == 0 || data[0]&cborMajor != major {
+		return 0, nil, false
 	}
 	switch more := data[0] &^ cborMajor; {
 	case more < cborOneByte:
-		return int(more), true
+		return int(more), data[1:], true
+	case more == cborOneByte && len(data) > 1:
+		return int(data[1]), data[2:], true
 	case more == cborOneByte+1 && len(data) > 2:
-		return int(binary.BigEndian.Uint16(data[1:])), true
+		return int(binary.BigEndian.Uint16(data[1:])), data[3:], true
 	case more == cborOneByte+2 && len(data) > 4:
-		return int(binary.BigEndian.Uint32(data[1:])), true
+		return int(binary.BigEndian.Uint32(data[1:])), data[5:], true
 	}
-	return 0, false
+	return 0, nil, false
 }
 
 // newBody encodes a value in CBOR.

@@ -75,7 +75,9 @@ func TestOneRequestIsReadLikeMany(t *testing.T) {
 		if _, ok := oneRequestOf(payload); ok {
 			short++
 		}
+		_, _, _ = parseSession(payload, 1) // its name is known from now on
 		got, gotCodec, gotErr := parseSession(payload, 1)
+		knownNames.Store(nil)
 		want, wantCodec, wantErr := parseRequests(payload, 1)
 		if d := cmp.Diff(textOf(want), textOf(got)); d != "" || gotCodec != wantCodec || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 			t.Fatalf("% x: %v, %v; want %v, %v\n%s", payload, gotCodec, gotErr, wantCodec, wantErr, d)
@@ -104,4 +106,29 @@ func textOf(s Session) (text []string) {
 		text = append(text, fmt.Sprintf("%q %v %v % x %v", r.Name, r.HasBody(), r.body.codec, r.body.data, r.Err()))
 	}
 	return append(text, s.Key)
+}
+
+// TestFewNamesAreKnown: however many and however long names come.
+func TestFewNamesAreKnown(t *testing.T) {
+	knownNames.Store(nil)
+	names := []string{strings.Repeat("n", maxKnownName), strings.Repeat("n", maxKnownName+1)}
+	for i := range 2 * maxKnownNames {
+		names = append(names, fmt.Sprintf("Name%d", i))
+	}
+	for range 2 {
+		for _, name := range names {
+			payload, err := marshalSession(CBOR, "", []Call{{Name: name, Args: 1}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, _, err := parseSession(payload, 1)
+			if err != nil || s.Requests[0].Name != name {
+				t.Fatalf("%q is %q, %v", name, s.Requests[0].Name, err)
+			}
+		}
+	}
+	known := *knownNames.Load()
+	if _, long := known[names[1]]; long || len(known) != maxKnownNames || known[names[0]] != names[0] {
+		t.Errorf("%d names are known, the long one too: %v", len(known), long)
+	}
 }

@@ -63,7 +63,7 @@ var onlyRequests = []byte{cborMap | 1, cborText | 8, 'r', 'e', 'q', 'u', 'e', 's
 // beginsWithFew reports a document whose first bytes tell already that it has nothing but requests, and not too many; it may fail to see that.
 func beginsWithFew(payload []byte) bool {
 	rest, ok := bytes.CutPrefix(payload, onlyRequests)
-	n, known := cborArrayLen(rest)
+	n, _, known := cborHead(rest, cborArray)
 	return ok && known && n <= len(payload)/minRequestSize
 }
 

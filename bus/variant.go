@@ -59,9 +59,12 @@ const cborMapOfOne = cborMap | 1
 // onlyEntryCBOR reads a map of one entry. The value is a part of the document.
 func (b body) onlyEntryCBOR() (name string, value body, err error) {
 	if len(b.data) > 1 && b.data[0] == cborMapOfOne && b.data[1]&cborMajor == cborText {
-		rest, err := cborDecoder.UnmarshalFirst(b.data[1:], &name)
-		if err != nil {
-			return "", body{}, errNoVariant
+		name, rest, known := cutKnownName(b.data[1:])
+		if !known {
+			if rest, err = cborDecoder.UnmarshalFirst(b.data[1:], &name); err != nil {
+				return "", body{}, errNoVariant
+			}
+			learnName(name)
 		}
 		return name, body{b.codec, rest}.present(), nil
 	}
