@@ -280,6 +280,9 @@ func prepareOneChange(ctx context.Context, s *stand) (pair, error) {
 		}
 		ours = sample{took: time.Since(began)}
 		change, err := s.classLine(ctx, d, "eth1", n.classID(0))
+		if err == nil {
+			err = hasCeil(ctx, "eth1", n.classID(0), mbps)
+		}
 		if err != nil {
 			return ours, other, err
 		}
@@ -289,6 +292,18 @@ func prepareOneChange(ctx context.Context, s *stand) (pair, error) {
 		<-time.After(time.Second)
 		return ours, other, err
 	}, nil
+}
+
+// hasCeil says that a class hasn't the ceil that it should have, as tc(8) sees it.
+func hasCeil(ctx context.Context, link, id string, mbps int) error {
+	text, err := exec.CommandContext(ctx, "tc", "class", "show", "dev", link, "classid", id).Output()
+	if err != nil {
+		return fmt.Errorf("tc class show dev %s classid %s: %w", link, id, err)
+	}
+	if want := fmt.Sprintf(" ceil %dMbit ", mbps); !strings.Contains(string(text), want) {
+		return fmt.Errorf("class %s of %s should have%sand is %s", id, link, want, text)
+	}
+	return nil
 }
 
 // classLine is what follows "class add" in the line that makes a class.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -84,21 +85,16 @@ func run(ctx context.Context, f flags, w io.Writer) error {
 		return err
 	}
 	worse, err := t.fill(ctx, s, w, list, earlier)
-	if err != nil {
-		return err
-	}
-	if err := t.write(w); err != nil {
-		return err
-	}
-	if f.out != "" {
-		if err := t.save(f.out); err != nil {
-			return err
+	if len(t.Rows) > 0 { // those before one that failed took minutes, too
+		err = errors.Join(err, t.write(w))
+		if f.out != "" {
+			err = errors.Join(err, t.save(f.out))
 		}
 	}
-	if len(worse) > 0 {
+	if err == nil && len(worse) > 0 {
 		return fmt.Errorf("worse than in %s by more than half:\n%s", f.compare, strings.Join(worse, "\n"))
 	}
-	return nil
+	return err
 }
 
 // chosen are the rows that -rows names.
