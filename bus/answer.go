@@ -27,6 +27,9 @@ func marshalHeld(codec Codec, replies []Reply, hold func(int64) bool) []byte {
 	return marshalReplies(codec, replies, hold)
 }
 
+// acks are the replies that are most of all, in either codec.
+var acks = [2][]byte{CBOR: must(CBOR.marshal(nameAck)), JSON: must(JSON.marshal(nameAck))}
+
 // ackAnswers are what most sessions are answered, in either codec: one request, done.
 var ackAnswers = [2][]byte{
 	CBOR: marshalReplies(CBOR, []Reply{Ack()}, func(int64) bool { return true }),
@@ -64,6 +67,9 @@ func marshalReplies(codec Codec, replies []Reply, hold func(int64) bool) []byte 
 
 // marshalReply encodes one reply, or a Fail that says why it can't be encoded.
 func marshalReply(codec Codec, reply Reply) []byte {
+	if reply.IsAck() && reply.Value == nil {
+		return acks[codec]
+	}
 	data, err := marshalVariant(codec, reply.Name, reply.Value)
 	if err != nil {
 		return marshalReply(codec, Failf("the answer %s can't be encoded: %v", reply.Name, err))

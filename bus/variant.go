@@ -34,9 +34,7 @@ func checkName(name string) error {
 func (b body) variant() (name string, value body, err error) {
 	switch {
 	case b.isText():
-		if b.codec.unmarshal(b.data, &name) != nil {
-			err = errNameNotUTF8
-		}
+		name, err = b.onlyName()
 	case !b.isMap():
 		err = errNoVariant
 	case b.codec == JSON:
@@ -51,6 +49,19 @@ func (b body) variant() (name string, value body, err error) {
 		return "", body{}, err
 	}
 	return name, value, nil
+}
+
+func (b body) onlyName() (name string, err error) {
+	if b.codec == CBOR {
+		if name, rest, known := cutKnownName(b.data); known && len(rest) == 0 {
+			return name, nil
+		}
+	}
+	if b.codec.unmarshal(b.data, &name) != nil {
+		return "", errNameNotUTF8
+	}
+	learnName(name)
+	return name, nil
 }
 
 // cborMapOfOne is the first byte of a map of one entry in its shortest form: its name follows, and then the value.
