@@ -25,6 +25,9 @@ func FuzzDocument(f *testing.F) {
 		if codec == JSON && s.Requests == nil {
 			t.Fatal("no requests and no error")
 		}
+		if n := len(s.Requests); beginsWithFew(payload) && n > len(payload)/minRequestSize {
+			t.Fatalf("%d requests in %d bytes, which weren't counted", n, len(payload))
+		}
 		for _, r := range s.Requests {
 			fuzzBody(t, payload, r)
 		}
