@@ -1,10 +1,5 @@
 package bus
 
-import (
-	"context"
-	"sync"
-)
-
 // A document of aheadFrom bytes or more is read on a goroutine of its own, beside those before and behind it; one of more than aheadTo
 // isn't, because that would multiply the memory that a connection takes.
 const (
@@ -13,99 +8,39 @@ const (
 	maxAhead  = 4 // documents of one connection that are being read, or wait for their turn
 )
 
-// arrival is a document that has arrived.
-type arrival struct {
-	id      uint64
-	payload []byte
-
-	session Session
-	codec   Codec
-	bad     error
-}
-
-// ahead are the documents of a connection that are read ahead. They are taken in the order of their arrival, by a goroutine that is
-// there while they are.
+// ahead are the documents of a connection that are read ahead, each on a goroutine that takes it once those before it are taken.
+// put and settle are the reader's.
 type ahead struct {
-	take func(context.Context, *arrival) error
-
-	mu      sync.Mutex
-	moved   sync.Cond // put and settle wait for it
-	waiting []early
-	taking  bool  // the goroutine is there
-	err     error // of take, which isn't called after it
+	room chan struct{} // has one for each that isn't taken
+	last chan struct{} // closed when the last is taken; nil: there is none
+	err  error         // of a take, after which there is no other; it is whose turn it is
 }
 
-type early struct {
-	*arrival
-	read chan struct{} // closed when it was
-}
+func newAhead() ahead { return ahead{room: make(chan struct{}, maxAhead)} }
 
-func newAhead(take func(context.Context, *arrival) error) *ahead {
-	a := &ahead{take: take}
-	a.moved.L = &a.mu
-	return a
-}
-
-// put reads a document, and takes it when it is its turn. It blocks while there are too many.
-func (a *ahead) put(ctx context.Context, d *arrival, read func(*arrival)) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for len(a.waiting) >= maxAhead && a.err == nil {
-		a.moved.Wait()
-	}
-	if a.err != nil {
-		return a.err
-	}
-	e := early{d, make(chan struct{})}
-	a.waiting = append(a.waiting, e)
+// put reads a document, and takes it when it is its turn. It blocks while there are too many. What a take says shows in settle; one
+// that fails has ended the connection.
+func (a *ahead) put(read func(), take func() error) {
+	a.room <- struct{}{}
+	before, taken := a.last, make(chan struct{})
+	a.last = taken
 	go func() {
-		defer close(e.read)
-		read(d)
+		defer func() { <-a.room; close(taken) }()
+		read()
+		if before != nil {
+			<-before
+		}
+		if a.err == nil {
+			a.err = take()
+		}
 	}()
-	if !a.taking {
-		a.taking = true
-		go a.run(ctx)
-	}
-	return nil
 }
 
 // settle waits until all that was put has been taken.
 func (a *ahead) settle() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for a.taking {
-		a.moved.Wait()
+	if a.last != nil {
+		<-a.last
+		a.last = nil
 	}
 	return a.err
-}
-
-func (a *ahead) run(ctx context.Context) {
-	for e, err := a.first(); e.arrival != nil; e, err = a.first() {
-		<-e.read
-		if err == nil {
-			err = a.take(ctx, e.arrival)
-		}
-		a.done(err)
-	}
-}
-
-// first is the document whose turn it is, none at the end.
-func (a *ahead) first() (early, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.waiting) == 0 {
-		a.waiting, a.taking = nil, false
-		a.moved.Broadcast()
-		return early{}, nil
-	}
-	return a.waiting[0], a.err
-}
-
-// done makes room for another.
-func (a *ahead) done(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.waiting[0] = early{}
-	a.waiting, a.err = a.waiting[1:], err
-	a.moved.Broadcast()
 }

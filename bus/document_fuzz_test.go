@@ -14,6 +14,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`{"requests":["Ping",{"A":[1,-2.5e3,"\u00e9\n",true,null]}],"key":"k"}`))
 	f.Add(unhex("a1687265717565737473816450696e67"))
 	f.Add(unhex("a168726571756573747381a16158a461610061780064746578746077776f72647380"))
+	f.Add([]byte("\xa1\x68requests\x84\x60\x60\x60\x60"))
 	f.Add(marshalAnswer(CBOR, []Reply{Ack(), Fail("why"), {Name: "MappedIps", Value: []int{1, 2}}}))
 	f.Add(marshalAnswer(JSON, []Reply{Ack(), Fail("why"), {Name: "MappedIps", Value: []int{1, 2}}}))
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -24,6 +25,9 @@ func FuzzDocument(f *testing.F) {
 		}
 		if codec == JSON && s.Requests == nil {
 			t.Fatal("no requests and no error")
+		}
+		if n := len(s.Requests); beginsWithFew(payload) && n > len(payload)/minRequestSize {
+			t.Fatalf("%d requests in %d bytes, which weren't counted", n, len(payload))
 		}
 		for _, r := range s.Requests {
 			fuzzBody(t, payload, r)

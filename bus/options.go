@@ -16,7 +16,7 @@ type Options struct {
 
 	MaxConns         int   // connections at a time; one more is closed at once. Default 2,048
 	MaxUserConns     int   // of those of one user, but for root and the user of this process. Default three quarters of them
-	MaxInflight      int   // sessions of one connection between Submit and answer; then it is not read. Default 4,096
+	MaxInflight      int   // sessions of one connection between Submit and answer; then it is not read, but for a few large ones. Default 4,096
 	MaxInflightBytes int64 // memory of those: frames, and 128 bytes per request; one session always passes. Default 64 MiB
 	MaxAnswerBytes   int   // answers that one client has not read; then it is answered, and so read, no more. Default 8 MiB
 	MaxMemory        int64 // what all connections hold: frames that arrive, sessions in flight, answers not read; more, and the one most in the way is closed. Default 256 MiB

@@ -13,8 +13,8 @@ import (
 
 // Conn handles the sessions of one connection. Package bus calls it; the daemon implements it.
 type Conn interface {
-	// Submit takes one session. It is called on one goroutine, in order of arrival, and may block: then the connection
-	// is not read. The returned wait is called once, on another goroutine, in the same order, and blocks until the answers
+	// Submit takes one session. It is called in order of arrival, for one at a time, on whatever goroutine, and may block: then the
+	// connection is not read, but for a few large sessions. The returned wait is called once, on another goroutine, in the same order, and blocks until the answers
 	// are there: exactly one per request. ctx ends when the answers can't reach anybody any more (the client is gone or
 	// stalled, the server's time to drain is over); then Submit and wait should return soon, with any replies. It does
 	// not end merely because the server is told to. Malformed requests (see Request.Err) are answered in their place.
@@ -30,13 +30,14 @@ type GroupConn interface {
 }
 
 // Preparer is a [Conn] that can do some of its work for a session before it is that one's turn. Prepare is called for large
-// sessions, from any goroutine, for several at once and in any order. What it returns is the session's Prepared when it is submitted.
+// sessions that are not empty, on any goroutine, for several at once, in any order, and while others are submitted; but not after Close.
+// What it returns is the session's Prepared when it is submitted, which needn't come to that.
 type Preparer interface {
 	Prepare(s Session) any
 }
 
 // BadDocumentHandler is a [Conn] that wants to know of documents that can't be read. BadDocument is called in their
-// place, on the goroutine of Submit; the answer is made without it.
+// place among the calls of Submit; the answer is made without it.
 type BadDocumentHandler interface {
 	BadDocument(err error)
 }

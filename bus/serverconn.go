@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// serverConn is one connection of a server. Its three goroutines are run (which reads), answer and write.
+// serverConn is one connection of a server. Its three goroutines are run (which reads), answer and write; and one for each large
+// document that is read ahead.
 type serverConn struct {
 	s       *Server
 	nc      net.Conn
@@ -22,8 +23,8 @@ type serverConn struct {
 	hold   holding
 	in     *inflow
 	frames *frameReader
-	ahead  *ahead  // of the reader
-	group  group   // of the reader, or of ahead while that takes anything
+	ahead  ahead   // of the reader
+	group  group   // of the reader, or of whose turn it is of those ahead
 	queue  *queue  // reader → answerer
 	out    *outbox // answerer → writer
 
@@ -39,10 +40,10 @@ func newServerConn(s *Server, nc net.Conn, peer Peer) *serverConn {
 		in:    &inflow{nc: nc, timeout: s.opts.FrameTimeout, total: &s.counters.bytesIn},
 		queue: newQueue(s.opts.MaxInflight, s.opts.MaxInflightBytes),
 		out:   newOutbox(s.opts.MaxAnswerBytes, idleBuffer),
+		ahead: newAhead(),
 	}
 	c.frames = newFrameReader(c.in, c.in.idle)
 	c.frames.hold = c.hold.add
-	c.ahead = newAhead(c.takeAlone)
 	return c
 }
 
@@ -68,7 +69,8 @@ func (c *serverConn) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(c.answer)
 	wg.Go(c.write)
-	c.ended(c.read(ctx))
+	err := c.read(ctx)
+	c.ended(errors.Join(err, c.ahead.settle()))
 	c.queue.close()
 	wg.Wait()
 }
@@ -87,32 +89,32 @@ func (c *serverConn) handshake() bool {
 	return err == nil
 }
 
+// arrival is a document that has arrived.
+type arrival struct {
+	id      uint64
+	payload []byte
+
+	session Session
+	codec   Codec
+	bad     error
+	cost    int64
+}
+
 // read submits what arrives until the stream ends, and says why it did. Sessions that have arrived together are submitted
 // together, before anything blocks.
 func (c *serverConn) read(ctx context.Context) error {
-	large := false // the documents before were
 	for {
 		id, payload, err := c.frames.next()
 		if err != nil {
-			return errors.Join(err, c.ahead.settle())
+			return err
 		}
 		if n := len(payload); n >= aheadFrom && n <= aheadTo {
-			if !large {
-				if err := c.submit(ctx); err != nil {
-					return err
-				}
-				large = true // the group isn't the reader's any more
-			}
-			if err := c.ahead.put(ctx, &arrival{id: id, payload: payload}, c.prepare); err != nil {
-				return err
-			}
+			d := &arrival{id: id, payload: payload}
+			c.ahead.put(func() { c.prepare(d) }, func() error { return c.takeAlone(ctx, d) })
 			continue
 		}
-		if large {
-			if err := c.ahead.settle(); err != nil {
-				return err
-			}
-			large = false
+		if err := c.ahead.settle(); err != nil {
+			return err
 		}
 		d := arrival{id: id, payload: payload}
 		c.parse(&d)
@@ -127,14 +129,17 @@ func (c *serverConn) read(ctx context.Context) error {
 	}
 }
 
+// parse reads a document, and counts what that takes.
 func (c *serverConn) parse(d *arrival) {
 	d.session, d.codec, d.bad = parseSession(d.payload, c.s.opts.MaxRequests)
+	d.cost = sessionCost(d.payload, d.session)
+	c.hold.add(d.cost - int64(cap(d.payload)))
 }
 
 // prepare parses a document before it is its turn, and has the handler do what it can of its work.
 func (c *serverConn) prepare(d *arrival) {
 	c.parse(d)
-	if h, ok := c.handler.(Preparer); ok && d.bad == nil {
+	if h, ok := c.handler.(Preparer); ok && len(d.session.Requests) > 0 {
 		defer c.recovered("Prepare", &d.bad)
 		d.session.Prepared = h.Prepare(d.session)
 	}
@@ -142,8 +147,7 @@ func (c *serverConn) prepare(d *arrival) {
 
 // take adds a document to the group.
 func (c *serverConn) take(ctx context.Context, d *arrival) error {
-	p := pending{id: d.id, codec: d.codec, n: len(d.session.Requests), cost: sessionCost(d.payload, d.session)}
-	c.hold.add(p.cost - int64(cap(d.payload)))
+	p := pending{id: d.id, codec: d.codec, n: len(d.session.Requests), cost: d.cost}
 	if err := c.reserve(ctx, p.cost); err != nil {
 		return err
 	}

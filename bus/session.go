@@ -61,6 +61,7 @@ func checkCount(codec Codec, payload []byte) error {
 var onlyRequests = []byte{cborMap | 1, cborText | 8, 'r', 'e', 'q', 'u', 'e', 's', 't', 's'}
 
 // beginsWithFew reports a document whose first bytes tell already that it has nothing but requests, and not too many; it may fail to see that.
+// Such a map has one entry, so there is no second list, and the decoder makes room for as many elements as the list says: no other number comes.
 func beginsWithFew(payload []byte) bool {
 	rest, ok := bytes.CutPrefix(payload, onlyRequests)
 	n, _, known := cborHead(rest, cborArray)

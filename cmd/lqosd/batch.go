@@ -52,7 +52,7 @@ func (c *conn) addMember(r bus.Request, early *memberRequest) (bakery.Command, e
 		return nil, errNoBatch
 	}
 	if early == nil {
-		early = new(decodeMember(r))
+		early = decodeMember(r)
 	}
 	if early.err != nil {
 		return nil, c.unread(r, early.err)
@@ -68,7 +68,7 @@ type memberRequest struct {
 
 func isMember(r bus.Request) bool { return r.Name == "BakeryAddSite" || r.Name == "BakeryAddCircuit" }
 
-func decodeMember(r bus.Request) memberRequest {
+func decodeMember(r bus.Request) *memberRequest {
 	var m bakery.Member
 	var err error
 	if r.Name == "BakeryAddSite" {
@@ -79,18 +79,18 @@ func decodeMember(r bus.Request) memberRequest {
 		err = r.Decode(m.Circuit)
 	}
 	if err != nil {
-		return memberRequest{err: err}
+		return &memberRequest{err: err}
 	}
-	return memberRequest{member: bakery.CheckMember(m)}
+	return &memberRequest{member: bakery.CheckMember(m)}
 }
 
-// Prepare implements bus.Preparer: members are decoded and checked before it is their turn. It gives a memberRequest for each request; nil: there
-// are none.
+// Prepare implements bus.Preparer: members are decoded and checked before it is their turn. It gives a memberRequest for each request, nil
+// for those that are none; short requests of other kinds take next to nothing.
 func (c *conn) Prepare(s bus.Session) any {
 	if c.right < mayCommand || !slices.ContainsFunc(s.Requests, isMember) {
 		return nil
 	}
-	early := make([]memberRequest, len(s.Requests))
+	early := make([]*memberRequest, len(s.Requests))
 	for i, r := range s.Requests {
 		if isMember(r) {
 			early[i] = decodeMember(r)

@@ -19,7 +19,7 @@ type conn struct {
 	copies copies
 	// commits are told when the sessions being sorted are settled
 	commits []func()
-	batch   *openBatch // between BakeryStart and BakeryCommit; only Submit and BadDocument use it
+	batch   *openBatch // between BakeryStart and BakeryCommit; only SubmitAll and BadDocument use it
 }
 
 // Submit implements bus.Conn.
@@ -35,11 +35,11 @@ func (c *conn) SubmitAll(ctx context.Context, sessions []bus.Session) []func() [
 		b := &all[i]
 		b.begin(s)
 		before := len(c.commits)
-		members, _ := s.Prepared.([]memberRequest)
+		members, _ := s.Prepared.([]*memberRequest)
 		for k, r := range s.Requests {
 			var early *memberRequest
 			if members != nil {
-				early = &members[k]
+				early = members[k]
 			}
 			c.sort(b, k, r, early)
 		}
