@@ -292,7 +292,7 @@ func TestBeginsWithFew(t *testing.T) {
 		{requests + "\x9a\x00\x00\x13\x88" + body, true, 5000},
 		{requests + "\x9b\x00\x00\x00\x00\x00\x00\x13\x88" + body, false, 5000},
 		{requests + "\x9f" + body + "\xff", false, 5000},
-		{requests + "\x98\x20" + strings.Repeat("\x64Ping", 32), false, 32},
+		{requests + "\x98\x20" + strings.Repeat("\x64Ping", 32), true, 32},
 		{"\xbf\x68requests\x99\x13\x88" + body + "\xff", false, 5000},
 		{"\xa2\x68requests\x99\x13\x88" + body + "\x63key\x61k", false, 5000},
 		{"\xa1\x78\x08requests\x99\x13\x88" + body, false, 5000},
