@@ -151,7 +151,7 @@ func (c *serverConn) take(ctx context.Context, d *arrival) error {
 	if err := c.reserve(ctx, p.cost); err != nil {
 		return err
 	}
-	if c.out.empty() {
+	if len(c.group.entries) == 0 && c.out.empty() { // those of a group came together
 		c.hold.move()
 	}
 	bad := d.bad
