@@ -9,8 +9,8 @@ import (
 // fewMembers are folded in less time than it takes to do it on two processors. Tests lower it.
 var fewMembers = 256
 
-// foldSides is foldMembers and Restate for both directions at once, each on a processor of its own: on two links they have nothing to do with
-// each other. It is false, and changes nothing, where they share a link, where it isn't worth it, and where anything is refused:
+// foldSides does what a memberFolder of bothDirections does, each direction on a processor of its own: on two links they have nothing to
+// do with each other. It is false, and changes nothing, where they share a link, where it isn't worth it, and where anything is refused:
 // of the refusals the order counts.
 func (t *Tree) foldSides(c Commit, was *Tree, seq eventlog.Seq) bool {
 	if c.Setup.Stick() || len(c.Members) < fewMembers {

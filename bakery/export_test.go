@@ -22,3 +22,12 @@ func FoldSidesOf(n int) (undo func()) {
 	fewMembers = n
 	return func() { fewMembers = was }
 }
+
+// SizesOf are the bytes that a member takes in a record: as they are computed, and as they are written.
+func SizesOf(m Member) (computed, written int) { return memberSize(m), len(appendMember(nil, m)) }
+
+// CommitSorted is Commit, with the members sorted whether they came in order or not.
+func (b *Batch) CommitSorted() Command {
+	b.astray = true
+	return b.Commit()
+}

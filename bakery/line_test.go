@@ -67,15 +67,20 @@ func genWild(t *rapid.T) bakery.Command {
 	}
 	c := bakery.Commit{Setup: setup(), Leaf: bakery.LeafRule{FastMbps: float.Draw(t, "fast"), SlowRTT: bakery.SlowRTT(rapid.IntRange(0, 1).Draw(t, "slow"))}}
 	for range rapid.IntRange(0, 3).Draw(t, "members") {
-		m := bakery.Member{Site: rapid.Ptr(rapid.Make[bakery.AddSite](), true).Draw(t, "site")}
-		if m.Site == nil {
-			c := rapid.Make[bakery.AddCircuit]().Draw(t, "circuit")
-			c.Name = rapid.Ptr(text, true).Draw(t, "name")
-			m.Circuit = &c
-		}
-		c.Members = append(c.Members, m)
+		c.Members = append(c.Members, genWildMember(t, text))
 	}
 	return c
+}
+
+// genWildMember is a member whose fields hold anything that the codec takes.
+func genWildMember(t *rapid.T, text *rapid.Generator[string]) bakery.Member {
+	m := bakery.Member{Site: rapid.Ptr(rapid.Make[bakery.AddSite](), true).Draw(t, "site")}
+	if m.Site == nil {
+		c := rapid.Make[bakery.AddCircuit]().Draw(t, "circuit")
+		c.Name = rapid.Ptr(text, true).Draw(t, "name")
+		m.Circuit = &c
+	}
+	return m
 }
 
 // exchanged gives the line of a record, and what is made of it again.

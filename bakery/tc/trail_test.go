@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -192,6 +193,24 @@ func TestRestateOfMany(t *testing.T) {
 	}
 }
 
+// TestRestateBesideClones: several States are restated from one while others clone and read it, as a batch does for each link.
+func TestRestateBesideClones(t *testing.T) {
+	old := parseState(t, tree)
+	var busy sync.WaitGroup
+	for range 4 {
+		busy.Go(func() {
+			for range 50 {
+				s := parseState(t, tree)
+				s.Restate(old)
+				if at, known := s.Touched("e0", old.Clone().Mark("e0")); !known || len(at) > 0 || !s.Equal(old) {
+					t.Errorf("touched %v, known %v", at, known)
+				}
+			}
+		})
+	}
+	busy.Wait()
+}
+
 // TestTrailForgets: a Mark that is long ago isn't known, and no list grows without end.
 func TestTrailForgets(t *testing.T) {
 	s := Canonical(parseState(t, tree), Host{})
@@ -216,4 +235,83 @@ func TestTrailForgets(t *testing.T) {
 	if n := cap(s.link("e0").trail.touches); n > maxTouches {
 		t.Errorf("room for %d touches", n)
 	}
+}
+
+// seen are the contents that a State had with a Mark of its link.
+type seen struct {
+	mark Mark
+	of   *State // a copy
+}
+
+// TestMarksOfManyStates: however many States go their own ways, with more touches than a trail takes Marks for at once, no two contents
+// have one Mark, and since each Mark that is known what differs is touched.
+func TestMarksOfManyStates(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if rapid.Bool().Draw(t, "limits") {
+			rememberFew(t)
+		}
+		all, known := []*State{genTwelve(t, "first")}, []seen{}
+		pick := func(t *rapid.T) *State { return all[rapid.IntRange(0, len(all)-1).Draw(t, "state")] }
+		t.Repeat(map[string]func(*rapid.T){
+			"clone": func(t *rapid.T) {
+				if len(all) < 5 {
+					all = append(all, pick(t).Clone())
+				}
+			},
+			"restate": func(t *rapid.T) {
+				if len(all) < 5 {
+					s := genTwelve(t, "stated")
+					s.Restate(pick(t))
+					all = append(all, s)
+				}
+			},
+			"take the link of a copy": func(t *rapid.T) {
+				s, copied := pick(t), pick(t).Only("eth0")
+				touchOften(t, copied)
+				s.TakeLink("eth0", copied)
+			},
+			"touch": func(t *rapid.T) { touchOften(t, pick(t)) },
+			"": func(t *rapid.T) {
+				for _, s := range all {
+					known = checkMarks(t, known, s)
+				}
+			},
+		})
+	})
+}
+
+// touchOften changes classes of what genTwelve made, sometimes more often than a trail takes Marks for at once.
+func touchOften(t *rapid.T, s *State) {
+	class, _ := s.Class("eth0", NewHandle(1, uint16(rapid.IntRange(1, 12).Draw(t, "class"))))
+	mark, touches := s.Mark("eth0"), rapid.SampledFrom([]int{1, 2, marksAtOnce - 1, marksAtOnce, marksAtOnce + 1}).Draw(t, "touches")
+	for range touches {
+		class.HTB.Rate = class.HTB.Rate%(9<<20) + 8
+		if err := s.Apply(Op{Verb: Change, Class: &class}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if at, known := s.Touched("eth0", mark); !known && touches <= maxTouches/2 || known && !slices.Equal(at, []Handle{class.ID}) {
+		t.Fatalf("after %d touches of %v since mark %d: %v, known %v", touches, class.ID, mark, at, known)
+	}
+}
+
+// checkMarks compares a State with all that was seen, and remembers it, too.
+func checkMarks(t *rapid.T, known []seen, s *State) []seen {
+	mark, there := s.Mark("eth0"), false
+	for _, k := range known {
+		there = there || k.mark == mark
+		at, ok := s.Touched("eth0", k.mark)
+		if !ok {
+			continue
+		}
+		for _, h := range differences(k.of, s, "eth0") {
+			if k.mark == mark || !slices.Contains(at, h) {
+				t.Fatalf("%v changed since mark %d, and isn't touched: %v; the mark is %d now", h, k.mark, at, mark)
+			}
+		}
+	}
+	if !there {
+		known = append(known, seen{mark, s.Clone()})
+	}
+	return known
 }
