@@ -87,10 +87,13 @@ func marshalFails(codec Codec, n int, why string) []byte {
 	return payload
 }
 
+// isAckAnswer reports what most sessions are answered. Nothing of it is kept.
+func isAckAnswer(payload []byte) bool { return bytes.Equal(payload, ackAnswers[codecOf(payload)]) }
+
 // parseAnswer reads a document of replies.
 func parseAnswer(payload []byte) ([]Reply, error) {
 	codec := codecOf(payload)
-	if bytes.Equal(payload, ackAnswers[codec]) {
+	if isAckAnswer(payload) {
 		return []Reply{Ack()}, nil
 	}
 	var doc struct {

@@ -178,6 +178,9 @@ func (c *Client) read(frames *frameReader) {
 			c.fail(fmt.Errorf("%w: the server answered %d, which was not asked", ErrClosed, id))
 			return
 		}
+		if isAckAnswer(payload) {
+			frames.spare = payload
+		}
 		f.complete(parseAnswer(payload))
 	}
 }

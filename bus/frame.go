@@ -32,6 +32,7 @@ type frameReader struct {
 	small *bufio.Reader
 	idle  func(bool)
 	hold  func(int64) // counts the bytes of the payload that is arriving; they stay counted
+	spare []byte      // memory for the next payload
 }
 
 // Enough for many small frames in one read, and for a large part of a large one. Most connections are idle: only while a
@@ -146,7 +147,10 @@ func (r *frameReader) skip(n int) { _, _ = r.in.Discard(n) }
 // payload reads chunks until there are size bytes. The buffer grows as they arrive: at no time is it larger than twice
 // what has arrived, or one chunk.
 func (r *frameReader) payload(size int) ([]byte, error) {
-	buf := make([]byte, 0, min(size, MaxChunk))
+	buf := r.spare[:0]
+	if r.spare = nil; cap(buf) < size {
+		buf = make([]byte, 0, min(size, MaxChunk))
+	}
 	r.hold(int64(cap(buf)))
 	if size > readBuffer {
 		r.enlarge()
