@@ -33,11 +33,11 @@ func learnName(name string) {
 	}
 	for {
 		old := knownNames.Load()
+		if old != nil && len(*old) == maxKnownNames {
+			return
+		}
 		next := map[string]string{name: name}
 		if old != nil {
-			if len(*old) == maxKnownNames {
-				return
-			}
 			maps.Copy(next, *old)
 		}
 		if knownNames.CompareAndSwap(old, &next) {

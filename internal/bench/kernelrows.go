@@ -142,7 +142,8 @@ func prepareBuild(ctx context.Context, s *stand) (pair, error) {
 		if err != nil {
 			return ours, other, err
 		}
-		if ours, err = d.during(func() error { return commit(ctx, c, n) }); err != nil {
+		calls := n.batch()
+		if ours, err = d.during(func() error { return sendAndWait(ctx, c, calls) }); err != nil {
 			return ours, other, err
 		}
 		if err := n.built(ctx); err != nil {
