@@ -44,23 +44,31 @@ func (f *field) circuit() (class, parent string) {
 	return "", ""
 }
 
-// meddle runs lines of tc(8), all in one go: the daemon would undo the first before another process comes with the second.
-func (f *field) meddle(lines []string) {
+// meddle runs lines of tc(8) while the daemon stands still: it would look between them, or undo the first before the second comes.
+func (f *field) meddle(d *process, lines []string) {
 	f.t.Helper()
 	class, parent := f.circuit()
-	f.tcBatch(strings.NewReplacer("LEAF", class, "PARENT", parent).Replace(strings.Join(lines, "\n")))
+	d.frozen(f.t, func() {
+		f.tcBatch(strings.NewReplacer("LEAF", class, "PARENT", parent).Replace(strings.Join(lines, "\n")))
+	})
+}
+
+// applying starts a daemon in apply mode, in a process of its own.
+func (f *field) applying() *process {
+	f.t.Helper()
+	return f.startServing(f.t, program(f.t, "lqosd"), "--mode", lqosconf.ModeApply)
 }
 
 // TestDriftOnTheKernel: each is seen within a second, and undone with no more than it takes.
 func TestDriftOnTheKernel(t *testing.T) {
 	inField(t, "example", func(f *field) {
-		f.serve()
+		d := f.applying()
 		f.play(f.trace("trace.jsonl"))
 		want := f.show()
 		for i, m := range meddlings() {
 			f.watch.count()
 			before := f.status().Kernel.Writes
-			f.meddle(m.do)
+			f.meddle(d, m.do)
 			f.until(m.name, func(k *bakery.KernelStatus) bool {
 				return fates(k, m.drift, bakery.FateRepaired) && k.Phase == bakery.PhaseInSync
 			})
@@ -74,7 +82,7 @@ func TestDriftOnTheKernel(t *testing.T) {
 			}
 		}
 		writes := f.status().Kernel.Writes
-		f.meddle([]string{"qdisc replace dev eth1 root handle 99: htb"})
+		f.meddle(d, []string{"qdisc replace dev eth1 root handle 99: htb"})
 		f.until("the root replaced", func(k *bakery.KernelStatus) bool {
 			return fates(k, "replaced qdisc 99: at root", bakery.FateRepaired) && k.Phase == bakery.PhaseInSync
 		})
@@ -111,9 +119,9 @@ func TestDriftOnTheKernelReported(t *testing.T) {
 	for _, m := range meddlings() {
 		t.Run(m.name, func(t *testing.T) {
 			inField(t, "example", func(f *field) {
-				f.serve()
+				d := f.applying()
 				f.play(f.trace("trace.jsonl"))
-				f.meddle(m.do)
+				f.meddle(d, m.do)
 				f.until(m.name, func(k *bakery.KernelStatus) bool {
 					return fates(k, m.drift, bakery.FateOpen) && k.Phase == bakery.PhaseDiffers
 				})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"lqosd/internal/lqosconf"
 )
@@ -132,6 +133,24 @@ func (d *process) kill() {
 		_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
 	}
 	<-d.ended
+}
+
+// frozen runs do while no thread of the daemon runs.
+func (d *process) frozen(t testing.TB, do func()) {
+	t.Helper()
+	pid := d.cmd.Process.Pid
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Kill(pid, unix.SIGCONT) }()
+	err := unix.EINTR
+	for err == unix.EINTR {
+		err, _ = unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil).(unix.Errno)
+	}
+	if err != 0 {
+		t.Fatal(err)
+	}
+	do()
 }
 
 // terminate ends it with SIGTERM, and wants exit code 0.
