@@ -23,6 +23,8 @@ type faults struct {
 	hasty bool
 	// oneThread: the committer keeps to one thread, so that faults can be injected into the n-th system call of it.
 	oneThread bool
+	// trust: whatever the newest commit says is believed.
+	trust bool
 	// room is when there is to be room, in place of the usual rule.
 	room *roomRule
 }
@@ -55,13 +57,17 @@ func (l *Log) run() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
-	idle, armed := time.NewTimer(cursorDelay), false // runs while a changed cursor waits for company
-	idle.Stop()
+	// idle runs while a changed cursor waits for company, and after big groups.
+	idle, armed := time.NewTimer(cursorDelay), l.live.trail.loud()
+	if !armed {
+		idle.Stop()
+	}
 	defer idle.Stop()
 	for {
 		items, closing := l.queue.take()
 		if len(items) == 0 && closing {
 			l.commitCursors()
+			l.quieten()
 			return
 		}
 		if len(items) > 0 {
@@ -69,6 +75,10 @@ func (l *Log) run() {
 			l.work(items)
 			if !l.opts.faults.hasty {
 				l.linger(len(items), time.Since(began))
+			}
+			if l.live.trail.loud() {
+				idle.Reset(cursorDelay)
+				armed = true
 			}
 			continue
 		}
@@ -82,6 +92,7 @@ func (l *Log) run() {
 		case <-idle.C:
 			armed = false
 			l.commitCursors()
+			l.quieten()
 		}
 	}
 }
@@ -124,7 +135,7 @@ func (l *Log) commitGroup(items []*Pending) {
 			return err
 		}
 		return g.put(tx)
-	})
+	}, g.chain, !g.small)
 	if err != nil {
 		l.fail(items, err)
 		return
@@ -146,14 +157,26 @@ func (l *Log) commitCursors() {
 	if l.queue.poisoned() != nil || !l.cursors.changed() {
 		return
 	}
-	if err := l.commit(func(*bolt.Tx) error { return nil }); err != nil {
+	l.commitNothing()
+}
+
+// commitNothing commits what is due with any commit.
+func (l *Log) commitNothing() {
+	if err := l.commit(func(*bolt.Tx) error { return nil }, l.tally.Chain, false); err != nil {
 		l.fail(nil, err)
 	}
 }
 
+// quieten commits until neither of the two newest commits announces anything.
+func (l *Log) quieten() {
+	for l.live.trail.loud() && l.queue.poisoned() == nil {
+		l.commitNothing()
+	}
+}
+
 // commit runs fn in a write transaction that also carries what is due: changed cursors, and the entry of this epoch with its
-// first commit.
-func (l *Log) commit(fn func(*bolt.Tx) error) error {
+// first commit. After it the chain ends with end. A big one may be synced once if the one before it announced it, as it does itself.
+func (l *Log) commit(fn func(*bolt.Tx) error, end chain, big bool) error {
 	moved := l.cursors.takeDirty()
 	var tx *bolt.Tx
 	err := guard(func() (err error) {
@@ -176,7 +199,10 @@ func (l *Log) commit(fn func(*bolt.Tx) error) error {
 		if err := putCursors(tx, moved); err != nil {
 			return err
 		}
-		return fn(tx)
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return l.live.putSum(tx, end, big, !l.epochStored)
 	})
 	if err != nil {
 		if tx != nil {
@@ -184,20 +210,27 @@ func (l *Log) commit(fn func(*bolt.Tx) error) error {
 		}
 		return fmt.Errorf("committing: %w: %w", ErrNotAppended, err)
 	}
-	if err := l.commitTx(tx); err != nil {
+	if err := l.commitTx(tx, big && l.live.once && !l.opts.NoSync); err != nil {
 		return fmt.Errorf("committing: %w: %w", ErrUnknownOutcome, err)
 	}
 	l.epochStored = true
+	l.live.once, l.live.trail = big, l.live.trail.then(big)
 	l.commits.Add(1)
 	return nil
 }
 
 // commitTx commits tx. Until it is durable no copy of the log is begun that would have it.
-func (l *Log) commitTx(tx *bolt.Tx) error {
+func (l *Log) commitTx(tx *bolt.Tx, once bool) error {
 	l.unsureMu.Lock()
 	defer l.unsureMu.Unlock()
 	l.unsure = true
-	err := guard(func() error { return l.opts.faults.commitTx(tx) })
+	err := guard(func() error {
+		store := func() error { return l.opts.faults.commitTx(tx) }
+		if once {
+			return l.live.syncOnce(store)
+		}
+		return store()
+	})
 	l.unsure = err != nil
 	return err
 }

@@ -33,7 +33,7 @@ type format struct {
 	MinReader int `json:"min_reader"`
 }
 
-var currentFormat = format{Major: 1, Minor: 1, MinReader: 1}
+var currentFormat = format{Major: 1, Minor: 2, MinReader: 1}
 
 // segmentMeta is the entry "segment", written once.
 type segmentMeta struct {
@@ -42,7 +42,12 @@ type segmentMeta struct {
 	Prev    chain     `json:"prev_chain"` // of the last frame before, or genesis of the log
 	Mark    uint64    `json:"mark"`       // Snapshot.Mark
 	Created time.Time `json:"created"`
+
+	minor int // of the format
 }
+
+// sumsFrom is the minor version of the format since which segments have the bucket "sum".
+const sumsFrom = 2
 
 // seal is the entry "seal", written when a segment ends. Its totals make stats cheap.
 type seal struct {
@@ -135,7 +140,11 @@ func readMeta(tx *bolt.Tx) (m segmentMeta, s *seal, err error) {
 	if m, s, err = parseMeta(meta); err != nil {
 		return m, s, err
 	}
-	for _, name := range [][]byte{bucketLog, bucketSnap, bucketCursor} {
+	names := [][]byte{bucketLog, bucketSnap, bucketCursor}
+	if m.minor >= sumsFrom {
+		names = append(names, bucketSum)
+	}
+	for _, name := range names {
 		if tx.Bucket(name) == nil {
 			return m, nil, fmt.Errorf("no bucket %q: %w", name, ErrCorrupt)
 		}
@@ -156,6 +165,7 @@ func parseMeta(meta getter) (m segmentMeta, s *seal, err error) {
 	if ok, err := getJSON(meta, keySegment, &m); err != nil || !ok {
 		return segmentMeta{}, nil, missing(keySegment, err)
 	}
+	m.minor = f.Minor
 	var sealed seal
 	ok, err := getJSON(meta, keySeal, &sealed)
 	if err != nil || !ok {

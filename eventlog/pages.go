@@ -42,9 +42,7 @@ func parseBoltMeta(b []byte) (boltMeta, bool) {
 		return boltMeta{}, false
 	}
 	b = b[boltHeader:]
-	sum := fnv.New64a()
-	_, _ = sum.Write(b[:56])
-	if le.Uint32(b) != boltMagic || le.Uint32(b[4:]) != boltVersion || le.Uint64(b[56:]) != sum.Sum64() {
+	if le.Uint32(b) != boltMagic || le.Uint32(b[4:]) != boltVersion || le.Uint64(b[56:]) != boltChecksum(b) {
 		return boltMeta{}, false
 	}
 	m := boltMeta{
@@ -52,6 +50,13 @@ func parseBoltMeta(b []byte) (boltMeta, bool) {
 		root:     le.Uint64(b[16:]), freelist: le.Uint64(b[32:]), high: le.Uint64(b[40:]), txid: le.Uint64(b[48:]),
 	}
 	return m, m.pageSize >= 1024 && m.pageSize <= 1<<24 && m.pageSize&(m.pageSize-1) == 0
+}
+
+// boltChecksum is what is at the end of the meta page with these contents.
+func boltChecksum(b []byte) uint64 {
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[:56])
+	return sum.Sum64()
 }
 
 // readBoltMetas returns the newest valid meta page, and whether there are two, of different transactions.

@@ -83,7 +83,7 @@ func (l *Log) createFirst() error {
 
 // createBuckets fills the first transaction of a segment with what every segment has.
 func createBuckets(tx *bolt.Tx, meta segmentMeta) error {
-	for _, name := range [][]byte{bucketMeta, bucketLog, bucketSnap, bucketCursor} {
+	for _, name := range [][]byte{bucketMeta, bucketLog, bucketSnap, bucketCursor, bucketSum} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return fmt.Errorf("creating bucket %s: %w", name, err)
 		}
@@ -110,16 +110,24 @@ func publishSegment(s *segment, path string) error {
 	return err
 }
 
+// writing is how segments are opened that are written to.
+func (l *Log) writing() openMode {
+	return openMode{write: true, noSync: l.opts.NoSync, trust: l.opts.faults.trust, limit: l.opts.MaxSize}
+}
+
 // openLive opens the newest segment and finishes the roll that led to it if a crash interrupted it.
 func (l *Log) openLive() error {
 	n := len(l.firsts)
 	path := l.path(l.firsts[n-1])
-	live, err := openSegment(path, openMode{write: true, noSync: l.opts.NoSync, limit: l.opts.MaxSize})
+	live, err := openSegment(path, l.writing())
 	if info, statErr := os.Lstat(path); errors.Is(err, os.ErrPermission) && statErr == nil && info.Mode().Perm() == modeSealed {
 		return fmt.Errorf("%s, the newest segment, is sealed: the one after it is missing: %w", filepath.Base(path), ErrCorrupt)
 	}
 	if err != nil {
 		return err
+	}
+	if live.doubt == cutOff {
+		l.recovered = append(l.recovered, "dropped the newest commit of "+filepath.Base(live.path)+", which isn't all there: it was cut off before anybody was told of it")
 	}
 	if live.oneMeta {
 		l.recovered = append(l.recovered, "one of two meta pages of "+filepath.Base(live.path)+" was damaged; the last commit before that may be missing")
@@ -143,7 +151,7 @@ func (l *Log) finishRoll(first Seq, next segmentMeta) error {
 	if info.Mode().Perm() == modeSealed {
 		return nil
 	}
-	old, err := openSegment(l.path(first), openMode{write: true, noSync: l.opts.NoSync, limit: l.opts.MaxSize})
+	old, err := openSegment(l.path(first), l.writing())
 	if err != nil {
 		return err
 	}

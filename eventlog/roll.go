@@ -149,7 +149,10 @@ func (l *Log) rollStep(name string) error {
 func (s *segment) putSeal(t tally, now time.Time) error {
 	err := guard(func() error {
 		return s.db.Update(func(tx *bolt.Tx) error {
-			return putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: t, Sealed: now})
+			if err := putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: t, Sealed: now}); err != nil {
+				return err
+			}
+			return s.putSum(tx, t.Chain, false, true)
 		})
 	})
 	if err != nil {

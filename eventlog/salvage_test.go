@@ -131,6 +131,7 @@ func TestSalvageEndsWithATransaction(t *testing.T) {
 	g.pass <- struct{}{}
 	<-g.reached
 	g.pass <- struct{}{}
+	close(g.open)
 	for _, p := range append(all, p) {
 		if _, err := p.Wait(); err != nil {
 			t.Fatal(err)

@@ -62,6 +62,12 @@ type segment struct {
 	db   *bolt.DB
 	meta segmentMeta
 	seal *seal // nil for the live segment
+	// doubt is what there was about the newest commit when the file was opened.
+	doubt doubt
+	trail trail // of commits
+	// once: the newest commit is one of this process, and announced that the next may be synced once.
+	once    bool
+	metaSum *chain // of the bucket "meta", once it is known
 	// oneMeta: one of bbolt's two meta pages was damaged when the file was opened.
 	oneMeta bool
 	// abandoned: a goroutine of bbolt may still read the mapping, so that it can't be closed.
@@ -191,7 +197,8 @@ type openMode struct {
 	write  bool // as the live segment
 	quick  bool // only for its meta entries: the pages are not walked, so don't read anything else
 	noSync bool
-	limit  int // in bytes, 0 for none
+	trust  bool // in what the newest commit says: a negative control
+	limit  int  // in bytes, 0 for none
 }
 
 // openSegment opens the existing file path. Its pages (unless quick) and meta entries are checked, its frames are not.
@@ -203,7 +210,12 @@ func openSegment(path string, mode openMode) (*segment, error) {
 	return s, nil
 }
 
-func (s *segment) open(mode openMode) error {
+func (s *segment) open(mode openMode) (err error) {
+	if mode.write && !mode.trust {
+		if s.doubt, err = settle(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	f, err := openRegular(s.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrPruned, err)
@@ -213,6 +225,9 @@ func (s *segment) open(mode openMode) error {
 	}
 	if !mode.quick {
 		err = s.checkFile(f)
+	}
+	if mode.write {
+		s.trail = trailOf(f)
 	}
 	_ = f.Close()
 	if err != nil {
@@ -233,7 +248,10 @@ func (s *segment) open(mode openMode) error {
 // openCopy opens a file that has no name, such as a copy in memory of the segment at path. It takes over f.
 func openCopy(path string, f *os.File) (*segment, error) {
 	s := &segment{path: path, file: f}
-	err := s.checkFile(f)
+	_, err := dropCutOff(f, filepath.Base(path))
+	if err == nil {
+		err = s.checkFile(f)
+	}
 	if err != nil {
 		_ = f.Close()
 	} else {
