@@ -51,6 +51,7 @@ var cutWriters = map[string]func(*cutWriter) error{
 	"creating":  func(w *cutWriter) error { return w.singles(3) },
 	"single":    func(w *cutWriter) error { return w.singles(60) },
 	"batched":   (*cutWriter).batched,
+	"big":       (*cutWriter).big,
 	"pipelined": (*cutWriter).pipelined,
 	"rolling":   (*cutWriter).rolling,
 	"torn roll": (*cutWriter).tornRolls,

@@ -1,0 +1,337 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lqosd/internal/powercut"
+	"lqosd/internal/testenv"
+)
+
+const sectorSize = 512
+
+// cutCommit is the newest commit of a log, which was synced once: the file before and after it.
+type cutCommit struct {
+	before, after []byte
+	sectors       []int // that differ
+	kept, all     Seq   // the last seq of either
+	cursors       map[Seq]string
+}
+
+// bigTx is a transaction whose group is big, with the records from first on.
+func bigTx(first Seq) Tx {
+	var tx Tx
+	for size := 0; size < smallGroup+1000; {
+		data := cutData(first + Seq(len(tx.Records)))
+		tx.Records = append(tx.Records, data)
+		size += len(data)
+	}
+	return tx
+}
+
+// bigCommits makes a log of n big groups, and gives the last commit. prepare, if there is one, does something before each.
+func bigCommits(t *testing.T, n int, prepare func(l *Log, i int)) cutCommit {
+	t.Helper()
+	for range 20 {
+		dir := memoryDir(t)
+		l := mustOpen(t, dir, Options{SegmentBytes: 1 << 20, faults: &faults{room: smallRoom}})
+		path := filepath.Join(dir, segmentName(1))
+		c := cutCommit{cursors: map[Seq]string{}}
+		for i := range n {
+			if prepare != nil {
+				prepare(l, i)
+			}
+			c.before, c.kept = readFile(t, path), c.all
+			r, err := l.Append(context.Background(), bigTx(l.LastSeq()+1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.all = r.Last
+			cursor, err := l.Cursor("applied")
+			if c.cursors[c.all] = string(cursor); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.after = readFile(t, path)
+		mustClose(t, l)
+		if !oneAfterTheOther(t, c.before, c.after) {
+			continue // the log had time to become quiet
+		}
+		c.before = append(c.before, make([]byte, max(0, len(c.after)-len(c.before)))...)
+		for at := 0; at < len(c.after); at += sectorSize {
+			if !bytes.Equal(c.before[at:at+sectorSize], c.after[at:at+sectorSize]) {
+				c.sectors = append(c.sectors, at)
+			}
+		}
+		return c
+	}
+	t.Fatal("the log becomes quiet between two big groups")
+	return cutCommit{}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// oneAfterTheOther: the files are of one commit and the next, the first of which announced that the second may be synced once.
+func oneAfterTheOther(t *testing.T, before, after []byte) bool {
+	t.Helper()
+	a, _, errA := readBoltMetas(bytes.NewReader(before))
+	b, _, errB := readBoltMetas(bytes.NewReader(after))
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	return a.txid+1 == b.txid && a.announced(bytes.NewReader(before))
+}
+
+// image is the file with the sectors of the last commit that keep chooses.
+func (c cutCommit) image(keep func(i int) bool) []byte {
+	b := bytes.Clone(c.before)
+	for i, at := range c.sectors {
+		if keep(i) {
+			copy(b[at:], c.after[at:at+sectorSize])
+		}
+	}
+	return b
+}
+
+// check opens the log in an image as the next daemon would, after others have read it: each of them finds all of the last commit or nothing,
+// the same, and all before it.
+func (c cutCommit) check(dir string, image []byte, o Options) (last Seq, err error) {
+	path := filepath.Join(dir, segmentName(1))
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		return 0, err
+	}
+	found, err := Verify(context.Background(), dir)
+	if err != nil || !found.Clean() {
+		return 0, fmt.Errorf("verify: %v, %w", found.Problems, err)
+	}
+	r, err := OpenReader(dir)
+	if err != nil {
+		return 0, err
+	}
+	read := r.Last()
+	out := filepath.Join(dir, "salvaged")
+	s, err := Salvage(context.Background(), dir, out)
+	if err := errors.Join(err, r.Close(), os.RemoveAll(out)); err != nil {
+		return 0, fmt.Errorf("salvage: %w", err)
+	}
+	if got := readBack(path); !bytes.Equal(got, image) {
+		return 0, errors.New("who only reads changed the file")
+	}
+	l, err := Open(dir, o)
+	if err != nil {
+		return 0, err
+	}
+	last = l.LastSeq()
+	records, err := told{pruned: 1}.checkRecords(l.Records(0), 1)
+	switch {
+	case err != nil:
+	case last != c.kept && last != c.all || records != last || read != last || found.Last != last || s.Last != last || len(s.Lost) > 0:
+		err = fmt.Errorf("the log ends at %d, its records at %d; read to %d, verified to %d, salvaged to %d (%v); want %d or %d", last, records, read, found.Last, s.Last, s.Lost, c.kept, c.all)
+	case (last == c.kept && c.hasMeta(image)) != strings.Contains(strings.Join(l.recovered, "\n"), "dropped the newest commit"):
+		err = fmt.Errorf("the log ends at %d, and says %q", last, l.recovered)
+	}
+	if cursor, cursorErr := l.Cursor("applied"); cursorErr != nil || string(cursor) != c.cursors[last] {
+		err = errors.Join(err, fmt.Errorf("with the log ending at %d, the cursor is %q, want %q: %w", last, cursor, c.cursors[last], cursorErr))
+	}
+	if err == nil { // it goes on, with big groups
+		for range 3 {
+			_, appendErr := l.Append(context.Background(), bigTx(l.LastSeq()+1))
+			err = errors.Join(err, appendErr)
+		}
+	}
+	return last, errors.Join(err, l.Close(), checkVerify(dir))
+}
+
+// hasMeta: the meta page of the last commit is in the image.
+func (c cutCommit) hasMeta(image []byte) bool {
+	got, _, _ := readBoltMetas(bytes.NewReader(image))
+	want, _, _ := readBoltMetas(bytes.NewReader(c.after))
+	return got == want
+}
+
+func readBack(path string) []byte {
+	b, _ := os.ReadFile(path)
+	return b
+}
+
+// scenes are the ways in which a commit that is synced once can follow on others.
+func scenes() map[string]func(t *testing.T) cutCommit {
+	return map[string]func(t *testing.T) cutCommit{
+		"the second of all": func(t *testing.T) cutCommit { t.Helper(); return bigCommits(t, 2, nil) },
+		"among many":        func(t *testing.T) cutCommit { t.Helper(); return bigCommits(t, 30, nil) },
+		"with a cursor": func(t *testing.T) cutCommit {
+			t.Helper()
+			return bigCommits(t, 9, func(l *Log, i int) { l.SetCursor("applied", fmt.Append(nil, "value ", i)) })
+		},
+	}
+}
+
+// TestCutOffCommits leaves out sectors of a commit that was synced once, each alone, all but each, and many at random: it is there or it isn't.
+func TestCutOffCommits(t *testing.T) {
+	for name, scene := range scenes() {
+		t.Run(name, func(t *testing.T) {
+			c := scene(t)
+			dice := rand.New(rand.NewPCG(testenv.Seed(t), 0))
+			dir := memoryDir(t)
+			n, dropped := len(c.sectors), 0
+			for i := range 2*n + testenv.Tries(40, 2000) {
+				keep := func(k int) bool { return k != i }
+				switch {
+				case i >= 2*n:
+					some := dice.Float64()
+					keep = func(int) bool { return dice.Float64() < some }
+				case i >= n:
+					keep = func(k int) bool { return k == i-n }
+				}
+				last, err := c.check(dir, c.image(keep), Options{NoSync: true})
+				if err != nil {
+					t.Fatalf("image %d of a commit of %d sectors: %v", i, n, err)
+				}
+				if last == c.kept {
+					dropped++
+				}
+			}
+			if last, err := c.check(dir, c.after, Options{NoSync: true}); err != nil || last != c.all {
+				t.Errorf("with all sectors the log ends at %d, want %d: %v", last, c.all, err)
+			}
+			if last, err := c.check(dir, c.before, Options{NoSync: true}); err != nil || last != c.kept {
+				t.Errorf("with no sector the log ends at %d, want %d: %v", last, c.kept, err)
+			}
+			t.Logf("figure: sectors of commits that were synced once, %s | %d sectors, %d images | the commit was dropped in %d, nothing else lost", name, n, 2*n+testenv.Tries(40, 2000), dropped)
+			if dropped < n {
+				t.Errorf("only %d images were found cut off", dropped)
+			}
+		})
+	}
+}
+
+// TestCutOffCommitsMatter is the negative control: who trusts the newest meta page gets a broken log, or one that lost what was acked.
+func TestCutOffCommitsMatter(t *testing.T) {
+	c := bigCommits(t, 9, nil)
+	dir := memoryDir(t)
+	meta, _, err := readBoltMetas(bytes.NewReader(c.after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := int(meta.txid%2) * int(meta.pageSize)
+	image := c.image(func(i int) bool { return c.sectors[i] == at }) // only the meta page
+	if err := os.WriteFile(filepath.Join(dir, segmentName(1)), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(dir, Options{NoSync: true, faults: &faults{trust: true}})
+	if err == nil {
+		t.Errorf("the log ends at %d, and %d was acked", l.LastSeq(), c.kept)
+		mustClose(t, l)
+	}
+	if last, err := c.check(dir, image, Options{NoSync: true}); err != nil || last != c.kept {
+		t.Errorf("the log ends at %d, want %d: %v", last, c.kept, err)
+	}
+}
+
+// TestDamageIsNoPowerCut: once a log is quiet, damage to its newest commit isn't taken for one that was cut off, be it small or big.
+func TestDamageIsNoPowerCut(t *testing.T) {
+	for name, small := range map[string]bool{"big": false, "small": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := memoryDir(t)
+			l := mustOpen(t, dir, Options{})
+			for range 5 {
+				if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if small {
+				mustAppend(t, l, "", "small")
+			}
+			mustClose(t, l)
+			path := filepath.Join(dir, segmentName(1))
+			good := readFile(t, path)
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if trail := trailOf(f); trail.loud() {
+				t.Fatalf("a log that was closed announces: %+v", trail)
+			}
+			meta, _, err := readBoltMetas(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := bytes.Clone(good)
+			bad[int64(meta.root)*meta.pageSize] ^= 1
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := Open(dir, Options{}); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("it opens: %v", err)
+				mustClose(t, l)
+			}
+			if got := readFile(t, path); !bytes.Equal(got, bad) {
+				t.Error("the damaged file was changed")
+			}
+		})
+	}
+}
+
+// TestSyncedOnce counts how often a log waits for the disk: of big groups in a row all but the first take one fdatasync.
+func TestSyncedOnce(t *testing.T) {
+	testenv.InNetns(t, func(t *testing.T) {
+		testenv.Need(t, testenv.FUSE)
+		counts := syncsBetweenAcks(journalOf(t, "big"))
+		for i, n := range counts {
+			want := 2
+			if i > 0 && i < bigGroups {
+				want = 1
+			}
+			if n != want {
+				t.Errorf("group %d: %d syncs, want %d (%v)", i, n, want, counts)
+			}
+		}
+		if len(counts) != bigGroups+1 {
+			t.Errorf("%d groups", len(counts))
+		}
+	})
+}
+
+const bigGroups = 12
+
+// big appends big groups, one after the other, then a small one.
+func (w *cutWriter) big() error {
+	for range bigGroups {
+		if err := w.append(len(bigTx(w.last + 1).Records)); err != nil {
+			return err
+		}
+	}
+	return w.append(1)
+}
+
+// syncsBetweenAcks is how often a file was synced for each transaction that was acked, from when it was sent.
+func syncsBetweenAcks(events []powercut.Event) (counts []int) {
+	n := 0
+	for _, e := range events {
+		switch {
+		case e.Kind == powercut.Note && strings.HasPrefix(e.Text, "sent"):
+			n = 0
+		case e.Kind == powercut.Note && strings.HasPrefix(e.Text, "acked"):
+			counts = append(counts, n)
+		case e.Kind == powercut.Sync:
+			n++
+		}
+	}
+	return counts
+}
+
