@@ -192,6 +192,7 @@ func (l *Log) commit(fn func(*bolt.Tx) error, end chain, big bool) error {
 			return err
 		}
 		if !l.epochStored {
+			l.live.metaSum = nil
 			if err := putJSON(tx.Bucket(bucketMeta), epochKey(l.epoch.Epoch), l.epoch); err != nil {
 				return err
 			}
@@ -202,7 +203,7 @@ func (l *Log) commit(fn func(*bolt.Tx) error, end chain, big bool) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return l.live.putSum(tx, end, big, !l.epochStored)
+		return l.live.putSum(tx, end, big)
 	})
 	if err != nil {
 		if tx != nil {

@@ -48,15 +48,16 @@ type cutWriter struct {
 
 // cutWriters are the ways to write; each is a role of a child process, and so is each acking early, "NAME, early".
 var cutWriters = map[string]func(*cutWriter) error{
-	"creating":  func(w *cutWriter) error { return w.singles(3) },
-	"single":    func(w *cutWriter) error { return w.singles(60) },
-	"batched":   (*cutWriter).batched,
-	"big":       (*cutWriter).big,
-	"pipelined": (*cutWriter).pipelined,
-	"rolling":   (*cutWriter).rolling,
-	"torn roll": (*cutWriter).tornRolls,
-	"pruning":   (*cutWriter).pruning,
-	"copying":   (*cutWriter).copying,
+	"creating":     func(w *cutWriter) error { return w.singles(3) },
+	"single":       func(w *cutWriter) error { return w.singles(60) },
+	"batched":      (*cutWriter).batched,
+	"big":          (*cutWriter).big,
+	"big, rolling": (*cutWriter).bigRolling,
+	"pipelined":    (*cutWriter).pipelined,
+	"rolling":      (*cutWriter).rolling,
+	"torn roll":    (*cutWriter).tornRolls,
+	"pruning":      (*cutWriter).pruning,
+	"copying":      (*cutWriter).copying,
 }
 
 func init() {

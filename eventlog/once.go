@@ -62,10 +62,10 @@ func commitSum(txid uint64, end chain, s sums, announced bool) uint64 {
 	return le.Uint64(hash[:])&^announces | uint64(bit)
 }
 
-// putSum notes the sum of the commit that tx will be, after all else of it. metaChanged: the bucket "meta" did, since the last one.
-func (s *segment) putSum(tx *bolt.Tx, end chain, announced, metaChanged bool) (err error) {
+// putSum notes the sum of the commit that tx will be, after all else of it.
+func (s *segment) putSum(tx *bolt.Tx, end chain, announced bool) (err error) {
 	var now sums
-	if s.metaSum == nil || metaChanged {
+	if s.metaSum == nil {
 		if now.meta, err = sumEntries(tx.Bucket(bucketMeta).ForEach); err != nil {
 			return err
 		}

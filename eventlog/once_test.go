@@ -177,6 +177,11 @@ func scenes() map[string]func(t *testing.T) cutCommit {
 			t.Helper()
 			return bigCommits(t, 9, func(l *Log, i int) { l.SetCursor("applied", fmt.Append(nil, "value ", i)) })
 		},
+		"with a cursor that has a page of its own": func(t *testing.T) cutCommit {
+			t.Helper()
+			value := bytes.Repeat([]byte("long "), 500)
+			return bigCommits(t, 9, func(l *Log, i int) { l.SetCursor("applied", fmt.Append(value, i)) })
+		},
 	}
 }
 
@@ -240,6 +245,61 @@ func TestCutOffCommitsMatter(t *testing.T) {
 	if last, err := c.check(dir, image, Options{NoSync: true}); err != nil || last != c.kept {
 		t.Errorf("the log ends at %d, want %d: %v", last, c.kept, err)
 	}
+}
+
+// TestCommitSum: each of the things that it is made of changes it, and the bit says what was announced.
+func TestCommitSum(t *testing.T) {
+	one := chain{1}
+	all := map[uint64]bool{}
+	for _, announced := range []bool{false, true} {
+		for _, sum := range []uint64{
+			commitSum(7, chain{}, sums{}, announced), commitSum(8, chain{}, sums{}, announced), commitSum(7, one, sums{}, announced),
+			commitSum(7, chain{}, sums{meta: one}, announced), commitSum(7, chain{}, sums{cursors: one}, announced),
+		} {
+			if all[sum] || sum&announces != 0 != announced {
+				t.Errorf("sum %x of a commit that announced: %t", sum, announced)
+			}
+			all[sum] = true
+		}
+	}
+}
+
+// TestSealAfterBigGroups: the seal of a segment whose last group was synced once is a commit as any other.
+func TestSealAfterBigGroups(t *testing.T) {
+	dir := memoryDir(t)
+	l := mustOpen(t, dir, Options{faults: &faults{roll: func(step string) error {
+		if step == "sealed" {
+			return errors.New("interrupted")
+		}
+		return nil
+	}}})
+	for range 3 {
+		if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := l.Roll(textSnapshot(1, "state"))
+	if err == nil {
+		_, err = p.Wait()
+	}
+	if err == nil {
+		t.Fatal("the roll came through")
+	}
+	_ = l.Close() // it tells of the failure again
+	f, err := os.Open(filepath.Join(dir, segmentName(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if d, _, _ := doubtOf(f, segmentName(1)); d != isThere {
+		t.Errorf("doubt %d about a seal that is there", d)
+	}
+	l = mustOpen(t, dir, Options{})
+	if said := strings.Join(l.recovered, "\n"); !strings.Contains(said, "finished the roll") || strings.Contains(said, "dropped") {
+		t.Errorf("recovered: %s", said)
+	}
+	mustClose(t, l)
+	verifyClean(t, dir)
 }
 
 // TestDamageIsNoPowerCut: once a log is quiet, damage to its newest commit isn't taken for one that was cut off, be it small or big.
@@ -319,6 +379,24 @@ func (w *cutWriter) big() error {
 	return w.append(1)
 }
 
+// bigRolling mixes big groups with all else.
+func (w *cutWriter) bigRolling() error {
+	for i := range 6 {
+		err := w.big()
+		w.log.SetCursor("applied", fmt.Append(nil, i))
+		if err = errors.Join(err, w.append(120), w.append(120), w.append(120)); i%2 == 0 {
+			err = errors.Join(err, w.roll(), w.append(120), w.append(120))
+		}
+		if i%3 == 2 {
+			err = errors.Join(err, w.log.Close(), w.open(), w.append(120), w.append(120))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // syncsBetweenAcks is how often a file was synced for each transaction that was acked, from when it was sent.
 func syncsBetweenAcks(events []powercut.Event) (counts []int) {
 	n := 0
@@ -334,4 +412,3 @@ func syncsBetweenAcks(events []powercut.Event) (counts []int) {
 	}
 	return counts
 }
-

@@ -152,7 +152,8 @@ func (s *segment) putSeal(t tally, now time.Time) error {
 			if err := putJSON(tx.Bucket(bucketMeta), keySeal, seal{tally: t, Sealed: now}); err != nil {
 				return err
 			}
-			return s.putSum(tx, t.Chain, false, true)
+			s.metaSum = nil
+			return s.putSum(tx, t.Chain, false)
 		})
 	})
 	if err != nil {
