@@ -192,7 +192,6 @@ func (l *Log) commit(fn func(*bolt.Tx) error, end chain, big bool) error {
 			return err
 		}
 		if !l.epochStored {
-			l.live.metaSum = nil
 			if err := putJSON(tx.Bucket(bucketMeta), epochKey(l.epoch.Epoch), l.epoch); err != nil {
 				return err
 			}

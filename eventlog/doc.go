@@ -3,7 +3,7 @@
 // else reads it. The bytes on disk are described in docs/format.md.
 //
 //	Enqueue ─▶ queue ─▶ committer ─▶ bbolt commit ─▶ ring ─▶ Done, Wait
-//	           (seq)    (one group)   (2 × fsync)     │
+//	           (seq)    (one group)  (1 or 2 fsyncs)  │
 //	Records ◀──────── sealed segments ◀─ live file ◀──┘
 //
 // # Guarantees
@@ -40,7 +40,8 @@
 //	old sealed and retired              nothing to do
 //	some of the oldest segments gone    pruning was interrupted: nothing to do
 //
-// Inside of a file bbolt's own commit is atomic: data pages, fsync, meta page, fsync. A copy, and a log that Make or Salvage
+// Inside of a file bbolt's own commit is atomic: data pages, fsync, meta page, fsync. A big group that follows a big one has one fsync for both, and
+// may be cut off in the middle: once.go tells how that is seen, and dropped. A copy, and a log that Make or Salvage
 // makes, appears under its name when it is complete; "DIR.partial-*" is left by one that was interrupted. A
 // bucket "room" is what a commit left to the next one, which deletes it.
 package eventlog

@@ -67,7 +67,7 @@ type segment struct {
 	trail trail // of commits
 	// once: the newest commit is one of this process, and announced that the next may be synced once.
 	once    bool
-	metaSum *chain // of the bucket "meta"; nil if it isn't known, or changed
+	metaSum *chain // of the bucket "meta"; nil before the first commit, with which an epoch gets its entry, and before the seal
 	// oneMeta: one of bbolt's two meta pages was damaged when the file was opened.
 	oneMeta bool
 	// abandoned: a goroutine of bbolt may still read the mapping, so that it can't be closed.
