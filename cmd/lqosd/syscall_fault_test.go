@@ -150,6 +150,9 @@ func (f *faulty) suffer(t testing.TB) error {
 		f.send(t, 1)
 	}
 	f.send(t, 3)
+	for range 3 { // each a big group, which waits for the disk once
+		f.send(t, 200)
+	}
 	f.pipeline(t, 4)
 	if f.dead {
 		return nil
