@@ -135,7 +135,7 @@ func (l *Log) commitGroup(items []*Pending) {
 			return err
 		}
 		return g.put(tx)
-	}, g.chain, !g.small)
+	}, g.chain, !g.small && !l.opts.NoSync)
 	if err != nil {
 		l.fail(items, err)
 		return
@@ -210,7 +210,7 @@ func (l *Log) commit(fn func(*bolt.Tx) error, end chain, big bool) error {
 		}
 		return fmt.Errorf("committing: %w: %w", ErrNotAppended, err)
 	}
-	if err := l.commitTx(tx, big && l.live.once && !l.opts.NoSync); err != nil {
+	if err := l.commitTx(tx, big && l.live.once); err != nil {
 		return fmt.Errorf("committing: %w: %w", ErrUnknownOutcome, err)
 	}
 	l.epochStored = true
