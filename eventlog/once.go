@@ -1,10 +1,12 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -117,13 +119,9 @@ func fdatasync(f *os.File) error {
 
 // newestCommits are the meta pages of a file, the newest first, if both are valid and one follows the other.
 func newestCommits(f *os.File) (newest, older boltMeta, ok bool) {
-	info, err := f.Stat()
 	metas := boltMetas(f)
-	if err != nil || len(metas) != 2 || metas[1].txid+1 != metas[0].txid {
+	if len(metas) != 2 || metas[1].txid+1 != metas[0].txid {
 		return newest, older, false
-	}
-	for i, m := range metas {
-		metas[i].high = min(m.high, uint64(info.Size()/m.pageSize))
 	}
 	return metas[0], metas[1], true
 }
@@ -138,10 +136,15 @@ func (m boltMeta) announced(f io.ReaderAt) (announced bool) {
 	return announced
 }
 
-// trailOf is what the two newest commits of a file say that they announced.
+// trailOf is what the commits of a file's meta pages say that they announced. If there is only one, or another in the place of the one before
+// the newest, the newest counts all the same: it stays where it is when the next one comes.
 func trailOf(f *os.File) (t trail) {
-	if newest, older, ok := newestCommits(f); ok {
-		t = trail{newest: newest.announced(f), older: older.announced(f)}
+	for i, m := range boltMetas(f) {
+		if i == 0 {
+			t.newest = m.announced(f)
+		} else {
+			t.older = m.announced(f)
+		}
 	}
 	return t
 }
@@ -158,20 +161,25 @@ const (
 // doubtOf looks whether the newest commit of the segment in f, which is called name, was cut off.
 func doubtOf(f *os.File, name string) (d doubt, newest, older boltMeta) {
 	newest, older, ok := newestCommits(f)
-	switch {
-	case !ok || !older.announced(f) || !older.isWhole(f, name):
+	if !ok || !older.announced(f) {
 		return noDoubt, newest, older
-	case newest.isWhole(f, name):
-		return isThere, newest, older
 	}
-	return cutOff, newest, older
+	snap, whole := older.isWhole(f, name)
+	if !whole {
+		return noDoubt, newest, older
+	}
+	if same, whole := newest.isWhole(f, name); !whole || !maps.EqualFunc(snap, same, bytes.Equal) {
+		return cutOff, newest, older
+	}
+	return isThere, newest, older
 }
 
-// isWhole: the tree of m is what the commit of that number wrote.
-func (m boltMeta) isWhole(f io.ReaderAt, name string) bool {
+// isWhole: the tree of m is what the commit of that number wrote, if its bucket "snap", which no commit changes, is as it was. A value in it
+// may be damaged: an open log goes on with that.
+func (m boltMeta) isWhole(f io.ReaderAt, name string) (snap wreckBucket, whole bool) {
 	w := &wreck{name: name}
 	err := w.read(&pageWalk{f: f, meta: m, used: make([]bool, m.high)})
-	return err == nil && len(w.faults) == 0 && w.complete && w.summed
+	return w.snap, err == nil && w.sound() && w.complete && w.summed
 }
 
 // dropCutOff puts the commit before in the place of the newest if that was cut off.

@@ -412,3 +412,126 @@ func syncsBetweenAcks(events []powercut.Event) (counts []int) {
 	}
 	return counts
 }
+
+// TestCutOffBesideDamage: what a log goes on with when it is damaged doesn't keep it from telling that its newest commit was cut off.
+func TestCutOffBesideDamage(t *testing.T) {
+	for _, value := range []string{"the state", "the key", "the cursor"} {
+		t.Run(value, func(t *testing.T) {
+			dir := memoryDir(t)
+			l := mustOpen(t, dir, Options{})
+			mustAppend(t, l, "the key", "a")
+			l.SetCursor("applied", []byte("the cursor"))
+			mustRoll(t, l, 1, "the state")
+			mustClose(t, l)
+			path := filepath.Join(dir, segmentName(2))
+			whole := readFile(t, path)
+			bad := bytes.ReplaceAll(whole, []byte(value), []byte(strings.ToUpper(value)))
+			if bytes.Equal(bad, whole) {
+				t.Fatal("it isn't in the file")
+			}
+			var c cutCommit
+			for tries := 0; c.after == nil || !oneAfterTheOther(t, c.before, c.after); tries++ {
+				if tries == 20 {
+					t.Fatal("the log becomes quiet between two big groups")
+				}
+				if err := os.WriteFile(path, bad, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				l = mustOpen(t, dir, Options{})
+				for range 4 {
+					c.kept, c.before = l.LastSeq(), readFile(t, path)
+					if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.after = readFile(t, path)
+				mustClose(t, l)
+			}
+			meta, _, err := readBoltMetas(bytes.NewReader(c.after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := int64(meta.txid%2) * meta.pageSize
+			image := append(bytes.Clone(c.before), make([]byte, max(0, len(c.after)-len(c.before)))...)
+			copy(image[at:at+sectorSize], c.after[at:])
+			if err := os.WriteFile(path, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l, err = Open(dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.LastSeq() != c.kept {
+				t.Errorf("the log ends at %d, want %d", l.LastSeq(), c.kept)
+			}
+			mustClose(t, l)
+		})
+	}
+}
+
+// TestNotQuiet: a log whose newest commit announced something isn't quiet, whatever stands in the place of the commit before.
+func TestNotQuiet(t *testing.T) {
+	for name, spoil := range map[string]func(older []byte){
+		"not the commit before": func(older []byte) { // as in a copy, whose first commit went over the newest meta page
+			le.PutUint64(older[boltHeader+48:], le.Uint64(older[boltHeader+48:])-1)
+			le.PutUint64(older[boltHeader+56:], boltChecksum(older[boltHeader:]))
+		},
+		"damaged": func(older []byte) { older[boltHeader] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := bigCommits(t, 3, nil)
+			meta, _, err := readBoltMetas(bytes.NewReader(c.after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(c.after[int64((meta.txid+1)%2)*meta.pageSize:])
+			dir := memoryDir(t)
+			path := filepath.Join(dir, segmentName(1))
+			if err := os.WriteFile(path, c.after, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := mustOpen(t, dir, Options{})
+			mustAppend(t, l, "", "small")
+			mustClose(t, l)
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if trail := trailOf(f); trail.loud() {
+				t.Errorf("it was closed, and announces: %+v", trail)
+			}
+		})
+	}
+}
+
+// TestSalvageTellsOfADamagedSeal: a segment that another follows was sealed when the last group in it was durable, so that its newest commit
+// can't have been cut off.
+func TestSalvageTellsOfADamagedSeal(t *testing.T) {
+	dir := memoryDir(t)
+	l := mustOpen(t, dir, Options{})
+	for range 3 {
+		if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRoll(t, l, 1, "state")
+	mustClose(t, l)
+	path := filepath.Join(dir, segmentName(1))
+	bad := readFile(t, path)
+	meta, _, err := readBoltMetas(bytes.NewReader(bad))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad[int64(meta.root)*meta.pageSize] ^= 1
+	if err := errors.Join(os.Chmod(path, modeLive), os.WriteFile(path, bad, modeLive), os.Chmod(path, modeSealed)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Salvage(context.Background(), dir, filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Last != l.LastSeq() || len(s.Lost) == 0 {
+		t.Errorf("salvaged through %d of %d, and told of %v", s.Last, l.LastSeq(), s.Lost)
+	}
+}
