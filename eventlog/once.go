@@ -192,7 +192,8 @@ func dropCutOff(f *os.File, name string) (d doubt, err error) {
 }
 
 // settle makes the newest commit of the segment at path one that can be relied on before it is written to. One that was cut off is dropped.
-// One that is whole is written once more: if it was its fdatasync that failed, it may be in memory alone, where nobody will write it any more.
+// Any other may be in memory alone, because who wrote it was killed before its last fdatasync came to an end, or because that failed, and then
+// nobody will write it any more. So what that fdatasync was for is written once more: all, or the meta pages.
 func settle(path string) (d doubt, err error) {
 	f, err := openRegular(path, os.O_RDWR, 0)
 	if err != nil {
@@ -200,13 +201,35 @@ func settle(path string) (d doubt, err error) {
 	}
 	defer f.Close()
 	d, err = dropCutOff(f, filepath.Base(path))
-	if err == nil && d == isThere {
+	switch {
+	case err != nil || d == cutOff:
+	case d == isThere:
 		err = writeAgain(f)
+	default:
+		err = writeMetasAgain(f)
 	}
-	if err == nil && d != noDoubt {
+	if err == nil {
 		err = fdatasync(f)
 	}
 	return d, err
+}
+
+// writeMetasAgain writes the valid meta pages to where they are.
+func writeMetasAgain(f *os.File) error {
+	newest, both, err := readBoltMetas(f)
+	if err != nil || !both {
+		return nil //nolint:nilerr // it is for who checks the file to tell
+	}
+	for _, at := range []int64{0, newest.pageSize} {
+		var b [boltHeader + boltMetaSize]byte
+		if _, err := f.ReadAt(b[:], at); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b[:], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeAgain writes what is in use of a file to where it is.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -413,6 +414,29 @@ func syncsBetweenAcks(events []powercut.Event) (counts []int) {
 	return counts
 }
 
+// TestDamageToBothIsNoPowerCut: damage to what was there before the newest commit doesn't make that one cut off, though its log isn't quiet.
+func TestDamageToBothIsNoPowerCut(t *testing.T) {
+	c := bigCommits(t, 3, nil)
+	dir := memoryDir(t)
+	path := filepath.Join(dir, segmentName(1))
+	bad := bytes.Clone(c.after)
+	at := bytes.Index(bad, cutData(1))
+	if at < 0 {
+		t.Fatal("the first record isn't in the file as it is")
+	}
+	bad[at] ^= 1
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Open(dir, Options{}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("it opens: %v", err)
+		mustClose(t, l)
+	}
+	if got := readFile(t, path); !bytes.Equal(got, bad) {
+		t.Error("the damaged file was changed")
+	}
+}
+
 // TestCutOffBesideDamage: what a log goes on with when it is damaged doesn't keep it from telling that its newest commit was cut off.
 func TestCutOffBesideDamage(t *testing.T) {
 	for _, value := range []string{"the state", "the key", "the cursor"} {
@@ -534,4 +558,77 @@ func TestSalvageTellsOfADamagedSeal(t *testing.T) {
 	if s.Last != l.LastSeq() || len(s.Lost) == 0 {
 		t.Errorf("salvaged through %d of %d, and told of %v", s.Last, l.LastSeq(), s.Lost)
 	}
+}
+
+// killed notes when the log is opened again.
+func (w *cutWriter) killed() error {
+	for range 12 {
+		if err := errors.Join(w.singles(3), w.say("killed"), w.log.Close(), w.open()); err != nil {
+			return err
+		}
+	}
+	return w.singles(1)
+}
+
+// killedAndCopied makes a copy in between, by another program.
+func (w *cutWriter) killedAndCopied() error {
+	for i := range 12 {
+		err := errors.Join(w.singles(3), w.say("killed"), w.log.Close(), w.say("copying %d %d", i, w.last-1),
+			Copy(filepath.Join(w.root, cutLog), filepath.Join(w.root, fmt.Sprint("copy-", i))), w.say("copied %d %d", i, w.last), w.open())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killedEarlier is a journal in which the writer was killed each time before the last sync of the last commit came to an end: what opens the
+// log finds in memory what isn't on the disk yet. failed: that sync failed, so that nobody writes it there any more.
+func killedEarlier(events []powercut.Event, failed bool) (all []powercut.Event) {
+	last := func(which func(powercut.Event) bool) int {
+		i := len(all) - 1
+		for !which(all[i]) {
+			i--
+		}
+		return i
+	}
+	for _, e := range events {
+		if e.Kind != powercut.Note || !strings.HasPrefix(e.Text, "killed") {
+			all = append(all, e)
+			continue
+		}
+		i := last(func(e powercut.Event) bool { return e.Kind == powercut.Note && strings.HasPrefix(e.Text, "acked") })
+		all = slices.Delete(all, i, i+1)
+		i = last(func(e powercut.Event) bool { return e.Kind == powercut.Sync })
+		all = slices.Delete(all, i, i+1)
+		if failed {
+			i = last(func(e powercut.Event) bool { return e.Kind == powercut.Write })
+			all = slices.Delete(all, i, i+1)
+		}
+	}
+	return all
+}
+
+// TestKilledBeforeTheLastSync cuts the power after a log was opened, or copied, that a killed writer, or one whose sync failed, left in memory
+// alone.
+func TestKilledBeforeTheLastSync(t *testing.T) {
+	testenv.InNetns(t, func(t *testing.T) {
+		testenv.Need(t, testenv.FUSE)
+		for _, scene := range []struct {
+			role   string
+			failed bool
+		}{{"killed", false}, {"killed", true}, {"killed and copied", false}} {
+			c := cutTest{role: scene.role, events: killedEarlier(journalOf(t, scene.role), scene.failed), seed: testenv.Seed(t), dir: memoryDir(t)}
+			found, images := c.run(testenv.Tries(600, 20_000))
+			for _, f := range found {
+				t.Error(scene, f)
+			}
+			t.Logf("figure: power cuts after the last sync of a commit was missing, %s, its write too: %t | %d images | %d faults", scene.role, scene.failed, images, len(found))
+		}
+	})
+}
+
+func init() {
+	childRoles["killed"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killed) }
+	childRoles["killed and copied"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedAndCopied) }
 }
