@@ -570,6 +570,31 @@ func (w *cutWriter) killed() error {
 	return w.singles(1)
 }
 
+// killedBig is killed in the middle of big groups: it never becomes quiet.
+func (w *cutWriter) killedBig() error {
+	for range 6 {
+		for range 3 {
+			if err := w.append(len(bigTx(w.last + 1).Records)); err != nil {
+				return err
+			}
+		}
+		w.faults.before = func() error { return errors.New("killed") }
+		p, err := w.log.Enqueue(Tx{Records: [][]byte{nil}})
+		if err := errors.Join(err, w.say("killed")); err != nil {
+			return err
+		}
+		if _, err := p.Wait(); err == nil {
+			return errors.New("it wasn't killed")
+		}
+		_ = w.log.Close()
+		w.faults.before = nil
+		if err := w.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // killedAndCopied makes a copy in between, by another program.
 func (w *cutWriter) killedAndCopied() error {
 	for i := range 12 {
@@ -601,9 +626,10 @@ func killedEarlier(events []powercut.Event, failed bool) (all []powercut.Event) 
 		all = slices.Delete(all, i, i+1)
 		i = last(func(e powercut.Event) bool { return e.Kind == powercut.Sync })
 		all = slices.Delete(all, i, i+1)
-		if failed {
-			i = last(func(e powercut.Event) bool { return e.Kind == powercut.Write })
-			all = slices.Delete(all, i, i+1)
+		for i--; failed && all[i].Kind != powercut.Sync; i-- { // what it was for
+			if all[i].Kind == powercut.Write {
+				all = slices.Delete(all, i, i+1)
+			}
 		}
 	}
 	return all
@@ -617,7 +643,7 @@ func TestKilledBeforeTheLastSync(t *testing.T) {
 		for _, scene := range []struct {
 			role   string
 			failed bool
-		}{{"killed", false}, {"killed", true}, {"killed and copied", false}} {
+		}{{"killed", false}, {"killed", true}, {"killed, big", false}, {"killed, big", true}, {"killed and copied", false}} {
 			c := cutTest{role: scene.role, events: killedEarlier(journalOf(t, scene.role), scene.failed), seed: testenv.Seed(t), dir: memoryDir(t)}
 			found, images := c.run(testenv.Tries(600, 20_000))
 			for _, f := range found {
@@ -630,5 +656,6 @@ func TestKilledBeforeTheLastSync(t *testing.T) {
 
 func init() {
 	childRoles["killed"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killed) }
+	childRoles["killed, big"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedBig) }
 	childRoles["killed and copied"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedAndCopied) }
 }
