@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lqosd/internal/powercut"
 	"lqosd/internal/testenv"
@@ -658,4 +659,40 @@ func init() {
 	childRoles["killed"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killed) }
 	childRoles["killed, big"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedBig) }
 	childRoles["killed and copied"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedAndCopied) }
+}
+
+// TestBecomesQuiet: a log that nobody appends to any more becomes quiet by itself, after its big groups and after it was opened.
+func TestBecomesQuiet(t *testing.T) {
+	c := bigCommits(t, 3, nil)
+	for name, image := range map[string][]byte{"after big groups": nil, "after it was opened": c.after} {
+		t.Run(name, func(t *testing.T) {
+			dir := memoryDir(t)
+			path := filepath.Join(dir, segmentName(1))
+			if image != nil {
+				if err := os.WriteFile(path, image, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l := mustOpen(t, dir, Options{})
+			defer mustClose(t, l)
+			for i := 0; i < 3 && image == nil; i++ {
+				if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for began := time.Now(); ; time.Sleep(cursorDelay / 10) {
+				if metas := boltMetas(f); len(metas) == 2 && !metas[0].announced(f) && !metas[1].announced(f) {
+					break
+				}
+				if time.Since(began) > 100*cursorDelay {
+					t.Fatal("it stays as it was")
+				}
+			}
+		})
+	}
 }
