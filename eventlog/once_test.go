@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+
 	"lqosd/internal/powercut"
 	"lqosd/internal/testenv"
 )
@@ -730,5 +733,28 @@ func TestBecomesQuiet(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSyncOnceFails: a commit whose only sync fails isn't told of as durable, and neither is one that couldn't be stored.
+func TestSyncOnceFails(t *testing.T) {
+	r, w, err := os.Pipe() // which can't be synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	s := &segment{db: &bolt.DB{}, file: w}
+	stored := false
+	err = s.syncOnce(func() error {
+		stored = s.db.NoSync
+		return nil
+	})
+	if !errors.Is(err, unix.EINVAL) || !stored || s.db.NoSync {
+		t.Errorf("%v; stored without a sync of its own: %t, and then: %t", err, stored, s.db.NoSync)
+	}
+	broken := errors.New("broken")
+	if err := s.syncOnce(func() error { return broken }); !errors.Is(err, broken) || s.db.NoSync {
+		t.Errorf("%v; without syncs from then on: %t", err, s.db.NoSync)
 	}
 }
