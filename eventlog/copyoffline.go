@@ -58,5 +58,8 @@ func copyResting(from, to string) error {
 		}
 		return fmt.Errorf("locking %s: %w", filepath.Base(from), err)
 	}
+	if err := fdatasync(src); err != nil { // its writer may have been killed before that came to an end
+		return err
+	}
 	return writeFile(to, modeLive, func(dst *os.File) error { return copyUsed(dst, src) })
 }

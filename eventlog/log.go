@@ -98,7 +98,8 @@ type Log struct {
 
 // Open opens the log in dir for writing, creating it if there is none. It takes the LOCK or returns a *HeldError at once,
 // finishes what a crash interrupted (see the package documentation), and checks pages, CRCs and chain of the live segment;
-// damage is ErrCorrupt and nothing is changed then. Opening does not write to an intact log.
+// damage is ErrCorrupt and nothing is changed then. Opening changes no byte of an intact log: it only writes once more, and syncs, what may
+// be in memory alone since a writer was killed or its disk failed.
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(dir, 0o750); err != nil {

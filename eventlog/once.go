@@ -1,10 +1,12 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -117,13 +119,9 @@ func fdatasync(f *os.File) error {
 
 // newestCommits are the meta pages of a file, the newest first, if both are valid and one follows the other.
 func newestCommits(f *os.File) (newest, older boltMeta, ok bool) {
-	info, err := f.Stat()
 	metas := boltMetas(f)
-	if err != nil || len(metas) != 2 || metas[1].txid+1 != metas[0].txid {
+	if len(metas) != 2 || metas[1].txid+1 != metas[0].txid {
 		return newest, older, false
-	}
-	for i, m := range metas {
-		metas[i].high = min(m.high, uint64(info.Size()/m.pageSize))
 	}
 	return metas[0], metas[1], true
 }
@@ -138,10 +136,15 @@ func (m boltMeta) announced(f io.ReaderAt) (announced bool) {
 	return announced
 }
 
-// trailOf is what the two newest commits of a file say that they announced.
+// trailOf is what the commits of a file's meta pages say that they announced. If there is only one, or another in the place of the one before
+// the newest, the newest counts all the same: it stays where it is when the next one comes.
 func trailOf(f *os.File) (t trail) {
-	if newest, older, ok := newestCommits(f); ok {
-		t = trail{newest: newest.announced(f), older: older.announced(f)}
+	for i, m := range boltMetas(f) {
+		if i == 0 {
+			t.newest = m.announced(f)
+		} else {
+			t.older = m.announced(f)
+		}
 	}
 	return t
 }
@@ -158,20 +161,25 @@ const (
 // doubtOf looks whether the newest commit of the segment in f, which is called name, was cut off.
 func doubtOf(f *os.File, name string) (d doubt, newest, older boltMeta) {
 	newest, older, ok := newestCommits(f)
-	switch {
-	case !ok || !older.announced(f) || !older.isWhole(f, name):
+	if !ok || !older.announced(f) {
 		return noDoubt, newest, older
-	case newest.isWhole(f, name):
-		return isThere, newest, older
 	}
-	return cutOff, newest, older
+	snap, whole := older.isWhole(f, name)
+	if !whole {
+		return noDoubt, newest, older
+	}
+	if same, whole := newest.isWhole(f, name); !whole || !maps.EqualFunc(snap, same, bytes.Equal) {
+		return cutOff, newest, older
+	}
+	return isThere, newest, older
 }
 
-// isWhole: the tree of m is what the commit of that number wrote.
-func (m boltMeta) isWhole(f io.ReaderAt, name string) bool {
+// isWhole: the tree of m is what the commit of that number wrote, if its bucket "snap", which no commit changes, is as it was. A value in it
+// may be damaged: an open log goes on with that.
+func (m boltMeta) isWhole(f io.ReaderAt, name string) (snap wreckBucket, whole bool) {
 	w := &wreck{name: name}
 	err := w.read(&pageWalk{f: f, meta: m, used: make([]bool, m.high)})
-	return err == nil && len(w.faults) == 0 && w.complete && w.summed
+	return w.snap, err == nil && w.sound() && w.complete && w.summed
 }
 
 // dropCutOff puts the commit before in the place of the newest if that was cut off.
@@ -184,7 +192,8 @@ func dropCutOff(f *os.File, name string) (d doubt, err error) {
 }
 
 // settle makes the newest commit of the segment at path one that can be relied on before it is written to. One that was cut off is dropped.
-// One that is whole is written once more: if it was its fdatasync that failed, it may be in memory alone, where nobody will write it any more.
+// Any other may be in memory alone, because who wrote it was killed before its last fdatasync came to an end, or because that failed, and then
+// nobody will write it any more. So what that fdatasync was for is written once more: all, or the meta pages.
 func settle(path string) (d doubt, err error) {
 	f, err := openRegular(path, os.O_RDWR, 0)
 	if err != nil {
@@ -192,13 +201,35 @@ func settle(path string) (d doubt, err error) {
 	}
 	defer f.Close()
 	d, err = dropCutOff(f, filepath.Base(path))
-	if err == nil && d == isThere {
+	switch {
+	case err != nil || d == cutOff:
+	case d == isThere:
 		err = writeAgain(f)
+	default:
+		err = writeMetasAgain(f)
 	}
-	if err == nil && d != noDoubt {
+	if err == nil {
 		err = fdatasync(f)
 	}
 	return d, err
+}
+
+// writeMetasAgain writes the valid meta pages to where they are.
+func writeMetasAgain(f *os.File) error {
+	newest, both, err := readBoltMetas(f)
+	if err != nil || !both {
+		return nil //nolint:nilerr // it is for who checks the file to tell
+	}
+	for _, at := range []int64{0, newest.pageSize} {
+		var b [boltHeader + boltMetaSize]byte
+		if _, err := f.ReadAt(b[:], at); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b[:], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeAgain writes what is in use of a file to where it is.

@@ -8,8 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"lqosd/internal/powercut"
 	"lqosd/internal/testenv"
@@ -19,6 +24,7 @@ const sectorSize = 512
 
 // cutCommit is the newest commit of a log, which was synced once: the file before and after it.
 type cutCommit struct {
+	first         Seq // of the segment
 	before, after []byte
 	sectors       []int // that differ
 	kept, all     Seq   // the last seq of either
@@ -42,12 +48,14 @@ func bigCommits(t *testing.T, n int, prepare func(l *Log, i int)) cutCommit {
 	for range 20 {
 		dir := memoryDir(t)
 		l := mustOpen(t, dir, Options{SegmentBytes: 1 << 20, faults: &faults{room: smallRoom}})
-		path := filepath.Join(dir, segmentName(1))
 		c := cutCommit{cursors: map[Seq]string{}}
+		path := ""
 		for i := range n {
 			if prepare != nil {
 				prepare(l, i)
 			}
+			c.first = l.firsts[len(l.firsts)-1]
+			path = l.path(c.first)
 			c.before, c.kept = readFile(t, path), c.all
 			r, err := l.Append(context.Background(), bigTx(l.LastSeq()+1))
 			if err != nil {
@@ -110,7 +118,7 @@ func (c cutCommit) image(keep func(i int) bool) []byte {
 // check opens the log in an image as the next daemon would, after others have read it: each of them finds all of the last commit or nothing,
 // the same, and all before it.
 func (c cutCommit) check(dir string, image []byte, o Options) (last Seq, err error) {
-	path := filepath.Join(dir, segmentName(1))
+	path := filepath.Join(dir, segmentName(c.first))
 	if err := os.WriteFile(path, image, 0o600); err != nil {
 		return 0, err
 	}
@@ -136,7 +144,7 @@ func (c cutCommit) check(dir string, image []byte, o Options) (last Seq, err err
 		return 0, err
 	}
 	last = l.LastSeq()
-	records, err := told{pruned: 1}.checkRecords(l.Records(0), 1)
+	records, err := told{pruned: c.first}.checkRecords(l.Records(0), c.first)
 	switch {
 	case err != nil:
 	case last != c.kept && last != c.all || records != last || read != last || found.Last != last || s.Last != last || len(s.Lost) > 0:
@@ -176,6 +184,19 @@ func scenes() map[string]func(t *testing.T) cutCommit {
 		"with a cursor": func(t *testing.T) cutCommit {
 			t.Helper()
 			return bigCommits(t, 9, func(l *Log, i int) { l.SetCursor("applied", fmt.Append(nil, "value ", i)) })
+		},
+		"behind a snapshot that is elsewhere in the root each time": func(t *testing.T) cutCommit {
+			t.Helper()
+			state := cutData(60)[:650] // that can't be packed
+			return bigCommits(t, 5, func(l *Log, i int) {
+				l.SetCursor("applied", bytes.Repeat([]byte{'x'}, 20*i+1))
+				if i == 0 {
+					if _, err := l.Append(context.Background(), Tx{Key: "key", Records: [][]byte{cutData(1)}}); err != nil {
+						t.Fatal(err)
+					}
+					mustRoll(t, l, 1, string(state))
+				}
+			})
 		},
 		"with a cursor that has a page of its own": func(t *testing.T) cutCommit {
 			t.Helper()
@@ -411,4 +432,329 @@ func syncsBetweenAcks(events []powercut.Event) (counts []int) {
 		}
 	}
 	return counts
+}
+
+// TestDamageToBothIsNoPowerCut: damage to what was there before the newest commit doesn't make that one cut off, though its log isn't quiet.
+func TestDamageToBothIsNoPowerCut(t *testing.T) {
+	c := bigCommits(t, 3, nil)
+	dir := memoryDir(t)
+	path := filepath.Join(dir, segmentName(1))
+	bad := bytes.Clone(c.after)
+	at := bytes.Index(bad, cutData(1))
+	if at < 0 {
+		t.Fatal("the first record isn't in the file as it is")
+	}
+	bad[at] ^= 1
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Open(dir, Options{}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("it opens: %v", err)
+		mustClose(t, l)
+	}
+	if got := readFile(t, path); !bytes.Equal(got, bad) {
+		t.Error("the damaged file was changed")
+	}
+}
+
+// TestCutOffBesideDamage: what a log goes on with when it is damaged doesn't keep it from telling that its newest commit was cut off.
+func TestCutOffBesideDamage(t *testing.T) {
+	for _, value := range []string{"the state", "the key", "the cursor"} {
+		t.Run(value, func(t *testing.T) {
+			dir := memoryDir(t)
+			l := mustOpen(t, dir, Options{})
+			mustAppend(t, l, "the key", "a")
+			l.SetCursor("applied", []byte("the cursor"))
+			mustRoll(t, l, 1, "the state")
+			mustClose(t, l)
+			path := filepath.Join(dir, segmentName(2))
+			whole := readFile(t, path)
+			bad := bytes.ReplaceAll(whole, []byte(value), []byte(strings.ToUpper(value)))
+			if bytes.Equal(bad, whole) {
+				t.Fatal("it isn't in the file")
+			}
+			var c cutCommit
+			for tries := 0; c.after == nil || !oneAfterTheOther(t, c.before, c.after); tries++ {
+				if tries == 20 {
+					t.Fatal("the log becomes quiet between two big groups")
+				}
+				if err := os.WriteFile(path, bad, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				l = mustOpen(t, dir, Options{})
+				for range 4 {
+					c.kept, c.before = l.LastSeq(), readFile(t, path)
+					if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.after = readFile(t, path)
+				mustClose(t, l)
+			}
+			meta, _, err := readBoltMetas(bytes.NewReader(c.after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := int64(meta.txid%2) * meta.pageSize
+			image := append(bytes.Clone(c.before), make([]byte, max(0, len(c.after)-len(c.before)))...)
+			copy(image[at:at+sectorSize], c.after[at:])
+			if err := os.WriteFile(path, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l, err = Open(dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.LastSeq() != c.kept {
+				t.Errorf("the log ends at %d, want %d", l.LastSeq(), c.kept)
+			}
+			mustClose(t, l)
+		})
+	}
+}
+
+// TestNotQuiet: a log whose newest commit announced something isn't quiet, whatever stands in the place of the commit before.
+func TestNotQuiet(t *testing.T) {
+	for name, spoil := range map[string]func(older []byte){
+		"not the commit before": func(older []byte) { // as in a copy, whose first commit went over the newest meta page
+			le.PutUint64(older[boltHeader+48:], le.Uint64(older[boltHeader+48:])-1)
+			le.PutUint64(older[boltHeader+56:], boltChecksum(older[boltHeader:]))
+		},
+		"damaged": func(older []byte) { older[boltHeader] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := bigCommits(t, 3, nil)
+			meta, _, err := readBoltMetas(bytes.NewReader(c.after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(c.after[int64((meta.txid+1)%2)*meta.pageSize:])
+			dir := memoryDir(t)
+			path := filepath.Join(dir, segmentName(1))
+			if err := os.WriteFile(path, c.after, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := mustOpen(t, dir, Options{})
+			mustAppend(t, l, "", "small")
+			mustClose(t, l)
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if trail := trailOf(f); trail.loud() {
+				t.Errorf("it was closed, and announces: %+v", trail)
+			}
+		})
+	}
+}
+
+// TestSalvageTellsOfADamagedSeal: a segment that another follows was sealed when the last group in it was durable, so that its newest commit
+// can't have been cut off.
+func TestSalvageTellsOfADamagedSeal(t *testing.T) {
+	dir := memoryDir(t)
+	l := mustOpen(t, dir, Options{})
+	for range 3 {
+		if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRoll(t, l, 1, "state")
+	mustClose(t, l)
+	path := filepath.Join(dir, segmentName(1))
+	bad := readFile(t, path)
+	meta, _, err := readBoltMetas(bytes.NewReader(bad))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad[int64(meta.root)*meta.pageSize] ^= 1
+	if err := errors.Join(os.Chmod(path, modeLive), os.WriteFile(path, bad, modeLive), os.Chmod(path, modeSealed)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Salvage(context.Background(), dir, filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Last != l.LastSeq() || len(s.Lost) == 0 {
+		t.Errorf("salvaged through %d of %d, and told of %v", s.Last, l.LastSeq(), s.Lost)
+	}
+}
+
+// killed notes when the log is opened again.
+func (w *cutWriter) killed() error {
+	for range 12 {
+		if err := errors.Join(w.singles(3), w.say("killed"), w.log.Close(), w.open()); err != nil {
+			return err
+		}
+	}
+	return w.singles(1)
+}
+
+// killedBig is killed in the middle of big groups: it never becomes quiet.
+func (w *cutWriter) killedBig() error {
+	for range 6 {
+		for range 3 {
+			if err := w.append(len(bigTx(w.last + 1).Records)); err != nil {
+				return err
+			}
+		}
+		w.faults.before = func() error { return errors.New("killed") }
+		p, err := w.log.Enqueue(Tx{Records: [][]byte{nil}})
+		if err := errors.Join(err, w.say("killed")); err != nil {
+			return err
+		}
+		if _, err := p.Wait(); err == nil {
+			return errors.New("it wasn't killed")
+		}
+		_ = w.log.Close()
+		w.faults.before = nil
+		if err := w.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killedAndCopied makes a copy in between, by another program.
+func (w *cutWriter) killedAndCopied() error {
+	for i := range 12 {
+		err := errors.Join(w.singles(3), w.say("killed"), w.log.Close(), w.say("copying %d %d", i, w.last-1),
+			Copy(filepath.Join(w.root, cutLog), filepath.Join(w.root, fmt.Sprint("copy-", i))), w.say("copied %d %d", i, w.last), w.open())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killedEarlier is a journal in which the writer was killed each time before the last sync of the last commit came to an end: what opens the
+// log finds in memory what isn't on the disk yet. failed: that sync failed, so that nobody writes it there any more.
+func killedEarlier(events []powercut.Event, failed bool) (all []powercut.Event) {
+	last := func(which func(powercut.Event) bool) int {
+		i := len(all) - 1
+		for !which(all[i]) {
+			i--
+		}
+		return i
+	}
+	for _, e := range events {
+		if e.Kind != powercut.Note || !strings.HasPrefix(e.Text, "killed") {
+			all = append(all, e)
+			continue
+		}
+		i := last(func(e powercut.Event) bool { return e.Kind == powercut.Note && strings.HasPrefix(e.Text, "acked") })
+		all = slices.Delete(all, i, i+1)
+		i = last(func(e powercut.Event) bool { return e.Kind == powercut.Sync })
+		all = slices.Delete(all, i, i+1)
+		for i--; failed && all[i].Kind != powercut.Sync; i-- { // what it was for
+			if all[i].Kind == powercut.Write {
+				all = slices.Delete(all, i, i+1)
+			}
+		}
+	}
+	return all
+}
+
+// TestKilledBeforeTheLastSync cuts the power after a log was opened, or copied, that a killed writer, or one whose sync failed, left in memory
+// alone.
+func TestKilledBeforeTheLastSync(t *testing.T) {
+	testenv.InNetns(t, func(t *testing.T) {
+		testenv.Need(t, testenv.FUSE)
+		for _, scene := range []struct {
+			role   string
+			failed bool
+		}{{"killed", false}, {"killed", true}, {"killed, big", false}, {"killed, big", true}, {"killed and copied", false}} {
+			c := cutTest{role: scene.role, events: killedEarlier(journalOf(t, scene.role), scene.failed), seed: testenv.Seed(t), dir: memoryDir(t)}
+			found, images := c.run(testenv.Tries(600, 20_000))
+			for _, f := range found {
+				t.Error(scene, f)
+			}
+			t.Logf("figure: power cuts after the last sync of a commit was missing, %s, its write too: %t | %d images | %d faults", scene.role, scene.failed, images, len(found))
+		}
+	})
+}
+
+func init() {
+	childRoles["killed"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killed) }
+	childRoles["killed, big"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedBig) }
+	childRoles["killed and copied"] = func(root string) error { return runCutWriter(root, false, (*cutWriter).killedAndCopied) }
+}
+
+// TestFirstIsSyncedTwice: what stands in an opened file says nothing about the places of its meta pages, which in a copy may be the other way
+// round. So the first commit of a process is synced twice, whatever was announced.
+func TestFirstIsSyncedTwice(t *testing.T) {
+	c := bigCommits(t, 3, nil)
+	path := filepath.Join(memoryDir(t), segmentName(1))
+	if err := os.WriteFile(path, c.after, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSegment(path, openMode{write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.trail.loud() || s.once {
+		t.Errorf("a log of big groups is opened: %+v, synced once: %t", s.trail, s.once)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBecomesQuiet: a log that nobody appends to any more becomes quiet by itself, after its big groups and after it was opened.
+func TestBecomesQuiet(t *testing.T) {
+	c := bigCommits(t, 3, nil)
+	for name, image := range map[string][]byte{"after big groups": nil, "after it was opened": c.after} {
+		t.Run(name, func(t *testing.T) {
+			dir := memoryDir(t)
+			path := filepath.Join(dir, segmentName(1))
+			if image != nil {
+				if err := os.WriteFile(path, image, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l := mustOpen(t, dir, Options{})
+			defer mustClose(t, l)
+			for i := 0; i < 3 && image == nil; i++ {
+				if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for began := time.Now(); ; time.Sleep(cursorDelay / 10) {
+				if metas := boltMetas(f); len(metas) == 2 && !metas[0].announced(f) && !metas[1].announced(f) {
+					break
+				}
+				if time.Since(began) > 100*cursorDelay {
+					t.Fatal("it stays as it was")
+				}
+			}
+		})
+	}
+}
+
+// TestSyncOnceFails: a commit whose only sync fails isn't told of as durable, and neither is one that couldn't be stored.
+func TestSyncOnceFails(t *testing.T) {
+	r, w, err := os.Pipe() // which can't be synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	s := &segment{db: &bolt.DB{}, file: w}
+	stored := false
+	err = s.syncOnce(func() error {
+		stored = s.db.NoSync
+		return nil
+	})
+	if !errors.Is(err, unix.EINVAL) || !stored || s.db.NoSync {
+		t.Errorf("%v; stored without a sync of its own: %t, and then: %t", err, stored, s.db.NoSync)
+	}
+	broken := errors.New("broken")
+	if err := s.syncOnce(func() error { return broken }); !errors.Is(err, broken) || s.db.NoSync {
+		t.Errorf("%v; without syncs from then on: %t", err, s.db.NoSync)
+	}
 }

@@ -108,7 +108,7 @@ func (s *salvor) take(ctx context.Context, firsts []Seq) error {
 			return err
 		}
 		progress(ctx)(uint64(first-firsts[0]), total)
-		w, err := readWreck(filepath.Join(s.from, segmentName(first)))
+		w, err := readWreck(filepath.Join(s.from, segmentName(first)), i == len(firsts)-1)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type wreck struct {
 	cursors  wreckBucket // the good entries
 	summed   bool        // the sum of the commit is right
 	faults   []error     // what is damaged, in the order of reading
+	spoilt   int         // faults of values in sound pages
 }
 
 // wreckedFrame is a good frame. end is the last seq in it that ends a transaction, 0 if none does.
@@ -42,8 +43,9 @@ type wreckBucket map[string][]byte
 // Get is as that of a bbolt bucket.
 func (b wreckBucket) Get(key []byte) []byte { return b[string(key)] }
 
-// readWreck reads the segment at path. Damage is no error, but stands in the wreck; meta is the zero one if nothing is left.
-func readWreck(path string) (*wreck, error) {
+// readWreck reads the segment at path. Damage is no error, but stands in the wreck; meta is the zero one if nothing is left. Only the newest
+// commit of the last segment may have been cut off: another is made after all in this one is durable.
+func readWreck(path string, last bool) (*wreck, error) {
 	f, err := openRegular(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -55,20 +57,15 @@ func readWreck(path string) (*wreck, error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", filepath.Base(path), err)
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	best := &wreck{name: filepath.Base(path)}
 	metas := boltMetas(f)
-	if d, _, _ := doubtOf(f, best.name); d == cutOff {
-		metas = metas[1:]
-	} else if len(metas) < 2 {
+	if len(metas) < 2 {
 		best.faults = append(best.faults, fmt.Errorf("%d of two meta pages are valid: %w", len(metas), ErrCorrupt))
+	} else if d, _, _ := doubtOf(f, best.name); last && d == cutOff {
+		metas = metas[1:]
 	}
 	// The tree of the commit before the last is whole even if that of the last is not.
 	for i, m := range metas {
-		m.high = min(m.high, uint64(info.Size()/m.pageSize))
 		w := &wreck{name: best.name, faults: best.faults}
 		if err := w.read(&pageWalk{f: f, meta: m, used: make([]bool, m.high)}); err != nil {
 			return nil, err
@@ -83,10 +80,11 @@ func readWreck(path string) (*wreck, error) {
 	return best, nil
 }
 
-// boltMetas returns the valid meta pages, the newest first.
+// boltMetas returns the valid meta pages, the newest first, none of which says that the file is longer than it is.
 func boltMetas(f *os.File) (all []boltMeta) {
+	info, statErr := f.Stat()
 	newest, both, err := readBoltMetas(f)
-	if err != nil {
+	if err != nil || statErr != nil {
 		return nil
 	}
 	all = append(all, newest)
@@ -97,6 +95,9 @@ func boltMetas(f *os.File) (all []boltMeta) {
 			}
 		}
 	}
+	for i, m := range all {
+		all[i].high = min(m.high, uint64(info.Size()/m.pageSize))
+	}
 	return all
 }
 
@@ -106,6 +107,17 @@ func (w *wreck) fault(err error) {
 		w.faults = append(w.faults, err)
 	}
 }
+
+// spoil notes damage to a value that the log can do without.
+func (w *wreck) spoil(err error) {
+	if err != nil {
+		w.spoilt++
+		w.fault(err)
+	}
+}
+
+// sound: no page is damaged, and nothing that is needed.
+func (w *wreck) sound() bool { return len(w.faults) == w.spoilt }
 
 // read fills w from the pages. An error means that the file is newer than this program.
 func (w *wreck) read(p *pageWalk) error {
@@ -144,14 +156,14 @@ func (w *wreck) read(p *pageWalk) error {
 	w.snap = entries(bucketSnap)
 	if m.First > 1 {
 		w.state = w.checkState()
-		w.fault(w.state)
+		w.spoil(w.state)
 	}
 	w.readFrames(p, buckets[string(bucketLog)])
 	w.checkSum(p.meta.txid, buckets[string(bucketSum)], meta, cursors)
 	if buckets[string(bucketRoom)] != nil {
 		entries(bucketRoom) // whose pages are in use
 	}
-	if len(w.faults) == 0 { // or some pages weren't reached
+	if w.sound() { // or some pages weren't reached
 		w.fault(p.freelist())
 	}
 	return nil
@@ -187,7 +199,7 @@ func (w *wreck) good(b wreckBucket, which func(key string) bool) wreckBucket {
 			continue
 		}
 		if _, err := uncheck(k, v); err != nil {
-			w.fault(err)
+			w.spoil(err)
 			continue
 		}
 		good[k] = v
