@@ -45,6 +45,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	spec.Maps[bpfMapCircuits].MaxEntries = 1 << 10 // it is read as a whole, again and again
+	spec.Maps[bpfMapPrefixes].MaxEntries = 1 << 10 // its memory is taken at once, and given back a while after the end of a test
 	// The kernel refills what it takes entries from with its next interrupt (bpf_mem_refill in kernel/bpf/memalloc.c). In a
 	// guest that waits for a CPU that may be many first packets later: each of them must find room.
 	spec.Maps[bpfMapCircuits].Flags &^= unix.BPF_F_NO_PREALLOC
