@@ -3,7 +3,7 @@ package xdp
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 
 	"github.com/cilium/ebpf"
 )
@@ -48,33 +48,44 @@ func readEach[K, V any](m *ebpf.Map, take func([]K, []V)) error {
 	return entries.Err()
 }
 
-// writeAll adds or changes as many entries as total, of which entry makes one when it is its turn; n is how many it did.
-func writeAll[K, V any](ctx context.Context, m *ebpf.Map, total int, entry func(int) (K, V)) (n int, err error) {
-	keys, values := make([]K, min(total, batchSize)), make([]V, min(total, batchSize))
-	for n < total && err == nil {
-		if err = ctx.Err(); err != nil {
-			break
+// writeAll adds or changes entries, about so many, each made when it is its turn; n is how many it did.
+func writeAll[K, V any](ctx context.Context, m *ebpf.Map, about int, entries iter.Seq2[K, V]) (n int, err error) {
+	size := min(max(about, 1), batchSize)
+	keys, values := make([]K, 0, size), make([]V, 0, size)
+	write := func() error {
+		err := ctx.Err()
+		if err == nil && len(keys) > 0 {
+			var did int
+			did, err = writeBatch(m, keys, values)
+			n += did
 		}
-		size := min(batchSize, total-n)
-		for i := range size {
-			keys[i], values[i] = entry(n + i)
-		}
-		var did int
-		did, err = m.BatchUpdate(keys[:size], values[:size], nil)
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			for did, err = 0, nil; did < size && err == nil; did++ {
-				err = m.Put(&keys[did], &values[did])
-			}
-			if err != nil {
-				did--
-			}
-		}
-		n += did
+		keys, values = keys[:0], values[:0]
+		return err
 	}
-	if err != nil {
-		err = fmt.Errorf("after %d of %d entries: %w", n, total, err)
+	for k, v := range entries {
+		if keys, values = append(keys, k), append(values, v); len(keys) < size {
+			continue
+		}
+		if err := write(); err != nil {
+			return n, err
+		}
 	}
+	err = write()
 	return n, err
+}
+
+// writeBatch writes entries in one call, or one by one where the kernel has no such call.
+func writeBatch[K, V any](m *ebpf.Map, keys []K, values []V) (n int, err error) {
+	n, err = m.BatchUpdate(keys, values, nil)
+	if !errors.Is(err, ebpf.ErrNotSupported) {
+		return n, err
+	}
+	for n = range keys {
+		if err := m.Put(&keys[n], &values[n]); err != nil {
+			return n, err
+		}
+	}
+	return len(keys), nil
 }
 
 // deleteAll removes entries, but for those that aren't there; n is how many it did.
@@ -96,7 +107,7 @@ func deleteAll[K any](ctx context.Context, m *ebpf.Map, keys []K) (n int, err er
 		case errors.Is(err, ebpf.ErrKeyNotExist):
 			at++ // this one
 		case err != nil:
-			return n, fmt.Errorf("after %d of %d entries: %w", n, len(keys), err)
+			return n, err
 		}
 	}
 	return n, nil

@@ -31,6 +31,7 @@ type bpfControl struct {
 	Cpus         uint32
 	InternetVlan uint16
 	NetworkVlan  uint16
+	Lengths      [4][3]uint64
 }
 
 type bpfCount struct {

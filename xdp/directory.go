@@ -20,7 +20,7 @@ var ErrNotThere = errors.New("nothing is pinned for this network namespace")
 // directory is where the pins of this network namespace are:
 //
 //	BPFFS/lqosd/netns-1/              of the namespace with cookie 1
-//	  v1-9f86d081/                    maps: their version and the fingerprint of their shapes
+//	  v2-9f86d081/                    maps: their version and the fingerprint of their shapes
 //	    prefixes cache circuits counts settings cpus
 //	    programs-60303ae2/            and the fingerprint of their code
 //	      enter_internet …

@@ -3,7 +3,7 @@
 //
 //	                      Steer, Steers                            packet
 //	reconciler ────────────────────────▶ prefixes ◀─┐                │ XDP: enter_…
-//	            settings (epoch) ─▶ cache ◀─────────┤ find           ▼ address → class, CPU
+//	   settings (epoch, lengths) ─▶ cache ◀─────────┤ find           ▼ address → class, CPU
 //	Forget ──────────▲                              ├──────── CPU of the class's queue (cpus)
 //	            ┌──────────────────── circuits ◀────┤ count          │
 //	Traffic ◀───┘      Status ◀────── counts ◀──────┘                ▼ TCX or clsact: leave_…

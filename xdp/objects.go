@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // layoutVersion is that of what the maps mean. Whoever changes what a key or value means raises
 // it, also where the shape stays the same, and says in moved that the old content doesn't go along.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // objects are what the kernel has loaded: maps and the programs that use them, by name.
 type objects struct {
@@ -99,7 +100,7 @@ func programsFingerprint(spec *ebpf.CollectionSpec) string {
 
 // openMaps takes the pinned maps of b, or makes them. A folder with its final name is whole:
 // it is filled under another.
-func (d *directory) openMaps(b blueprint, step func(string) error) (map[string]*ebpf.Map, error) {
+func (d *directory) openMaps(ctx context.Context, b blueprint, step func(string) error) (map[string]*ebpf.Map, error) {
 	path := d.in(b.maps)
 	found, err := loadMaps(path, b.spec)
 	if err == nil {
@@ -120,7 +121,7 @@ func (d *directory) openMaps(b blueprint, step func(string) error) (map[string]*
 	made := map[string]*ebpf.Map{}
 	err = makeMaps(made, path+unfinished, b.spec)
 	err = then(err, func() error { return step("maps made") })
-	err = then(err, func() error { return d.move(b, made) })
+	err = then(err, func() error { return d.move(ctx, b, made) })
 	err = then(err, func() error { return step("maps moved") })
 	err = then(err, func() error { return os.Rename(path+unfinished, path) })
 	if err != nil {

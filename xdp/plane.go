@@ -57,6 +57,7 @@ type Plane struct {
 	steers   atomic.Int64 // how many there were when they were last read; -1 if they weren't
 	steering sync.Mutex   // for the content of prefixes and settings
 	room     int          // about how many prefixes there are, at least
+	lengths  lengths      // of prefixes, that the programs are told of
 
 	attaching sync.Mutex // for what follows
 	layout    Layout
@@ -102,13 +103,13 @@ func open(ctx context.Context, o Options, s seams) (*Plane, error) {
 		links: map[string]link.Link{}, attached: map[string]*attached{}, absent: map[uint64]time.Time{},
 	}
 	p.steers.Store(-1)
-	if err := p.open(); err != nil {
+	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the dataplane: %w", err), p.Close())
 	}
 	return p, nil
 }
 
-func (p *Plane) open() error {
+func (p *Plane) open(ctx context.Context) error {
 	_ = rlimit.RemoveMemlock() // for kernels before 5.11; where it is refused, making maps will be
 	b, err := newBlueprint(p.seams)
 	if err != nil {
@@ -122,8 +123,11 @@ func (p *Plane) open() error {
 	}
 	p.folder, p.programsFolder = b.maps, b.programs
 	p.directory.removeDead(p.options.Logger)
-	if p.objects.maps, err = p.directory.openMaps(b, p.seams.step); err != nil {
+	if p.objects.maps, err = p.directory.openMaps(ctx, b, p.seams.step); err != nil {
 		return permission(err)
+	}
+	if p.lengths, err = readLengths(p.objects.maps[bpfMapSettings]); err != nil {
+		return err
 	}
 	if err := p.seams.step("maps"); err != nil {
 		return err

@@ -1,7 +1,10 @@
 package xdp
 
 import (
+	"encoding/binary"
 	"errors"
+	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
 	"lqosd/bakery/tc"
 )
@@ -89,6 +93,97 @@ func smallMaps() (*ebpf.CollectionSpec, error) {
 	}
 	spec.Maps[bpfMapPrefixes].MaxEntries = 6000
 	return spec, nil
+}
+
+// version1 makes a Plane load what version 1 of the layout did, of which testdata has the object: prefixes was the kernel's trie. Its
+// programs don't mind what comes behind the settings that they know.
+func version1(s *seams) {
+	s.version = 1
+	s.spec = func() (*ebpf.CollectionSpec, error) {
+		spec, err := ebpf.LoadCollectionSpec(filepath.Join("testdata", "version1.o"))
+		if err != nil {
+			return nil, err
+		}
+		m := spec.Maps[bpfMapSettings]
+		m.ValueSize, m.Key, m.Value = uint32(binary.Size(bpfControl{})), nil, nil
+		return spec, nil
+	}
+}
+
+// TestFromTheTrie: the steers of version 1, of all lengths, go along, and are found by programs that remember nothing yet.
+func TestFromTheTrie(t *testing.T) {
+	inLab(t, func(l lab) {
+		version1(&l.seams)
+		p := l.open()
+		if typ := p.objects.maps[bpfMapPrefixes].Type(); typ != ebpf.LPMTrie {
+			l.Fatal(typ)
+		}
+		model := steerModel{}
+		for n, text := range prefixAddresses {
+			a := netip.MustParseAddr(text)
+			for bits := range a.BitLen() + 1 {
+				for _, upload := range []bool{false, true} {
+					s := tc.Steer{Prefix: netip.PrefixFrom(a, bits).Masked(), Upload: upload, Class: tc.Handle(1000*(n+1) + bits), Circuit: 7}
+					model[steerKey{s.Prefix, upload}] = s
+				}
+			}
+		}
+		steers := slices.SortedFunc(maps.Values(model), tc.CompareSteers)
+		l.steer(p, steers, nil)
+		before := l.state(p)
+		l.close(p)
+		l.seams = defaultSeams()
+		p = l.open()
+		defer l.close(p)
+		for name, id := range l.state(p) {
+			if is := before[name] == id; is != strings.HasPrefix(name, "link ") {
+				l.Errorf("%s was %d and is %d", name, before[name], id)
+			}
+		}
+		if typ := p.objects.maps[bpfMapPrefixes].Type(); typ != ebpf.Hash {
+			l.Error(typ)
+		}
+		if told := l.told(p); told != model.lengths() {
+			l.Errorf("told of %x, want %x", told, model.lengths())
+		}
+		for _, text := range prefixAddresses {
+			a := netip.MustParseAddr(text)
+			for bit := range a.BitLen() {
+				for _, upload := range []bool{false, true} {
+					if got, want := l.class(p, upload, flip(a, bit)), model.class(upload, flip(a, bit)); got != want {
+						l.Errorf("%s, upload %v: class %s, want %s", flip(a, bit), upload, got, want)
+					}
+				}
+			}
+		}
+		writes := l.status(p).Writes
+		l.wantSteers(p, steers)
+		if n := l.status(p).Writes; n != writes {
+			l.Errorf("to read wrote %d entries", n-writes)
+		}
+		l.wantAttached(p, kindTCX)
+		l.wantFolders("v", 1)
+	})
+}
+
+// TestTooManyInTheTrie: what doesn't fit isn't taken along in part: the programs that are there stay, and go on.
+func TestTooManyInTheTrie(t *testing.T) {
+	inLab(t, func(l lab) {
+		version1(&l.seams)
+		p := l.open()
+		l.steer(p, append(manySteers(5000), someSteers...), nil)
+		l.close(p)
+		l.seams = defaultSeams()
+		l.seams.spec = smallMaps
+		p, err := open(l.Context(), l.options, l.seams)
+		if err == nil {
+			l.close(p)
+		}
+		if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "there is room for 6000") {
+			l.Error(err)
+		}
+		l.wantSteered()
+	})
 }
 
 // TestOtherMaps: maps of another version, or of another shape, get what the old ones had, and then the
@@ -246,9 +341,13 @@ func TestCrash(t *testing.T) {
 		"programs":   func(s *seams) { s.spec = otherPrograms },
 		"both":       func(s *seams) { s.version++; s.spec = otherPrograms },
 		"links swap": func(*seams) {},
+		"trie":       func(s *seams) { *s = defaultSeams() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(l lab) {
+				if name == "trie" {
+					version1(&l.seams)
+				}
 				for n := 1; l.crash(n, change); n++ {
 				}
 			})
@@ -294,12 +393,18 @@ func (l lab) crash(n int, change func(*seams)) bool {
 	case !errors.Is(err, errCrash):
 		l.Fatal(err)
 	}
+	l.Logf("stopped after %q", where)
+	if change != nil && crashed.options.Layout == twoLinks {
+		l.wantSteered()
+	}
 	p = again.open()
 	defer l.close(p)
-	l.Logf("stopped after %q", where)
 	l.wantAttached(p, kindTCX)
 	l.wantFolders("v", 1)
 	if change != nil {
+		if told := l.told(p); told != bundleOf(someSteers).lengths {
+			l.Errorf("the programs are told of %x", told)
+		}
 		l.wantSteers(p, someSteers)
 		for name, id := range l.state(p) {
 			if strings.HasPrefix(name, "link ") && before[name] != id {

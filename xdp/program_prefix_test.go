@@ -29,12 +29,12 @@ func (m model) find(direction uint32, a netip.Addr) (bpfSteer, bool) {
 }
 
 // put adds a prefix to the model and to the programs' map, with values of its own.
-func (r *rig) put(m model, direction uint32, p netip.Prefix) {
+func (r *rig) model(m model, direction uint32, p netip.Prefix) {
 	r.t.Helper()
 	n := uint32(len(m)) + 1
 	s := bpfSteer{Circuit: uint64(n%1000) << 40, Class: n<<16 | (n + 7), Cpu: n}
 	m[modelKey{direction, p}] = s
-	r.must(r.Prefixes.Put(prefixKey(direction, p), s))
+	r.put(direction, p, s)
 }
 
 // wantAsModel gives all programs of two links a packet of an address.
@@ -75,7 +75,7 @@ func TestPrefixLengths(t *testing.T) {
 			for bits := range a.BitLen() + 1 {
 				m := model{}
 				p := netip.PrefixFrom(a, bits).Masked()
-				r.put(m, direction, p)
+				r.model(m, direction, p)
 				for _, other := range around(a, bits) {
 					r.forget()
 					r.wantAsModel(t, m, other)
@@ -107,7 +107,7 @@ func TestNestedPrefixes(t *testing.T) {
 		r, m := newRig(t), model{}
 		for _, direction := range []uint32{wayUp, wayDown} {
 			for bits := range a.BitLen() + 1 {
-				r.put(m, direction, netip.PrefixFrom(a, bits).Masked())
+				r.model(m, direction, netip.PrefixFrom(a, bits).Masked())
 			}
 		}
 		r.wantAsModel(t, m, a)
@@ -124,14 +124,14 @@ func TestPrefixesOfBothKinds(t *testing.T) {
 	v4 := netip.MustParseAddr("100.64.1.2")
 	for _, p := range []string{"100.64.1.0/24", "::/97", "2001:db8::/32", "::6440:102/128"} {
 		for _, direction := range []uint32{wayDown, wayUp} {
-			r.put(m, direction, netip.MustParsePrefix(p))
+			r.model(m, direction, netip.MustParsePrefix(p))
 		}
 	}
 	for _, a := range []netip.Addr{v4, netip.MustParseAddr("::100.64.1.2"), netip.MustParseAddr("2001:db8::6440:102"), netip.MustParseAddr("64:ff9b::100.64.1.2")} {
 		r.wantAsModel(t, m, a)
 	}
-	r.put(m, wayDown, netip.MustParsePrefix("::/0"))
-	r.put(m, wayUp, netip.MustParsePrefix("::/80"))
+	r.model(m, wayDown, netip.MustParsePrefix("::/0"))
+	r.model(m, wayUp, netip.MustParsePrefix("::/80"))
 	r.forget()
 	r.wantAsModel(t, m, v4)
 	r.wantAsModel(t, m, netip.MustParseAddr("198.51.100.1"))
@@ -143,7 +143,7 @@ func TestPrefixesAsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := model{}
 		for _, p := range rapid.SliceOfN(genPrefix(), 1, 12).Draw(t, "prefixes") {
-			r.put(m, rapid.SampledFrom([]uint32{wayDown, wayUp}).Draw(t, "direction"), p)
+			r.model(m, rapid.SampledFrom([]uint32{wayDown, wayUp}).Draw(t, "direction"), p)
 		}
 		defer func() {
 			for k := range m {

@@ -34,6 +34,7 @@ var verdictNames = [...]string{"cached", "found", "unknown", "other", "short", "
 type rig struct {
 	bpfObjects
 	observed observed
+	lengths  lengths // that the programs are told of
 	t        testing.TB
 }
 
@@ -44,6 +45,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	spec.Maps[bpfMapCircuits].MaxEntries = 1 << 10 // it is read as a whole, again and again
+	spec.Maps[bpfMapPrefixes].MaxEntries = 1 << 10 // its memory is taken at once, and given back a while after the end of a test
 	// The kernel refills what it takes entries from with its next interrupt (bpf_mem_refill in kernel/bpf/memalloc.c). In a
 	// guest that waits for a CPU that may be many first packets later: each of them must find room.
 	spec.Maps[bpfMapCircuits].Flags &^= unix.BPF_F_NO_PREALLOC
@@ -79,6 +81,7 @@ func (r *rig) must(err error) {
 
 func (r *rig) control(c bpfControl) {
 	r.t.Helper()
+	c.Lengths = r.lengths
 	r.must(r.Settings.Put(uint32(0), c))
 }
 
@@ -97,7 +100,19 @@ func prefixKey(direction uint32, p netip.Prefix) bpfPrefix {
 
 func (r *rig) steer(direction uint32, prefix string, s bpfSteer) {
 	r.t.Helper()
-	r.must(r.Prefixes.Put(prefixKey(direction, netip.MustParsePrefix(prefix)), s))
+	r.put(direction, netip.MustParsePrefix(prefix), s)
+}
+
+// put adds a prefix, and tells the programs of its length.
+func (r *rig) put(direction uint32, p netip.Prefix, s bpfSteer) {
+	r.t.Helper()
+	k, was := prefixKey(direction, p), r.lengths
+	r.must(r.Prefixes.Put(k, s))
+	if r.lengths.add(k.Space, p.Bits()); r.lengths != was {
+		var c bpfControl
+		r.must(r.Settings.Lookup(uint32(0), &c))
+		r.control(c)
+	}
 }
 
 // hook is one of the programs for two links.

@@ -17,6 +17,7 @@ func TestProgramsOnLinux61(t *testing.T) {
 		t.Run("cache", TestCache)
 		t.Run("circuits", TestCircuitCounters)
 		t.Run("prefixes", TestPrefixesOfBothKinds)
+		t.Run("nested", TestNestedPrefixes)
 		t.Run("stick", TestStickShapes)
 		t.Run("stick aside", TestStickAside)
 		t.Run("stick, tag outside", TestStickTagOutsideOfTheData)

@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -43,19 +44,24 @@ func send(t testing.TB, name string, frame []byte) {
 // verdicts are how many packets were steered, by hook and direction, read from what is pinned.
 func (l lab) verdicts() map[string]uint64 {
 	l.Helper()
-	counts, err := ebpf.LoadPinnedMap(filepath.Join(l.mapsFolder(), bpfMapCounts), nil)
-	if err != nil {
-		l.Fatal(err)
-	}
-	defer func() { _ = counts.Close() }()
-	list, err := readVerdicts(counts)
-	if err != nil {
-		l.Fatal(err)
+	pins, err := filepath.Glob(filepath.Join(l.options.BPFFS, ourFolder, "*", "v*", bpfMapCounts))
+	if err != nil || len(pins) == 0 {
+		l.Fatal(pins, err)
 	}
 	sums := map[string]uint64{}
-	for _, v := range list {
-		if v.Verdict == "found" || v.Verdict == "cached" || v.Verdict == "carried" {
-			sums[v.Hook+" "+v.Direction] += v.Packets
+	for _, pin := range pins {
+		counts, err := ebpf.LoadPinnedMap(pin, nil)
+		if err != nil {
+			l.Fatal(err)
+		}
+		list, err := readVerdicts(counts)
+		if err := errors.Join(err, counts.Close()); err != nil {
+			l.Fatal(err)
+		}
+		for _, v := range list {
+			if v.Verdict == "found" || v.Verdict == "cached" || v.Verdict == "carried" {
+				sums[v.Hook+" "+v.Direction] += v.Packets
+			}
 		}
 	}
 	return sums

@@ -40,6 +40,22 @@ func (p *Plane) forget() error {
 	return p.adjust(func(c *bpfControl) { c.Epoch++ })
 }
 
+// tell tells the programs of lengths, and of no others.
+func (p *Plane) tell(l lengths) error {
+	p.lengths = l
+	return p.adjust(func(c *bpfControl) { c.Lengths = l })
+}
+
+// correct is tell for those of prefixes that are there: what the programs remember is wrong if they weren't told of one of them.
+func (p *Plane) correct(l lengths) error {
+	told, err := readLengths(p.objects.maps[bpfMapSettings])
+	err = then(err, func() error { return p.tell(l) })
+	if err == nil && told.with(l) != told {
+		err = p.forget()
+	}
+	return err
+}
+
 // configure writes settings and CPUs for a layout.
 func (p *Plane) configure(l Layout) error {
 	cpus, err := onlineCPUs()
@@ -57,13 +73,23 @@ func (p *Plane) configure(l Layout) error {
 	if status != before && status.Why != "" {
 		p.options.Logger.Warn("packets stay on the CPU that they come in by", "reason", status.Why)
 	}
-	return p.adjust(func(c *bpfControl) {
+	err = p.adjust(func(c *bpfControl) {
 		c.Cpus = uint32(len(cpus))
 		c.InternetVlan, c.NetworkVlan = 0, 0
 		if l.Stick() {
 			c.InternetVlan, c.NetworkVlan = l.InternetVLAN, l.NetworkVLAN
 		}
 	})
+	return then(err, func() error { return p.correct(p.lengths) })
+}
+
+// readLengths reads what the programs are told of.
+func readLengths(settings *ebpf.Map) (lengths, error) {
+	var c bpfControl
+	if err := settings.Lookup(uint32(0), &c); err != nil {
+		return lengths{}, fmt.Errorf("reading the settings: %w", err)
+	}
+	return c.Lengths, nil
 }
 
 // reconfigure writes settings and CPUs that somebody else changed, and CPUs that came.

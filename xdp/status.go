@@ -110,7 +110,7 @@ func (p *Plane) status(ctx context.Context) (Status, error) {
 func (p *Plane) mapStatuses(ctx context.Context) ([]MapStatus, error) {
 	counters := map[string]func(*ebpf.Map) (int, error){
 		bpfMapPrefixes: func(m *ebpf.Map) (int, error) {
-			if n := p.steers.Load(); n >= 0 { // to read 100,000 takes 0.3 s, and Steers does so all the time
+			if n := p.steers.Load(); n >= 0 { // to read 100,000 takes 40 ms, and Steers does so all the time
 				return int(n), nil
 			}
 			n, err := entries[bpfPrefix, bpfSteer](ctx, m)

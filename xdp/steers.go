@@ -8,7 +8,6 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"lqosd/bakery/tc"
 )
@@ -23,34 +22,55 @@ func (p *Plane) Steers(ctx context.Context) (steers []tc.Steer, err error) {
 func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 	p.steering.Lock() // a torn read is one that somebody writes beside
 	defer p.steering.Unlock()
-	steers, strays, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes], p.room)
-	if err == nil && len(strays) > 0 {
-		p.options.Logger.Warn("drift", "what", "somebody put keys that mean nothing in the map of prefixes; they are removed", "keys", len(strays))
-		err = p.writeSteers(ctx, nil, strays)
+	c, err := readSteers(ctx, p.objects.maps[bpfMapPrefixes], p.room)
+	if err == nil && len(c.strays) > 0 {
+		p.options.Logger.Warn("drift", "what", "somebody put keys that mean nothing in the map of prefixes; they are removed", "keys", len(c.strays))
+		err = p.removeStrays(ctx, c.strays)
 	}
 	if err == nil {
-		p.room = len(steers)
-		p.steers.Store(int64(len(steers)))
+		err = p.correct(c.lengths)
 	}
-	return steers, err
+	if err == nil {
+		p.room = len(c.steers)
+		p.steers.Store(int64(len(c.steers)))
+	}
+	return c.steers, err
+}
+
+// removeStrays removes keys, and makes the programs forget what they remember of them.
+func (p *Plane) removeStrays(ctx context.Context, strays []bpfPrefix) error {
+	n, err := deleteAll(ctx, p.objects.maps[bpfMapPrefixes], strays)
+	p.wrote.Add(uint64(n))
+	if err = errors.Join(err, p.forget()); err != nil {
+		return fmt.Errorf("removing keys: %w", err)
+	}
+	return nil
+}
+
+// content is what the map of prefixes has.
+type content struct {
+	steers  []tc.Steer
+	lengths lengths     // of theirs
+	strays  []bpfPrefix // keys that no steer has
 }
 
 // readSteers reads the steers, of which there are about so many.
-func readSteers(ctx context.Context, prefixes *ebpf.Map, about int) (steers []tc.Steer, strays []bpfPrefix, err error) {
-	steers = make([]tc.Steer, 0, about)
-	err = readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
+func readSteers(ctx context.Context, prefixes *ebpf.Map, about int) (content, error) {
+	c := content{steers: make([]tc.Steer, 0, about)}
+	err := readAll(ctx, prefixes, func(keys []bpfPrefix, values []bpfSteer) {
 		for i := range keys {
 			if s, ok := steerOf(keys[i], values[i]); ok {
-				steers = append(steers, s)
+				c.steers = append(c.steers, s)
+				c.lengths.add(keys[i].Space, s.Prefix.Bits())
 			} else {
-				strays = append(strays, keys[i])
+				c.strays = append(c.strays, keys[i])
 			}
 		}
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading steers: %w", err)
+		return content{}, fmt.Errorf("reading steers: %w", err)
 	}
-	return steers, strays, nil
+	return c, nil
 }
 
 // Steer adds or changes what is in set, then removes what is in drop, then makes the programs
@@ -60,36 +80,32 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 	if len(set) == 0 && len(drop) == 0 {
 		return nil
 	}
-	gone := make([]bpfPrefix, len(drop))
-	for _, s := range set {
-		if !s.Prefix.IsValid() || s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() {
-			return fmt.Errorf("steer %s: no prefix, or one with host bits, or IPv4 as IPv6", s)
-		}
-	}
-	for i, s := range drop {
-		gone[i] = keyOf(s)
+	there, gone := bundleOf(set), bundleOf(drop)
+	if len(there.refused) > 0 {
+		return fmt.Errorf("steer %s: no prefix, or one with host bits, or IPv4 as IPv6", there.refused[0])
 	}
 	return p.during(func() error {
 		p.steering.Lock()
 		defer p.steering.Unlock()
-		return p.writeSteers(ctx, set, gone)
+		return p.writeSteers(ctx, there, gone)
 	})
 }
 
 // writeSteers is the writing part of Steer. The programs read the epoch before they look an address up: what they
-// remember under the new one, they looked up after the last write.
-func (p *Plane) writeSteers(ctx context.Context, set []tc.Steer, gone []bpfPrefix) error {
+// remember under the new one, they looked up after the last write. Lengths that nothing has any more are withdrawn when the
+// steers are read.
+func (p *Plane) writeSteers(ctx context.Context, set, gone bundle) error {
 	prefixes := p.objects.maps[bpfMapPrefixes]
-	n, err := writeAll(ctx, prefixes, len(set), func(i int) (bpfPrefix, bpfSteer) {
-		return keyOf(set[i]), bpfSteer{Circuit: set[i].Circuit, Class: uint32(set[i].Class), Cpu: set[i].CPU}
-	})
-	p.wrote.Add(uint64(n))
-	p.room += n
-	if errors.Is(err, unix.ENOSPC) {
-		err = fmt.Errorf("there is room for %d: %w", prefixes.MaxEntries(), err)
+	err := p.tell(p.lengths.with(set.lengths))
+	if err == nil {
+		var n int
+		n, err = set.write(ctx, prefixes)
+		p.wrote.Add(uint64(n))
+		p.room += n
 	}
 	if err == nil {
-		n, err = deleteAll(ctx, prefixes, gone)
+		var n int
+		n, err = gone.remove(ctx, prefixes)
 		p.wrote.Add(uint64(n))
 		p.room = max(p.room-n, 0)
 	}
@@ -118,19 +134,37 @@ const (
 	familyIPv6 = 2
 )
 
-func keyOf(s tc.Steer) bpfPrefix {
-	k := bpfPrefix{Length: spaceBits + uint32(s.Prefix.Bits()), Space: down}
-	if s.Upload {
-		k.Space = up
-	}
-	address := s.Prefix.Addr()
-	if address.Is6() {
-		k.Space += familyIPv6
-	}
-	for i, bytes := 0, address.AsSlice(); len(bytes) > 0; i, bytes = i+1, bytes[4:] {
-		k.Address[i] = binary.NativeEndian.Uint32(bytes)
+// canBeKey refuses what is no prefix, has host bits, or is IPv4 as IPv6.
+func canBeKey(p netip.Prefix) bool {
+	a := p.Addr()
+	return p.IsValid() && !a.Is4In6() && (p.Bits() == a.BitLen() || p == p.Masked())
+}
+
+// keyOf is the key of a steer whose prefix can be one.
+func keyOf(s *tc.Steer) bpfPrefix {
+	k := bpfPrefix{Length: spaceBits + uint32(s.Prefix.Bits()), Space: spaceOf(s)}
+	if a := s.Prefix.Addr(); a.Is4() {
+		bytes := a.As4()
+		k.Address[0] = binary.NativeEndian.Uint32(bytes[:])
+	} else {
+		bytes := a.As16()
+		for i := range k.Address {
+			k.Address[i] = binary.NativeEndian.Uint32(bytes[4*i:])
+		}
 	}
 	return k
+}
+
+// spaceOf is the space that a steer is in.
+func spaceOf(s *tc.Steer) uint32 {
+	space := uint32(down)
+	if s.Upload {
+		space = up
+	}
+	if !s.Prefix.Addr().Is4() {
+		space += familyIPv6
+	}
+	return space
 }
 
 // steerOf is the inverse of keyOf; false for a key that it doesn't make.
@@ -145,5 +179,5 @@ func steerOf(k bpfPrefix, v bpfSteer) (tc.Steer, bool) {
 	}
 	prefix := netip.PrefixFrom(address, int(k.Length)-spaceBits)
 	s := tc.Steer{Prefix: prefix, Upload: k.Space&up == up, Class: tc.Handle(v.Class), CPU: v.Cpu, Circuit: v.Circuit}
-	return s, prefix.IsValid() && keyOf(s) == k
+	return s, canBeKey(prefix) && keyOf(&s) == k
 }

@@ -61,7 +61,8 @@ func (d *directory) view(ctx context.Context) (*View, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.Steers, _, err = readSteers(ctx, m, 0)
+		c, err := readSteers(ctx, m, 0)
+		v.Steers = c.steers
 		return v, errors.Join(err, m.Close())
 	}
 	return nil, fmt.Errorf("the maps there are of another version: %w", ErrNotThere)

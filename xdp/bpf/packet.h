@@ -61,6 +61,11 @@ struct packet {
 	enum kind kind;
 };
 
+static __always_inline int is_ip(const struct packet *p)
+{
+	return p->kind == KIND_IPV4 || p->kind == KIND_IPV6;
+}
+
 /* HEADERS is how far the addresses can be from the start. */
 #define HEADERS (sizeof(struct ethernet) + TAGS * sizeof(struct tag) + sizeof(struct pppoe) + sizeof(struct ipv6))
 
@@ -147,7 +152,7 @@ static __always_inline struct packet parse(void *data, void *end)
 	return p;
 }
 
-/* subscriber fills in the address of the subscriber, as the key of prefixes that finds the longest. */
+/* subscriber fills in the address of the subscriber, as a prefix that has all of its bits. */
 static __always_inline void subscriber(struct prefix *key, const struct packet *p, int direction)
 {
 	if (p->kind == KIND_IPV4) {

@@ -51,21 +51,83 @@ static __always_inline struct control *control(void)
 	return bpf_map_lookup_elem(&settings, &only);
 }
 
-/*
- * find looks an address up: in the cache, then in the prefixes. epoch was read before: what is found
- * here may be of a later one, never of an earlier.
- */
-static __always_inline enum verdict find(const struct prefix *key, __u64 epoch, struct steer *steer)
+/* part is a prefix whose address is in two words of 64 bits; IPv4 is in the upper half of the first. */
+struct part {
+	__u32 length, space;
+	__u64 address[2];
+};
+
+_Static_assert(sizeof(struct part) == sizeof(struct prefix), "two shapes of one key");
+
+#define WORD 64 /* bits */
+
+/* ones counts them: BPF has no instruction for it. */
+static __always_inline __u32 ones(__u64 x)
 {
-	struct cached *c = bpf_map_lookup_elem(&cache, &key->space);
-	struct cached fresh = {.epoch = epoch};
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return x * 0x0101010101010101 >> 56;
+}
+
+/*
+ * find_in looks for the longest prefix that ends in a word of the address, and has all that is before it. most is how long
+ * a prefix is that has the whole word, and lengths has a bit for each that is so much shorter: the mask of a
+ * prefix is its bit and those above.
+ */
+static __always_inline struct steer *find_in(struct part *key, int word, __u32 most, __u64 lengths)
+{
+	__u64 address = bpf_be64_to_cpu(key->address[word]);
+
+	for (int i = 0; i < WORD && lengths; i++) {
+		__u64 bit = lengths & -lengths;
+		struct steer *s;
+
+		key->length = most - ones(bit - 1);
+		key->address[word] = bpf_cpu_to_be64(address & -bit);
+		s = bpf_map_lookup_elem(&prefixes, key);
+		if (s)
+			return s;
+		lengths ^= bit;
+	}
+	return NULL;
+}
+
+/* find_longest looks an address up in the prefixes: by each length that there may be, one after the other. */
+static __always_inline struct steer *find_longest(const struct prefix *address, const struct control *c)
+{
+	const __u64 *lengths = c->lengths[address->space & (SPACES - 1)];
+	struct part key;
 	struct steer *s;
 
-	if (c && c->epoch == epoch) {
+	__builtin_memcpy(&key, address, sizeof(key));
+	s = find_in(&key, 1, 32 + 2 * WORD, lengths[0]);
+	if (s)
+		return s;
+	key.address[1] = 0;
+	s = find_in(&key, 0, 32 + WORD, lengths[1]);
+	if (s || !lengths[2])
+		return s;
+	key.length = 32;
+	key.address[0] = 0;
+	return bpf_map_lookup_elem(&prefixes, &key);
+}
+
+/*
+ * find looks an address up: in the cache, then in the prefixes. The epoch is read before all else: what is found
+ * here may be of a later one, never of an earlier.
+ */
+static __always_inline enum verdict find(const struct prefix *key, const struct control *control, struct steer *steer)
+{
+	struct cached fresh = {.epoch = control->epoch};
+	struct cached *c = bpf_map_lookup_elem(&cache, &key->space);
+	struct steer *s;
+
+	if (c && c->epoch == fresh.epoch) {
 		*steer = c->steer;
 		return VERDICT_CACHED;
 	}
-	s = bpf_map_lookup_elem(&prefixes, key);
+	s = find_longest(key, control);
 	if (!s)
 		return VERDICT_UNKNOWN;
 	fresh.steer = *steer = *s;
@@ -74,7 +136,7 @@ static __always_inline enum verdict find(const struct prefix *key, __u64 epoch, 
 }
 
 /* steer_packet gives what became of a packet and, if it is steered, where it goes. */
-static __always_inline enum verdict steer_packet(const struct packet *p, int direction, __u64 epoch, struct steer *steer)
+static __always_inline enum verdict steer_packet(const struct packet *p, int direction, const struct control *c, struct steer *steer)
 {
 	struct prefix key;
 
@@ -83,7 +145,7 @@ static __always_inline enum verdict steer_packet(const struct packet *p, int dir
 	if (p->kind == KIND_OTHER)
 		return VERDICT_OTHER;
 	subscriber(&key, p, direction);
-	return find(&key, epoch, steer);
+	return find(&key, c, steer);
 }
 
 static __always_inline int is_steered(enum verdict v)
@@ -136,18 +198,30 @@ static __always_inline int hand_over(__u32 cpu, const struct control *c, int fix
 	return bpf_redirect_map(&cpus, cpu, XDP_PASS);
 }
 
+/*
+ * first_bytes are those of the first buffer: asking for all needs Linux 5.18. They are a number from here on, for whose sake no
+ * pointer into the packet is kept: the verifier follows the search in the prefixes once for each that there may be.
+ */
+static __always_inline __u64 first_bytes(const struct xdp_md *ctx)
+{
+	__u64 bytes = ctx->data_end - ctx->data;
+
+	asm volatile("" : "+r"(bytes));
+	return bytes;
+}
+
 static __always_inline int enter(struct xdp_md *ctx, const struct control *c, int direction, int may_move)
 {
-	__u64 bytes = ctx->data_end - ctx->data; /* of the first buffer: asking for all needs Linux 5.18 */
+	__u64 bytes = first_bytes(ctx);
 	struct packet p = parse((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	int fixed = !may_move || (is_ip(&p) && is_unfinished(&p, (void *)(long)ctx->data_end));
 	struct steer steer = {};
-	enum verdict v = steer_packet(&p, direction, c->epoch, &steer);
-	int action, fixed;
+	enum verdict v = steer_packet(&p, direction, c, &steer);
+	int action;
 
 	count(INGRESS, direction, v, bytes);
 	if (!is_steered(v))
 		return XDP_PASS;
-	fixed = !may_move || is_unfinished(&p, (void *)(long)ctx->data_end);
 	carry(ctx, direction, &steer);
 	action = hand_over(steer.cpu, c, fixed);
 	if (action == XDP_REDIRECT)
@@ -269,7 +343,7 @@ static __always_inline enum verdict look(struct __sk_buff *skb, const struct con
 		pull(skb, HEADERS);
 		p = parse((void *)(long)skb->data, (void *)(long)skb->data_end);
 	}
-	return steer_packet(&p, direction, c->epoch, steer);
+	return steer_packet(&p, direction, c, steer);
 }
 
 static __always_inline int leave(struct __sk_buff *skb, const struct control *c, int direction)
