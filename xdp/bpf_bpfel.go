@@ -32,6 +32,7 @@ type bpfControl struct {
 	InternetVlan uint16
 	NetworkVlan  uint16
 	Lengths      [4][3]uint64
+	Changing     uint64
 }
 
 type bpfCount struct {

@@ -78,7 +78,7 @@ type seams struct {
 	noTCX   bool
 	cards   bool // veths count as cards
 	lookUp  func(string) (device, error)
-	step    func(string) error // is told what Open has just done; an error stops it there, as a crash would
+	step    func(string) error // is told what Open or Steer has just done; an error stops Open there, as a crash would
 }
 
 func defaultSeams() seams {
@@ -126,7 +126,7 @@ func (p *Plane) open(ctx context.Context) error {
 	if p.objects.maps, err = p.directory.openMaps(ctx, b, p.seams.step); err != nil {
 		return permission(err)
 	}
-	if p.lengths, err = readLengths(p.objects.maps[bpfMapSettings]); err != nil {
+	if err := p.takeOver(); err != nil {
 		return err
 	}
 	if err := p.seams.step("maps"); err != nil {

@@ -37,7 +37,25 @@ func (p *Plane) adjust(change func(*bpfControl)) error {
 
 // forget makes the programs' cache of addresses forget all.
 func (p *Plane) forget() error {
-	return p.adjust(func(c *bpfControl) { c.Epoch++ })
+	return p.adjust(func(c *bpfControl) { c.Epoch++; c.Changing = 0 })
+}
+
+// announce tells the programs of lengths, and whoever opens this next, should this process be killed, that prefixes were about to be written.
+func (p *Plane) announce(l lengths) error {
+	p.lengths = l
+	return p.adjust(func(c *bpfControl) { c.Lengths, c.Changing = l, 1 })
+}
+
+// takeOver reads the settings that a process before left. If that was killed while it wrote prefixes the cache forgets them.
+func (p *Plane) takeOver() error {
+	var c bpfControl
+	if err := p.objects.maps[bpfMapSettings].Lookup(uint32(0), &c); err != nil {
+		return fmt.Errorf("reading the settings: %w", err)
+	}
+	if p.lengths = c.Lengths; c.Changing == 0 {
+		return nil
+	}
+	return p.forget()
 }
 
 // tell tells the programs of lengths, and of no others.

@@ -39,8 +39,12 @@ func (p *Plane) readSteers(ctx context.Context) ([]tc.Steer, error) {
 
 // removeStrays removes keys, and makes the programs forget what they remember of them.
 func (p *Plane) removeStrays(ctx context.Context, strays []bpfPrefix) error {
-	n, err := deleteAll(ctx, p.objects.maps[bpfMapPrefixes], strays)
-	p.wrote.Add(uint64(n))
+	err := p.announce(p.lengths)
+	if err == nil {
+		var n int
+		n, err = deleteAll(ctx, p.objects.maps[bpfMapPrefixes], strays)
+		p.wrote.Add(uint64(n))
+	}
 	if err = errors.Join(err, p.forget()); err != nil {
 		return fmt.Errorf("removing keys: %w", err)
 	}
@@ -96,7 +100,7 @@ func (p *Plane) Steer(ctx context.Context, set, drop []tc.Steer) error {
 // steers are read.
 func (p *Plane) writeSteers(ctx context.Context, set, gone bundle) error {
 	prefixes := p.objects.maps[bpfMapPrefixes]
-	err := p.tell(p.lengths.with(set.lengths))
+	err := p.announce(p.lengths.with(set.lengths))
 	if err == nil {
 		var n int
 		n, err = set.write(ctx, prefixes)
@@ -109,6 +113,7 @@ func (p *Plane) writeSteers(ctx context.Context, set, gone bundle) error {
 		p.wrote.Add(uint64(n))
 		p.room = max(p.room-n, 0)
 	}
+	err = then(err, func() error { return p.seams.step("steers written") })
 	if err = errors.Join(err, p.forget()); err != nil {
 		return fmt.Errorf("steering: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -207,6 +208,57 @@ func TestStale(t *testing.T) {
 		before := l.epoch(p)
 		if err := p.Forget(); err != nil || l.epoch(p) != before+1 {
 			l.Error(err, l.epoch(p), before)
+		}
+	})
+}
+
+// TestKilledBetweenSteersAndEpoch: what the programs remember of what a process changed, and was killed before it could make them forget, the
+// next one makes them forget, though there is nothing to change any more.
+func TestKilledBetweenSteersAndEpoch(t *testing.T) {
+	inLab(t, func(l lab) {
+		steers := func(circuit uint64) []tc.Steer {
+			return []tc.Steer{{Prefix: netip.MustParsePrefix("100.64.0.1/32"), Class: 0x10004, Circuit: circuit}}
+		}
+		const packets = 3
+		sends := func() {
+			for range packets {
+				send(l.T, "v1", ipv4Packet("192.0.2.1", "100.64.0.1"))
+			}
+		}
+		p := l.open()
+		l.steer(p, steers(1), nil)
+		sends()
+		p.seams.step = func(name string) error {
+			if name == "steers written" {
+				runtime.Goexit()
+			}
+			return nil
+		}
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			_ = p.Steer(l.Context(), steers(2), nil)
+		}()
+		<-killed
+		before := l.epoch(p)
+		l.close(p)
+		p = l.open()
+		defer func() { l.close(p) }()
+		if got, err := p.Steers(l.Context()); err != nil || !slices.Equal(got, steers(2)) {
+			l.Fatalf("%v %v", got, err)
+		}
+		sends()
+		traffic, err := p.Traffic(l.Context())
+		if i := slices.IndexFunc(traffic, func(t Traffic) bool { return t.Circuit == 2 }); err != nil || i < 0 || traffic[i].Down.Packets != packets {
+			l.Errorf("the packets went elsewhere: %+v %v", traffic, err)
+		}
+		if got := l.epoch(p); got != before+1 {
+			l.Errorf("epoch %d after %d", got, before)
+		}
+		l.close(p)
+		p = l.open() // with nothing to mend
+		if got := l.epoch(p); got != before+1 {
+			l.Errorf("epoch %d after a start more", got)
 		}
 	})
 }

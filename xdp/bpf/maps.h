@@ -73,6 +73,7 @@ struct control {
 	__u16 internet_vlan; /* of a stick; 0 elsewhere */
 	__u16 network_vlan;
 	__u64 lengths[SPACES][LENGTH_WORDS]; /* those of each prefix that is there, at least */
+	__u64 changing; /* prefixes are written to: the cache may know what was there before, until the epoch is another */
 };
 
 /* What became of the packets that a hook saw. */
