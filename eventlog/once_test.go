@@ -206,8 +206,8 @@ func scenes() map[string]func(t *testing.T) cutCommit {
 	}
 }
 
-// TestCutOffCommits leaves out sectors of a commit that was synced once, each alone, all but each, and many at random: it is there or it isn't.
-func TestCutOffCommits(t *testing.T) {
+// TestTrialCutOffCommits leaves out sectors of a commit that was synced once, each alone, all but each, and many at random: it is there or it isn't.
+func TestTrialCutOffCommits(t *testing.T) {
 	for name, scene := range scenes() {
 		t.Run(name, func(t *testing.T) {
 			c := scene(t)
@@ -648,9 +648,9 @@ func killedEarlier(events []powercut.Event, failed bool) (all []powercut.Event) 
 	return all
 }
 
-// TestKilledBeforeTheLastSync cuts the power after a log was opened, or copied, that a killed writer, or one whose sync failed, left in memory
+// TestTrialKilledBeforeTheLastSync cuts the power after a log was opened, or copied, that a killed writer, or one whose sync failed, left in memory
 // alone.
-func TestKilledBeforeTheLastSync(t *testing.T) {
+func TestTrialKilledBeforeTheLastSync(t *testing.T) {
 	testenv.InNetns(t, func(t *testing.T) {
 		testenv.Need(t, testenv.FUSE)
 		for _, scene := range []struct {
@@ -717,7 +717,7 @@ func TestBecomesQuiet(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			for began := time.Now(); ; time.Sleep(cursorDelay / 10) {
+			for began := time.Now(); ; <-time.After(cursorDelay / 10) {
 				if metas := boltMetas(f); len(metas) == 2 && !metas[0].announced(f) && !metas[1].announced(f) {
 					break
 				}
