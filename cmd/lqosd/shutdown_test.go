@@ -164,10 +164,11 @@ func (p *play) run(t testing.TB, c *bus.Client) (l life, refused int) {
 		i := 0
 		for i < len(all) {
 			n := min(p.size, len(all)-i)
+			s := session{c.Go(all[i : i+n]...), n}
+			i += n
 			select {
-			case sessions <- session{c.Go(all[i : i+n]...), n}:
-				i += n
-			case <-stop:
+			case sessions <- s:
+			case <-stop: // it is on its way all the same
 				sent <- i
 				return
 			}
