@@ -214,7 +214,7 @@ func TestTrialCutOffCommits(t *testing.T) {
 			dice := rand.New(rand.NewPCG(testenv.Seed(t), 0))
 			dir := memoryDir(t)
 			n, dropped := len(c.sectors), 0
-			for i := range 2*n + testenv.Tries(40, 2000) {
+			for i := range 2*n + testenv.Tries(10, 2000) {
 				keep := func(k int) bool { return k != i }
 				switch {
 				case i >= 2*n:
@@ -237,7 +237,7 @@ func TestTrialCutOffCommits(t *testing.T) {
 			if last, err := c.check(dir, c.before, Options{NoSync: true}); err != nil || last != c.kept {
 				t.Errorf("with no sector the log ends at %d, want %d: %v", last, c.kept, err)
 			}
-			t.Logf("figure: sectors of commits that were synced once, %s | %d sectors, %d images | the commit was dropped in %d, nothing else lost", name, n, 2*n+testenv.Tries(40, 2000), dropped)
+			t.Logf("figure: sectors of commits that were synced once, %s | %d sectors, %d images | the commit was dropped in %d, nothing else lost", name, n, 2*n+testenv.Tries(10, 2000), dropped)
 			if dropped < n {
 				t.Errorf("only %d images were found cut off", dropped)
 			}
@@ -658,7 +658,7 @@ func TestTrialKilledBeforeTheLastSync(t *testing.T) {
 			failed bool
 		}{{"killed", false}, {"killed", true}, {"killed, big", false}, {"killed, big", true}, {"killed and copied", false}} {
 			c := cutTest{role: scene.role, events: killedEarlier(journalOf(t, scene.role), scene.failed), seed: testenv.Seed(t), dir: memoryDir(t)}
-			found, images := c.run(testenv.Tries(600, 20_000))
+			found, images := c.run(testenv.Tries(240, 20_000))
 			for _, f := range found {
 				t.Error(scene, f)
 			}
