@@ -16,12 +16,20 @@ import (
 // (kernel/bpf/cpumap.c).
 const queueLength = 2048
 
+// readSettings reads what the programs are told.
+func readSettings(settings *ebpf.Map) (c bpfControl, err error) {
+	if err = settings.Lookup(uint32(0), &c); err != nil {
+		err = fmt.Errorf("reading the settings: %w", err)
+	}
+	return c, err
+}
+
 // adjust changes what the programs are told, if that is different from what they are told now.
 func (p *Plane) adjust(change func(*bpfControl)) error {
 	settings := p.objects.maps[bpfMapSettings]
-	var was bpfControl
-	if err := settings.Lookup(uint32(0), &was); err != nil {
-		return fmt.Errorf("reading the settings: %w", err)
+	was, err := readSettings(settings)
+	if err != nil {
+		return err
 	}
 	now := was
 	change(&now)
@@ -48,9 +56,9 @@ func (p *Plane) announce(l lengths) error {
 
 // takeOver reads the settings that a process before left. If that was killed while it wrote prefixes the cache forgets them.
 func (p *Plane) takeOver() error {
-	var c bpfControl
-	if err := p.objects.maps[bpfMapSettings].Lookup(uint32(0), &c); err != nil {
-		return fmt.Errorf("reading the settings: %w", err)
+	c, err := readSettings(p.objects.maps[bpfMapSettings])
+	if err != nil {
+		return err
 	}
 	if p.lengths = c.Lengths; c.Changing == 0 {
 		return nil
@@ -103,11 +111,8 @@ func (p *Plane) configure(l Layout) error {
 
 // readLengths reads what the programs are told of.
 func readLengths(settings *ebpf.Map) (lengths, error) {
-	var c bpfControl
-	if err := settings.Lookup(uint32(0), &c); err != nil {
-		return lengths{}, fmt.Errorf("reading the settings: %w", err)
-	}
-	return c.Lengths, nil
+	c, err := readSettings(settings)
+	return c.Lengths, err
 }
 
 // reconfigure writes settings and CPUs that somebody else changed, and CPUs that came.
