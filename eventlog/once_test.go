@@ -45,43 +45,37 @@ func bigTx(first Seq) Tx {
 // bigCommits makes a log of n big groups, and gives the last commit. prepare, if there is one, does something before each.
 func bigCommits(t *testing.T, n int, prepare func(l *Log, i int)) cutCommit {
 	t.Helper()
-	for range 20 {
-		dir := memoryDir(t)
-		l := mustOpen(t, dir, Options{SegmentBytes: 1 << 20, faults: &faults{room: smallRoom}})
-		c := cutCommit{cursors: map[Seq]string{}}
-		path := ""
-		for i := range n {
-			if prepare != nil {
-				prepare(l, i)
-			}
-			c.first = l.firsts[len(l.firsts)-1]
-			path = l.path(c.first)
-			c.before, c.kept = readFile(t, path), c.all
-			r, err := l.Append(context.Background(), bigTx(l.LastSeq()+1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.all = r.Last
-			cursor, err := l.Cursor("applied")
-			if c.cursors[c.all] = string(cursor); err != nil {
-				t.Fatal(err)
-			}
+	dir := memoryDir(t)
+	l := mustOpen(t, dir, Options{SegmentBytes: 1 << 20, faults: &faults{room: smallRoom, busy: true}})
+	c := cutCommit{cursors: map[Seq]string{}}
+	path := ""
+	for i := range n {
+		if prepare != nil {
+			prepare(l, i)
 		}
-		c.after = readFile(t, path)
-		mustClose(t, l)
-		if !oneAfterTheOther(t, c.before, c.after) {
-			continue // the log had time to become quiet
+		c.first = l.firsts[len(l.firsts)-1]
+		path = l.path(c.first)
+		c.before, c.kept = readFile(t, path), c.all
+		r, err := l.Append(context.Background(), bigTx(l.LastSeq()+1))
+		if err != nil {
+			t.Fatal(err)
 		}
-		c.before = append(c.before, make([]byte, max(0, len(c.after)-len(c.before)))...)
-		for at := 0; at < len(c.after); at += sectorSize {
-			if !bytes.Equal(c.before[at:at+sectorSize], c.after[at:at+sectorSize]) {
-				c.sectors = append(c.sectors, at)
-			}
+		c.all = r.Last
+		cursor, err := l.Cursor("applied")
+		if c.cursors[c.all] = string(cursor); err != nil {
+			t.Fatal(err)
 		}
-		return c
 	}
-	t.Fatal("the log becomes quiet between two big groups")
-	return cutCommit{}
+	c.after = readFile(t, path)
+	mustClose(t, l)
+	mustFollow(t, c.before, c.after)
+	c.before = append(c.before, make([]byte, max(0, len(c.after)-len(c.before)))...)
+	for at := 0; at < len(c.after); at += sectorSize {
+		if !bytes.Equal(c.before[at:at+sectorSize], c.after[at:at+sectorSize]) {
+			c.sectors = append(c.sectors, at)
+		}
+	}
+	return c
 }
 
 func readFile(t *testing.T, path string) []byte {
@@ -93,15 +87,17 @@ func readFile(t *testing.T, path string) []byte {
 	return b
 }
 
-// oneAfterTheOther: the files are of one commit and the next, the first of which announced that the second may be synced once.
-func oneAfterTheOther(t *testing.T, before, after []byte) bool {
+// mustFollow: the files are of one commit and the next, the first of which announced that the second may be synced once.
+func mustFollow(t *testing.T, before, after []byte) {
 	t.Helper()
 	a, _, errA := readBoltMetas(bytes.NewReader(before))
 	b, _, errB := readBoltMetas(bytes.NewReader(after))
 	if err := errors.Join(errA, errB); err != nil {
 		t.Fatal(err)
 	}
-	return a.txid+1 == b.txid && a.announced(bytes.NewReader(before))
+	if a.txid+1 != b.txid || !a.announced(bytes.NewReader(before)) {
+		t.Fatal("the last commit isn't one that the one before it announced")
+	}
 }
 
 // image is the file with the sectors of the last commit that keep chooses.
@@ -466,24 +462,20 @@ func TestCutOffBesideDamage(t *testing.T) {
 			if bytes.Equal(bad, whole) {
 				t.Fatal("it isn't in the file")
 			}
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			var c cutCommit
-			for tries := 0; c.after == nil || !oneAfterTheOther(t, c.before, c.after); tries++ {
-				if tries == 20 {
-					t.Fatal("the log becomes quiet between two big groups")
-				}
-				if err := os.WriteFile(path, bad, 0o600); err != nil {
+			l = mustOpen(t, dir, Options{faults: &faults{busy: true}})
+			for range 4 {
+				c.kept, c.before = l.LastSeq(), readFile(t, path)
+				if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
 					t.Fatal(err)
 				}
-				l = mustOpen(t, dir, Options{})
-				for range 4 {
-					c.kept, c.before = l.LastSeq(), readFile(t, path)
-					if _, err := l.Append(context.Background(), bigTx(l.LastSeq()+1)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				c.after = readFile(t, path)
-				mustClose(t, l)
 			}
+			c.after = readFile(t, path)
+			mustClose(t, l)
+			mustFollow(t, c.before, c.after)
 			meta, _, err := readBoltMetas(bytes.NewReader(c.after))
 			if err != nil {
 				t.Fatal(err)
