@@ -35,9 +35,11 @@ func appendLines(dst []byte, c Command, rates Rates, took func([]byte) []byte) [
 	case MqSetup:
 		p.mqSetup(c)
 	case AddStructuralHTBClass:
-		p.class(askOfSite(c))
+		p.class(c.Link, c.Parent, c.ClassID)
+		p.ratesOf(c.RateMbps, c.CeilMbps, c.R2Q)
 	case AddCircuitHTBClass:
-		p.class(askOfCircuit(c))
+		p.class(c.Link, c.Parent, c.ClassID)
+		p.ratesOf(c.RateMbps, c.CeilMbps, c.R2Q)
 	case AddCircuitQdisc:
 		p.put("qdisc add dev ", c.Link, " parent ", hexText(c.ParentMajor), ":", hexText(c.ParentMinor), " ")
 		p.line(strings.Join(splitWords(c.SQM), " "))
@@ -70,28 +72,33 @@ func (p *printer) line(s string) { p.b = append(append(p.b, s...), '\n') }
 
 func hexText[N uint16 | uint32](n N) string { return strconv.FormatUint(uint64(n), 16) }
 
-func (p *printer) rate(mbps float64) string {
+// rate appends a rate.
+func (p *printer) rate(mbps float64) {
 	if p.rates == RatesAsClient {
-		return tc.FormatMbps(mbps)
+		p.b = tc.AppendMbps(p.b, mbps)
+		return
 	}
 	r, err := programmedRate(mbps)
 	if err != nil {
 		panic("bakery: rendering a rate that Fold refuses: " + err.Error())
 	}
-	return r.String()
+	p.put(r.String())
 }
 
-func quantumText(ceilMbps float64, r2q uint64) string {
+// quantum ends a class line.
+func (p *printer) quantum(ceilMbps float64, r2q uint64) {
 	q, err := tc.Quantum(ceilMbps, r2q)
 	if err != nil {
 		panic("bakery: rendering a quantum that Fold refuses: " + err.Error())
 	}
-	return strconv.FormatUint(q, 10)
+	p.put(" quantum ")
+	p.b = strconv.AppendUint(p.b, q, 10)
+	p.line("")
 }
 
-func (p *printer) class(a classAsk) {
-	p.put("class add dev ", a.link, " parent ", a.parent, " classid ", a.classID)
-	p.ratesOf(a.rateMbps, a.ceilMbps, a.r2q)
+// class begins a class line with what the client wrote.
+func (p *printer) class(link, parent, classID string) {
+	p.put("class add dev ", link, " parent ", parent, " classid ", classID)
 }
 
 // commit prints the skeleton, then each member: its class and leaf of the download, then those
@@ -134,8 +141,16 @@ func (p *printer) htbClass(verb, link string, parent, class tc.Handle) {
 }
 
 func (p *printer) ratesOf(rate, ceil float64, r2q uint64) {
-	p.put(" htb rate ", p.rate(rate), " ceil ", p.rate(ceil), " prio ", strconv.Itoa(clientPrio), " quantum ")
-	p.line(quantumText(ceil, r2q))
+	p.rateAndCeil(rate, ceil)
+	p.put(" prio ", strconv.Itoa(clientPrio))
+	p.quantum(ceil, r2q)
+}
+
+func (p *printer) rateAndCeil(rate, ceil float64) {
+	p.put(" htb rate ")
+	p.rate(rate)
+	p.put(" ceil ")
+	p.rate(ceil)
 }
 
 func (p *printer) mqSetup(m MqSetup) {
@@ -153,21 +168,20 @@ func (p *printer) root(link string) {
 }
 
 func (p *printer) queues(d Direction, r2q uint64) {
-	quantum := quantumText(d.CapacityMbps, r2q)
-	capacity, rest, ceil := p.rate(d.CapacityMbps), p.rate(restRate(d.CapacityMbps)), p.rate(restCeil(d.CapacityMbps))
 	sqm := strings.Join(splitWords(d.SQM), " ")
 	for i := range d.Queues {
 		n := hexText(d.FirstMajor + i)
 		p.put("qdisc add dev ", d.Link, " parent 7FFF:", n, " handle ", n)
 		p.line(": htb default 2")
-		p.put("class add dev ", d.Link, " parent ", n, ": classid ", n, ":1 htb rate ", capacity, " ceil ", capacity)
-		p.put(" quantum ")
-		p.line(quantum)
+		p.put("class add dev ", d.Link, " parent ", n, ": classid ", n, ":1")
+		p.rateAndCeil(d.CapacityMbps, d.CapacityMbps)
+		p.quantum(d.CapacityMbps, r2q)
 		p.put("qdisc add dev ", d.Link, " parent ", n, ":1 ")
 		p.line(sqm)
-		p.put("class add dev ", d.Link, " parent ", n, ":1 classid ", n, ":2 htb rate ", rest, " ceil ", ceil)
-		p.put(" prio ", strconv.Itoa(defaultPrio), " quantum ")
-		p.line(quantum)
+		p.put("class add dev ", d.Link, " parent ", n, ":1 classid ", n, ":2")
+		p.rateAndCeil(restRate(d.CapacityMbps), restCeil(d.CapacityMbps))
+		p.put(" prio ", strconv.Itoa(defaultPrio))
+		p.quantum(d.CapacityMbps, r2q)
 		p.put("qdisc add dev ", d.Link, " parent ", n, ":2 ")
 		p.line(sqm)
 	}

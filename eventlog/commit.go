@@ -101,17 +101,32 @@ func (l *Log) run() {
 	}
 }
 
-// enough transactions in a commit make its price small beside theirs.
-const enough = 256
+// many transactions in a commit, with others in line after it, are those of clients who don't wait for one before they send the next;
+// enough of them make a commit's price small beside theirs. longest bounds what they may wait for others, after a disk that stood still.
+const (
+	many    = 32
+	enough  = 400
+	longest = 10 * time.Millisecond
+)
 
-// linger lets the clients that a commit just woke put their next transactions in line, for at most a quarter of the time the
-// commit took, and only if there were several: otherwise half of them always miss the next commit. It ends when as many are in line as
-// were woken, and when nobody else can come. It yields instead of sleeping, since timers are coarser than a commit. Of many the half is
-// enough for a commit, and their clients need the processor: then those who are at work already, on what comes next, have a turn.
-// docs/adr/0003 has the reasons.
+// linger lets the clients that a commit just woke put their next transactions in line. docs/adr/0003 has the reasons.
+//
+//   - A lone client has nobody to wait for.
+//   - Of many, when others are in line already, all that are on their way are waited for, or enough of them, for at most twice the time
+//     the commit took.
+//   - Of several, for at most a quarter of that: otherwise half of them always miss the next commit. It yields instead of
+//     sleeping, since timers are coarser than a commit.
+//   - Of enough, those who are at work already, on what comes next, have a turn.
+//
+// It ends when as many are in line as it waits for, and when nobody else can come.
 func (l *Log) linger(group int, took time.Duration) {
+	if group < 2 {
+		return
+	}
+	inLine := l.queue.waiting()
 	switch {
-	case group < 2:
+	case group >= many && inLine > 0:
+		l.queue.gather(min(group+inLine, enough), min(2*took, longest))
 	case group < enough:
 		for began := time.Now(); time.Since(began) < took/4 && l.queue.lacks(group); {
 			runtime.Gosched()

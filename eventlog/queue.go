@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // What may wait for the committer, and the most that goes into one commit. A transaction that alone is over it waits until
@@ -24,6 +25,7 @@ type queue struct {
 	bytes   int
 	records int
 	blocked int // who wait for room
+	gathers int // while so many are to gather, fewer don't wake
 	next    Seq // of the next record
 	keys    *keyTable
 	refuse  error // why nothing more is accepted: ErrClosed or ErrPoisoned
@@ -67,7 +69,9 @@ func (q *queue) put(ctx context.Context, tx Tx) (*Pending, error) {
 	q.items = append(q.items, p)
 	q.bytes += p.size
 	q.records += len(p.records)
-	q.nudge()
+	if len(q.items) >= q.gathers {
+		q.nudge()
+	}
 	return p, nil
 }
 
@@ -85,6 +89,9 @@ func (q *queue) waitForRoom(ctx context.Context, p *Pending) error {
 		defer stop()
 	}
 	q.blocked++
+	if q.gathers > 0 && full() {
+		q.nudge()
+	}
 	for q.refuse == nil && full() && ctx.Err() == nil {
 		q.room.Wait()
 	}
@@ -196,6 +203,28 @@ func (q *queue) lacks(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.refuse == nil && q.blocked == 0 && len(q.items) < n && !slices.ContainsFunc(q.items, func(p *Pending) bool { return p.roll != nil })
+}
+
+// gather waits until n are in line, nobody else can come, or so much time has passed. Only the committer calls it.
+func (q *queue) gather(n int, most time.Duration) {
+	q.wakeAt(n)
+	defer q.wakeAt(0)
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for q.lacks(n) {
+		select {
+		case <-q.wake:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// wakeAt makes put wake the committer only when so many are in line.
+func (q *queue) wakeAt(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gathers = n
 }
 
 // poisoned is why nothing may be written any more, nil if it may.

@@ -158,12 +158,15 @@ func (r Rate) append(b []byte) []byte {
 // chosen before rounding (999.95 is "1000.0mbit"); rounding is correct for the
 // exact binary64 value, ties to even. It is for comparing with what clients
 // render: the kernel gets Rate.String.
-func FormatMbps(mbps float64) string {
+func FormatMbps(mbps float64) string { return string(AppendMbps(nil, mbps)) }
+
+// AppendMbps appends what FormatMbps gives.
+func AppendMbps(dst []byte, mbps float64) []byte {
 	switch {
 	case mbps >= 1000:
-		return strconv.FormatFloat(mbps/1000, 'f', 1, 64) + "gbit"
+		return append(strconv.AppendFloat(dst, mbps/1000, 'f', 1, 64), "gbit"...)
 	case mbps >= 1:
-		return strconv.FormatFloat(mbps, 'f', 1, 64) + "mbit"
+		return append(strconv.AppendFloat(dst, mbps, 'f', 1, 64), "mbit"...)
 	}
-	return strconv.FormatFloat(mbps*1000, 'f', 0, 64) + "kbit"
+	return append(strconv.AppendFloat(dst, mbps*1000, 'f', 0, 64), "kbit"...)
 }
