@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -107,17 +108,27 @@ func (c *Client) Go(calls ...Call) *Future { return c.GoWithKey("", calls...) }
 // GoWithKey is Go with an idempotency key for the session.
 func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 	f := &Future{calls: len(calls), done: make(chan struct{})}
-	payload, err := marshalSession(c.codec, key, calls)
+	room := documentRooms.Get().(*bytes.Buffer)
+	payload, err := marshalSessionIn(room, c.codec, key, calls)
 	if err == nil && len(payload) > MaxPayload {
 		err = fmt.Errorf("sending a session of %d bytes: at most %d fit a frame; split it", len(payload), MaxPayload)
 	}
 	if err != nil {
 		f.complete(nil, err)
 	} else if id, ok := c.register(f); ok {
-		c.out.put(id, payload)
+		c.out.put(id, payload) // which copies it
+	}
+	if room.Cap() <= keptDocument {
+		room.Reset()
+		documentRooms.Put(room)
 	}
 	return f
 }
+
+// documentRooms are empty buffers for sessions that are written down, none of them larger than keptDocument.
+var documentRooms = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, documentRoom)) }}
+
+const keptDocument = 16 << 10 // bytes
 
 // register gives the future an id. If the connection has ended it completes it at once.
 func (c *Client) register(f *Future) (id uint64, ok bool) {

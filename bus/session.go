@@ -137,13 +137,21 @@ func checkKey(key string) error {
 	return nil
 }
 
+// documentRoom is enough for most sessions of one request, in bytes.
+const documentRoom = 256
+
 // marshalSession encodes a session in the given codec.
 func marshalSession(codec Codec, key string, calls []Call) ([]byte, error) {
+	return marshalSessionIn(bytes.NewBuffer(make([]byte, 0, documentRoom)), codec, key, calls)
+}
+
+// marshalSessionIn is marshalSession whose result may be of the room, which is empty.
+func marshalSessionIn(room *bytes.Buffer, codec Codec, key string, calls []Call) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	if codec == CBOR && key == "" && len(calls) == 1 && calls[0].Args != nil {
-		return marshalOne(calls[0])
+		return marshalOne(room, calls[0])
 	}
 	return marshalCalls(codec, key, calls)
 }
@@ -168,11 +176,10 @@ func marshalCalls(codec Codec, key string, calls []Call) ([]byte, error) {
 }
 
 // marshalOne is marshalSession for oneRequest: no maps are made for what it begins with.
-func marshalOne(c Call) ([]byte, error) {
+func marshalOne(buf *bytes.Buffer, c Call) ([]byte, error) {
 	if err := checkName(c.Name); err != nil {
 		return nil, fmt.Errorf("encoding request %q: %w", c.Name, err)
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, 256))
 	buf.Write(oneRequest)
 	err := cborBuffers.MarshalToBuffer(c.Name, buf)
 	if err == nil {
