@@ -25,6 +25,7 @@ func TestSameTreeOfThousand(t *testing.T) {
 
 // TestSameTreeWithCake is TestSameTree with the client's own leaves.
 func TestSameTreeWithCake(t *testing.T) {
+	t.Parallel()
 	inCakeVM(t, 4096, func(t *testing.T) { // n1000 has 2,000 cakes of 1 MiB
 		for _, name := range caseNames(t) {
 			t.Run(name, func(t *testing.T) {

@@ -28,6 +28,7 @@ type applyingTrial struct {
 // TestTrialKillsApplying is TestTrialKills with daemons that program the kernel: most are killed when they have written something
 // to it. At the end log, tree, kernel and maps agree, and another daemon has nothing to write.
 func TestTrialKillsApplying(t *testing.T) {
+	t.Parallel() // each in a namespace of its own
 	for _, a := range []applyingTrial{
 		{"tree3_frac", testenv.Tries(150, 1500), livesOfALog, 40, 40},
 		{"n1000", testenv.Tries(8, 80), 8, 1024, 600},

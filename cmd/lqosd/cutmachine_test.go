@@ -201,6 +201,7 @@ func opens(dir string, last int) error {
 // the log ends: every acknowledged command is there, what is beyond is a prefix of what was sent, in whole sessions, and the
 // tree is that of a daemon that nobody disturbed. A copy that somebody outside has received is whole, and the log has all of it.
 func TestTrialGuestCut(t *testing.T) {
+	t.Parallel() // a machine has one processor
 	testenv.Need(t, testenv.VM, testenv.E2fsprogs)
 	works := cutWorks(t)
 	m := &cutMachine{dice: testenv.Dice(t)}

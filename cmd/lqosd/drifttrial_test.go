@@ -20,6 +20,7 @@ import (
 // before and after: each is reported with its object, its fields, what they were and what they are, and nothing else is. Of
 // trees that nobody touches nothing is reported.
 func TestTrialDrift(t *testing.T) {
+	t.Parallel() // in a namespace of its own
 	testenv.InNetns(t, func(t *testing.T) {
 		testenv.Need(t, testenv.Root, testenv.TC)
 		driftTrial(t, "namespace", plainLeafs, testenv.Tries(500, 5000), testenv.Tries(500, 5000))
@@ -28,6 +29,7 @@ func TestTrialDrift(t *testing.T) {
 
 // TestTrialDriftWithCake does it where there are cake, fq_codel and the others.
 func TestTrialDriftWithCake(t *testing.T) {
+	t.Parallel() // its machine has one processor
 	inCakeVM(t, 1024, func(t *testing.T) {
 		driftTrial(t, "with cake", cakeLeafs, testenv.Tries(200, 2000), testenv.Tries(50, 500))
 	})

@@ -30,6 +30,7 @@ var writtenLeaf = regexp.MustCompile(`(?m)^qdisc add dev (\w+) parent ([0-9a-f]+
 // TestHeadWithCake gives circuits the leaves that clients mean: a longer round-trip time for slow plans, fq_codel for fast
 // ones, and what sqm_override says.
 func TestHeadWithCake(t *testing.T) {
+	t.Parallel() // its machine has one processor
 	inCakeVM(t, 1024, func(t *testing.T) {
 		inCakeField(t, "tree3_frac", func(f *field) {
 			end := f.serve()

@@ -22,6 +22,7 @@ import (
 // many. Afterwards the kernel has what the log asks for, no more was written than without a fault, nothing of it was drift, and a
 // restart writes nothing.
 func TestTrialNetlinkSyscalls(t *testing.T) {
+	t.Parallel() // in a namespace of its own
 	inShaken(t, func(f *shaken) {
 		dice := testenv.Dice(f.t)
 		// sendto sends ops and asks for dumps and links; recvfrom takes links; read takes acks, dumps and what the kernel tells of

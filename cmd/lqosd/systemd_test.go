@@ -134,6 +134,7 @@ func (s *service) running() {
 // TestUnitUnderSystemd lets systemd start what make install-units installs: by the socket, in its sandbox, after SIGKILL, after a
 // hang, after a stop. Each daemon takes over what the last one left, and writes nothing.
 func TestUnitUnderSystemd(t *testing.T) {
+	t.Parallel() // its machine has one processor
 	inSystemd(t, "example", func(s *service) {
 		s.booted()
 		s.activated()
