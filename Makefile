@@ -27,9 +27,10 @@ LARGE := PlayIsFold|PlayRemembers|MapIsAMap|ServerLarge.*|ServerAnswersBadDocume
 # Tests that the race detector only slows down: what they test runs in a virtual machine, where there is none, in a program that is
 # killed, in one goroutine, thousands of times over (TestTrial…; LQOSD_NIGHTLY=1: ten times as many), or with it in another test (TestSameTree, TestMapDrift, TestRecordings). They run beside those that have it.
 PLAIN := SameTreeWithCake|Refresh|RefreshLosesNoPacket|MappedRecordings|ReadBackEveryKind|ClsactInVM|ProgramsOnLinux61|CutSnapshot|OneByOne|Head.*|GenerationsTakeTurns|Python|Demo|Unit(DoesTheJob|UnderSystemd)|Simulation|MutantsAreCaught|SameSeedSameTrace|Trial.*|$(LARGE)
-# The packages of tests with such names. go test begins them in this order, and the first of these takes as long as the others together.
-LONGEST  := ./cmd/lqosd
-packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sed 's|^$(LONGEST)$$| &|' | LC_ALL=C sort -u)
+# The packages of tests with such names. go test begins them in this order: those that take minutes first, or one of them would be
+# alone at the end.
+LONG     := bakery|cmd/lqosd|eventlog|xdp
+packages = $$(grep -rlE --include='*_test.go' '^func Test($(1))\(' . | xargs -n 1 dirname | sed -E 's@^\./($(LONG))$$@ &@' | LC_ALL=C sort -u)
 # What tests need: program or file:package, by Debian's names. Without the race detector's compiler there are no tests.
 NEEDS := gcc:gcc /usr/include/stdlib.h:libc6-dev ip:iproute2 tc:iproute2 linux.uml:user-mode-linux modprobe:kmod iperf3:iperf3 ethtool:ethtool python3:python3 \
 	fusermount3:fuse3 mkfs.ext4:e2fsprogs strace:strace systemd-analyze:systemd mandoc:mandoc
