@@ -25,6 +25,7 @@ func TestWaitForMapping(t *testing.T) {
 	inApplyMode(t, func(t *testing.T, r *applyRig) {
 		r.must(smallNetwork()...)
 		r.applied()
+		r.quiet(time.Second) // the links were read again since somebody watches
 		began := time.Now()
 		r.must(bakery.MapIPToFlow{Address: "100.64.0.1", Handle: 0x10005})
 		r.applied()

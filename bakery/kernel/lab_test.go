@@ -15,6 +15,9 @@ import (
 	"lqosd/internal/testenv"
 )
 
+// patience is how long a test waits for what the kernel tells at once, on a machine that may have much else to do.
+const patience = 2 * time.Minute
+
 // lab is a network namespace with the links v0, of four queues, and its peer v1.
 type lab struct {
 	*testing.T

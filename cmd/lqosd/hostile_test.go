@@ -306,9 +306,7 @@ func TestTrialHostileFiles(t *testing.T) {
 	c.idle(300)
 	b.ask(t)
 	open := b.files(t)
-	if _, err := bus.Dial(t.Context(), b.socket(), bus.DialOptions{}); err == nil || !strings.Contains(err.Error(), "too many connections") {
-		t.Errorf("one more client: %v", err)
-	}
+	b.mustBeFull(t)
 	mustPlay(t, b.honest, trace(t, "example", "trace.jsonl"), 0)
 	there := c.served()
 	for deadline := time.Now().Add(patience); there > 63 && time.Now().Before(deadline); there = c.served() {
@@ -335,6 +333,21 @@ func TestTrialHostileFiles(t *testing.T) {
 		t.Errorf("a daemon without bounds has %d files open", n)
 	} else {
 		t.Logf("figure: 300 clients, a daemon that may open 128 files, control: no bound for connections | %d files open | found out", n)
+	}
+}
+
+// mustBeFull wants one more client not to be let in; some may be, for who didn't shake hands within 5 s has made room.
+func (b besieged) mustBeFull(t testing.TB) {
+	t.Helper()
+	var err error
+	for n := 0; n < 64 && err == nil; n++ {
+		var c *bus.Client
+		if c, err = bus.Dial(t.Context(), b.socket(), bus.DialOptions{}); err == nil {
+			defer func() { _ = c.Close() }()
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "too many connections") {
+		t.Errorf("one more client: %v", err)
 	}
 }
 

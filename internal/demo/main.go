@@ -307,7 +307,7 @@ func (s *stage) start() error {
 	if err := s.daemon.Start(); err != nil {
 		return err
 	}
-	if out, err := exec.Command(filepath.Join(s.bin, "lqosd"), "wait", "--socket", s.socket, "--timeout", "10s").CombinedOutput(); err != nil {
+	if out, err := exec.Command(filepath.Join(s.bin, "lqosd"), "wait", "--socket", s.socket, "--timeout", "2m").CombinedOutput(); err != nil {
 		text, _ := os.ReadFile(log.Name())
 		return fmt.Errorf("the daemon doesn't answer: %s\n%s", out, text)
 	}

@@ -232,13 +232,31 @@ func receive(address string) error {
 	_ = c.SetReadDeadline(time.Now().Add(trafficFor / 3))
 	_, _ = io.Copy(io.Discard, c)
 	began := time.Now()
+	earlier, err := waiting(c.(*net.TCPConn))
+	if err != nil {
+		return err
+	}
 	_ = c.SetReadDeadline(began.Add(2 * trafficFor))
 	n, err := io.Copy(io.Discard, c)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ECONNRESET) {
 		return err
 	}
-	fmt.Printf("%.2f\n", float64(n)*8/time.Since(began).Seconds()/1e6)
+	fmt.Printf("%.2f\n", float64(n-earlier)*8/time.Since(began).Seconds()/1e6)
 	return nil
+}
+
+// waiting is how many bytes have arrived and weren't read, see tcp(7): those came while this process had no processor.
+func waiting(c *net.TCPConn) (n int64, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var bytes int
+		bytes, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+		n = int64(bytes)
+	})
+	return n, errors.Join(cerr, err)
 }
 
 // send sends as much as it can.

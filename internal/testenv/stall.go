@@ -19,11 +19,10 @@ func startStallMeter() stallMeter {
 		var sum time.Duration
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
-		for {
+		for stopped := false; !stopped; {
 			select {
 			case <-m.stop:
-				m.ended <- sum
-				return
+				stopped = true // it may have been stalled until now
 			case <-tick.C:
 			}
 			now := time.Now()
@@ -32,6 +31,7 @@ func startStallMeter() stallMeter {
 			}
 			last = now
 		}
+		m.ended <- sum
 	}()
 	return m
 }
