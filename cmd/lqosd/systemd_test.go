@@ -269,6 +269,7 @@ func (s *service) activated() {
 // journal is what the daemon has said.
 func (s *service) journal() string {
 	s.t.Helper()
+	command(s.t, "journalctl", "--sync") // journald may have more to read
 	return command(s.t, "journalctl", "--no-pager", "-o", "cat", "-u", "lqosd.service")
 }
 
