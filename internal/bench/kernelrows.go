@@ -33,7 +33,7 @@ var kernelRows = []row{
 		prepare: func(ctx context.Context, s *stand) (pair, error) { return prepareRefresh(ctx, s, true) },
 	},
 	{
-		key: "one_change", pairs: 21, goal: goal{atMost: 1}, root: true, sizes: kernelCounts,
+		key: "one_change", pairs: 21, goal: goal{atMost: 1}, disk: true, root: true, sizes: kernelCounts,
 		what: "the speed of one of 10,000 circuits, from the request to the kernel", against: "tc class change",
 		prepare: prepareOneChange,
 	},

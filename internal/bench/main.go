@@ -8,11 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -120,8 +122,9 @@ func (f flags) chosen() ([]row, error) {
 	return list, nil
 }
 
-// fill measures rows, tells each as it comes, and gives what got worse than earlier, which may be nil.
+// fill measures rows, tells each as it comes, and gives what got worse than earlier, which may be nil: then, and again when the others were measured.
 func (t *table) fill(ctx context.Context, s *stand, w io.Writer, list []row, earlier *table) (worse []string, err error) {
+	late := map[int]row{}
 	for _, r := range list {
 		if r.root && os.Geteuid() != 0 {
 			if _, err := fmt.Fprintf(w, "%s: needs root\n", r.key); err != nil {
@@ -129,20 +132,14 @@ func (t *table) fill(ctx context.Context, s *stand, w io.Writer, list []row, ear
 			}
 			continue
 		}
-		m, bad, err := measureAgainst(ctx, s, r, earlier, t.Sync)
+		m, bad, err := t.one(ctx, s, w, r, earlier)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.key, err)
-		}
-		if t.Rows = append(t.Rows, m); bad != "" {
-			worse = append(worse, bad)
-		}
-		told := m.String() // as they come: all take minutes
-		if _, _, why := earlier.earlier(m, t.Sync); why != "" {
-			told += " | " + why
-		}
-		if _, err := fmt.Fprintln(w, told); err != nil {
 			return nil, err
 		}
+		if bad != "" {
+			late[len(t.Rows)] = r
+		}
+		t.Rows = append(t.Rows, m)
 		if len(r.sizes) == 0 || !s.growth {
 			continue
 		}
@@ -155,7 +152,30 @@ func (t *table) fill(ctx context.Context, s *stand, w io.Writer, list []row, ear
 			return nil, err
 		}
 	}
+	for _, i := range slices.Sorted(maps.Keys(late)) {
+		m, bad, err := t.one(ctx, s, w, late[i], earlier)
+		if err != nil {
+			return nil, err
+		}
+		if t.Rows[i] = m; bad != "" {
+			worse = append(worse, bad)
+		}
+	}
 	return worse, nil
+}
+
+// one measures a row and tells it: all take minutes.
+func (t *table) one(ctx context.Context, s *stand, w io.Writer, r row, earlier *table) (m result, worse string, err error) {
+	m, worse, err = measureAgainst(ctx, s, r, earlier, t.Sync)
+	if err != nil {
+		return m, "", fmt.Errorf("%s: %w", r.key, err)
+	}
+	told := m.String()
+	if _, _, why := earlier.earlier(m, t.Sync); why != "" {
+		told += " | " + why
+	}
+	_, err = fmt.Fprintln(w, told)
+	return m, worse, err
 }
 
 // attempts is how often a row is measured that seems to have got worse: a machine that does something else meanwhile isn't a change of
