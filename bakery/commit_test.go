@@ -111,7 +111,7 @@ func checkStateIsHead(t *testing.T, tree *bakery.Tree, c golden.Case) {
 
 func rounded(t *testing.T, r tc.Rate) tc.Rate {
 	t.Helper()
-	text := tc.FormatMbps(float64(r) / 1e6)
+	text := string(tc.AppendMbps(nil, float64(r)/1e6))
 	rate, err := tc.ParseRate(text)
 	if err != nil {
 		t.Fatal(err)

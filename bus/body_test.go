@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
@@ -245,7 +246,7 @@ func TestDecodeRapid(t *testing.T) {
 			Comment: rapid.String().Draw(t, "comment"), Optional: rapid.SliceOfN(rapid.Int8(), 1, 5).Draw(t, "optional"),
 		}
 		for _, codec := range []Codec{CBOR, JSON} {
-			doc, err := marshalSession(codec, "", []Call{{Name: "X", Args: want}})
+			doc, err := marshalSession(new(bytes.Buffer), codec, "", []Call{{Name: "X", Args: want}})
 			if err != nil {
 				t.Fatal(err)
 			}

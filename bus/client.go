@@ -109,7 +109,7 @@ func (c *Client) Go(calls ...Call) *Future { return c.GoWithKey("", calls...) }
 func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 	f := &Future{calls: len(calls), done: make(chan struct{})}
 	room := documentRooms.Get().(*bytes.Buffer)
-	payload, err := marshalSessionIn(room, c.codec, key, calls)
+	payload, err := marshalSession(room, c.codec, key, calls)
 	if err == nil && len(payload) > MaxPayload {
 		err = fmt.Errorf("sending a session of %d bytes: at most %d fit a frame; split it", len(payload), MaxPayload)
 	}
@@ -126,7 +126,7 @@ func (c *Client) GoWithKey(key string, calls ...Call) *Future {
 }
 
 // documentRooms are empty buffers for sessions that are written down, none of them larger than keptDocument.
-var documentRooms = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, documentRoom)) }}
+var documentRooms = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const keptDocument = 16 << 10 // bytes
 

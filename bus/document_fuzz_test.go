@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -95,7 +96,7 @@ func fuzzTranscoded(t *testing.T, s Session, codec Codec) {
 		}
 		calls, want = append(calls, call), append(want, floats(v))
 	}
-	doc, err := marshalSession(other, s.Key, calls)
+	doc, err := marshalSession(new(bytes.Buffer), other, s.Key, calls)
 	if err != nil {
 		t.Fatalf("saying it in %v: %v", other, err)
 	}

@@ -37,13 +37,13 @@ func genArgs(t *rapid.T) any {
 func TestOneCallIsEncodedLikeMany(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		calls := []Call{{Name: rapid.StringN(0, 30, 300).Draw(t, "name"), Args: genArgs(t)}}
-		got, err := marshalSession(CBOR, "", calls)
+		got, err := marshalSession(new(bytes.Buffer), CBOR, "", calls)
 		want, wantErr := marshalCalls(CBOR, "", calls)
 		if !bytes.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 			t.Fatalf("% x, %v\nwant % x, %v", got, err, want, wantErr)
 		}
 	})
-	if _, err := marshalSession(CBOR, "", []Call{{Name: "X", Args: func() {}}}); err == nil || !strings.Contains(err.Error(), "encoding request X") {
+	if _, err := marshalSession(new(bytes.Buffer), CBOR, "", []Call{{Name: "X", Args: func() {}}}); err == nil || !strings.Contains(err.Error(), "encoding request X") {
 		t.Errorf("a function as arguments: %v", err)
 	}
 }
@@ -52,7 +52,7 @@ func TestOneCallIsEncodedLikeMany(t *testing.T) {
 func TestOneRequestIsReadLikeMany(t *testing.T) {
 	short := 0
 	rapid.Check(t, func(t *rapid.T) {
-		payload, err := marshalSession(CBOR, "", []Call{{Name: rapid.StringN(0, 30, 255).Draw(t, "name"), Args: genArgs(t)}})
+		payload, err := marshalSession(new(bytes.Buffer), CBOR, "", []Call{{Name: rapid.StringN(0, 30, 255).Draw(t, "name"), Args: genArgs(t)}})
 		if err != nil {
 			return // no name
 		}
@@ -117,7 +117,7 @@ func TestFewNamesAreKnown(t *testing.T) {
 	}
 	for range 2 {
 		for _, name := range names {
-			payload, err := marshalSession(CBOR, "", []Call{{Name: name, Args: 1}})
+			payload, err := marshalSession(new(bytes.Buffer), CBOR, "", []Call{{Name: name, Args: 1}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -137,16 +137,8 @@ func checkKey(key string) error {
 	return nil
 }
 
-// documentRoom is enough for most sessions of one request, in bytes.
-const documentRoom = 256
-
-// marshalSession encodes a session in the given codec.
-func marshalSession(codec Codec, key string, calls []Call) ([]byte, error) {
-	return marshalSessionIn(bytes.NewBuffer(make([]byte, 0, documentRoom)), codec, key, calls)
-}
-
-// marshalSessionIn is marshalSession whose result may be of the room, which is empty.
-func marshalSessionIn(room *bytes.Buffer, codec Codec, key string, calls []Call) ([]byte, error) {
+// marshalSession encodes a session in the given codec. The result may be of the room, which is empty.
+func marshalSession(room *bytes.Buffer, codec Codec, key string, calls []Call) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -176,19 +168,19 @@ func marshalCalls(codec Codec, key string, calls []Call) ([]byte, error) {
 }
 
 // marshalOne is marshalSession for oneRequest: no maps are made for what it begins with.
-func marshalOne(buf *bytes.Buffer, c Call) ([]byte, error) {
+func marshalOne(room *bytes.Buffer, c Call) ([]byte, error) {
 	if err := checkName(c.Name); err != nil {
 		return nil, fmt.Errorf("encoding request %q: %w", c.Name, err)
 	}
-	buf.Write(oneRequest)
-	err := cborBuffers.MarshalToBuffer(c.Name, buf)
+	room.Write(oneRequest)
+	err := cborBuffers.MarshalToBuffer(c.Name, room)
 	if err == nil {
-		err = cborBuffers.MarshalToBuffer(c.Args, buf)
+		err = cborBuffers.MarshalToBuffer(c.Args, room)
 	}
 	if err != nil {
 		return nil, notEncoded(CBOR, []Call{c}, err)
 	}
-	return buf.Bytes(), nil
+	return room.Bytes(), nil
 }
 
 // notEncoded says which of the calls it is that can't be encoded.

@@ -257,7 +257,7 @@ func TestSessionCodecsAlike(t *testing.T) {
 		key := rapid.StringN(0, 20, 128).Draw(t, "key")
 		var sessions [2]Session
 		for codec := range sessions {
-			doc, err := marshalSession(Codec(codec), key, want)
+			doc, err := marshalSession(new(bytes.Buffer), Codec(codec), key, want)
 			if err != nil {
 				t.Fatal(err)
 			}

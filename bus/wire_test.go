@@ -80,7 +80,7 @@ func unhex(s string) []byte {
 // document is the document of some calls.
 func document(t testing.TB, codec Codec, calls ...Call) []byte {
 	t.Helper()
-	b, err := marshalSession(codec, "", calls)
+	b, err := marshalSession(new(bytes.Buffer), codec, "", calls)
 	if err != nil {
 		t.Fatal(err)
 	}

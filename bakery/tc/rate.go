@@ -153,14 +153,11 @@ func (r Rate) append(b []byte) []byte {
 	return append(b, units[i]...)
 }
 
-// FormatMbps is the rounded text that clients write into their own tc lines:
+// AppendMbps appends the rounded text that clients write into their own tc lines:
 // from 1000 Mbit/s "%.1fgbit", from 1 "%.1fmbit", below "%.0fkbit". The unit is
 // chosen before rounding (999.95 is "1000.0mbit"); rounding is correct for the
 // exact binary64 value, ties to even. It is for comparing with what clients
 // render: the kernel gets Rate.String.
-func FormatMbps(mbps float64) string { return string(AppendMbps(nil, mbps)) }
-
-// AppendMbps appends what FormatMbps gives.
 func AppendMbps(dst []byte, mbps float64) []byte {
 	switch {
 	case mbps >= 1000:

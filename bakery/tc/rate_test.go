@@ -153,8 +153,8 @@ func TestNumberFormat(t *testing.T) {
 		if errRate != nil || errR2Q != nil {
 			t.Fatalf("row %q: %v %v", lines.Text(), errRate, errR2Q)
 		}
-		if got := FormatMbps(mbps); got != col[2] || got != col[3] {
-			t.Errorf("FormatMbps(%v) = %q, want %q", mbps, got, col[2])
+		if got := string(AppendMbps(nil, mbps)); got != col[2] || got != col[3] {
+			t.Errorf("AppendMbps(%v) = %q, want %q", mbps, got, col[2])
 		}
 		got, err := Quantum(mbps, r2q)
 		if want := strconv.FormatUint(got, 10); err != nil || want != col[4] || want != col[5] {

@@ -87,7 +87,7 @@ func checkHeadState(t testing.TB, tree *bakery.Tree, lines string) {
 // asWritten is what a rate becomes in the words of clients.
 func asWritten(t testing.TB, r tc.Rate) tc.Rate {
 	t.Helper()
-	r, err := tc.ParseRate(tc.FormatMbps(r.Mbps()))
+	r, err := tc.ParseRate(string(tc.AppendMbps(nil, r.Mbps())))
 	if err != nil {
 		t.Fatal(err)
 	}
